@@ -1,0 +1,122 @@
+#include "base/arena.h"
+
+#include <stdlib.h>
+
+enum { ARENA_ALIGNMENT = 16, ARENA_FIRST_BLOCK = 4096, ARENA_LARGEST_BLOCK = 1 << 20 };
+
+struct arena_block {
+    struct arena_block *next;
+    size_t size; /* of the whole block, this header included */
+};
+
+void arena_init(struct arena *arena, size_t max)
+{
+    *arena = (struct arena){.max = max};
+}
+
+void arena_release(struct arena *arena)
+{
+    struct arena_block *block = arena->blocks;
+    while (block != NULL) {
+        struct arena_block *next = block->next;
+        free(block);
+        block = next;
+    }
+    arena_init(arena, arena->max);
+}
+
+static size_t arena_block_size(const struct arena *arena)
+{
+    size_t size = arena->taken < ARENA_FIRST_BLOCK ? ARENA_FIRST_BLOCK : arena->taken;
+    return size < ARENA_LARGEST_BLOCK ? size : ARENA_LARGEST_BLOCK;
+}
+
+static void *arena_alloc_slow(struct arena *arena, size_t size)
+{
+    size_t header = (sizeof(struct arena_block) + ARENA_ALIGNMENT - 1) & ~(size_t)15;
+    if (size > SIZE_MAX - header) {
+        arena->exhausted = true;
+        return NULL;
+    }
+    size_t need = header + size;
+    size_t left = arena->max - arena->taken;
+    if (need > left) {
+        arena->exhausted = true;
+        return NULL;
+    }
+    size_t block_size = arena_block_size(arena);
+    if (block_size > left)
+        block_size = left;
+    if (block_size < need)
+        block_size = need;
+    struct arena_block *block = malloc(block_size);
+    if (block == NULL) {
+        arena->exhausted = false;
+        return NULL;
+    }
+    block->next = arena->blocks;
+    block->size = block_size;
+    arena->blocks = block;
+    arena->taken += block_size;
+    uint8_t *data = (uint8_t *)block + header;
+    uint8_t *end = (uint8_t *)block + block_size;
+    /* Keep filling the older block if more room is left there than here. */
+    if ((size_t)(end - (data + size)) >= (size_t)(arena->end - arena->next)) {
+        arena->next = data + size;
+        arena->end = end;
+    }
+    return data;
+}
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    if (size > SIZE_MAX - ARENA_ALIGNMENT) {
+        arena->exhausted = true;
+        return NULL;
+    }
+    size_t rounded = (size + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
+    if (rounded <= (size_t)(arena->end - arena->next)) {
+        void *data = arena->next;
+        arena->next += rounded;
+        if (data != NULL)
+            return data;
+    }
+    return arena_alloc_slow(arena, rounded == 0 ? ARENA_ALIGNMENT : rounded);
+}
+
+void *arena_calloc(struct arena *arena, size_t count, size_t size)
+{
+    size_t total;
+    if (__builtin_mul_overflow(count, size, &total)) {
+        arena->exhausted = true;
+        return NULL;
+    }
+    void *data = arena_alloc(arena, total);
+    if (data != NULL)
+        memset(data, 0, total);
+    return data;
+}
+
+void *arena_grow(struct arena *arena, const void *old, size_t old_size, size_t new_size)
+{
+    void *data = arena_alloc(arena, new_size);
+    if (data != NULL && old_size > 0)
+        memcpy(data, old, old_size);
+    return data;
+}
+
+struct slice arena_copy(struct arena *arena, struct slice text)
+{
+    if (text.size == 0)
+        return slice_of("", 0);
+    uint8_t *data = arena_alloc(arena, text.size);
+    if (data == NULL)
+        return slice_of(NULL, 0);
+    memcpy(data, text.data, text.size);
+    return slice_of(data, text.size);
+}
+
+enum status arena_status(const struct arena *arena)
+{
+    return arena->exhausted ? STATUS_LIMIT : STATUS_MEMORY;
+}

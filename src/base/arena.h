@@ -1,0 +1,42 @@
+/*
+ * arena - memory of one lifetime (a request, a query), released whole.
+ *
+ * Born with its maximum, which counts what the arena took from the heap. Not for two threads at
+ * once. Pointers stay valid until arena_release or arena_reset.
+ */
+#ifndef METRIC_STORE_BASE_ARENA_H
+#define METRIC_STORE_BASE_ARENA_H
+
+#include "base/slice.h"
+#include "base/status.h"
+
+struct arena_block;
+
+struct arena {
+    struct arena_block *blocks;
+    uint8_t *next;
+    uint8_t *end;
+    size_t taken; /* bytes from the heap */
+    size_t max;
+    bool exhausted; /* the last failure was the maximum, not the heap */
+};
+
+void arena_init(struct arena *arena, size_t max);
+void arena_release(struct arena *arena);
+
+/* `size` bytes aligned to 16, not zeroed; NULL over the maximum or without heap. */
+void *arena_alloc(struct arena *arena, size_t size);
+
+/* count * size zeroed bytes; NULL also where the product overflows. */
+void *arena_calloc(struct arena *arena, size_t count, size_t size);
+
+/* A larger array with the old elements copied; the old memory stays until release. */
+void *arena_grow(struct arena *arena, const void *old, size_t old_size, size_t new_size);
+
+/* A copy of `text` in the arena; data is NULL when there was no room (and text was not empty). */
+struct slice arena_copy(struct arena *arena, struct slice text);
+
+/* LIMIT or MEMORY: why the last allocation returned NULL. */
+enum status arena_status(const struct arena *arena);
+
+#endif

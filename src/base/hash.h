@@ -1,0 +1,27 @@
+/*
+ * hash - XXH3 (https://xxhash.com) for maps, CRC32C (Castagnoli, RFC 3720) for what is on disk.
+ *
+ * Maps that outsiders can fill are keyed with a secret seed, so that collisions cannot be made.
+ */
+#ifndef METRIC_STORE_BASE_HASH_H
+#define METRIC_STORE_BASE_HASH_H
+
+#include "base/slice.h"
+
+struct hash128 {
+    uint64_t low;
+    uint64_t high;
+};
+
+static inline bool hash128_equal(struct hash128 a, struct hash128 b)
+{
+    return a.low == b.low && a.high == b.high;
+}
+
+uint64_t hash64(struct slice bytes, uint64_t seed);
+struct hash128 hash128(struct slice bytes, uint64_t seed);
+
+/* Continues `crc` (0 to begin) over `size` bytes. */
+uint32_t crc32c(uint32_t crc, const void *data, size_t size);
+
+#endif
