@@ -14,6 +14,10 @@
 #define MUST_CHECK             __attribute__((warn_unused_result))
 #define PRINTF_LIKE(fmt, args) __attribute__((format(printf, fmt, args)))
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum status {
     STATUS_OK = 0,
     STATUS_END,         /* an iterator is exhausted: not an error */
@@ -56,5 +60,9 @@ enum status fail_errno(struct error *err, int number, const char *format, ...) P
 
 /* Puts "PREFIX: " before the message that *err holds: for context added on the way up. */
 void error_prefix(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -1,0 +1,79 @@
+#include "cxx/regex.h"
+
+#include <new>
+#include <string>
+
+#include <re2/re2.h>
+
+struct regex {
+    RE2 compiled;
+    std::string prefix;
+
+    regex(const std::string &pattern, const RE2::Options &options) : compiled(pattern, options)
+    {
+    }
+};
+
+namespace
+{
+
+/* The text that every string between the two bounds of possible matches begins with. */
+std::string common_prefix(const RE2 &compiled)
+{
+    std::string low;
+    std::string high;
+    if (!compiled.PossibleMatchRange(&low, &high, 128))
+        return std::string();
+    size_t size = 0;
+    while (size < low.size() && size < high.size() && low[size] == high[size])
+        size++;
+    return low.substr(0, size);
+}
+
+} // namespace
+
+enum status regex_new(struct regex **result, struct slice pattern, struct error *err)
+{
+    *result = nullptr;
+    RE2::Options options;
+    options.set_log_errors(false);
+    options.set_dot_nl(true);
+    options.set_max_mem(1 << 20);
+    try {
+        /* ^(?: ... )$ keeps alternation inside the anchors; RE2 names offsets of the whole. */
+        std::string whole = "^(?s:";
+        whole.append(reinterpret_cast<const char *>(pattern.data), pattern.size);
+        whole += ")$";
+        auto *made = new regex(whole, options);
+        if (!made->compiled.ok()) {
+            enum status status = made->compiled.error_code() == RE2::ErrorPatternTooLarge
+                                     ? STATUS_LIMIT
+                                     : STATUS_INVALID;
+            status = fail_code(err, status, "regex_invalid", "regular expression \"%.*s\": %s",
+                               SLICE_FORMAT(pattern), made->compiled.error().c_str());
+            delete made;
+            return status;
+        }
+        made->prefix = common_prefix(made->compiled);
+        *result = made;
+        return STATUS_OK;
+    } catch (const std::bad_alloc &) {
+        return fail(err, STATUS_MEMORY, "no memory for a regular expression");
+    }
+}
+
+void regex_free(struct regex *regex)
+{
+    delete regex;
+}
+
+bool regex_matches(const struct regex *regex, struct slice text)
+{
+    re2::StringPiece piece(reinterpret_cast<const char *>(text.data), text.size);
+    return RE2::FullMatch(piece, regex->compiled);
+}
+
+struct slice regex_prefix(const struct regex *regex)
+{
+    return slice_of(regex->prefix.data(), regex->prefix.size());
+}

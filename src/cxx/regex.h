@@ -1,0 +1,34 @@
+/*
+ * regex - RE2: regular expressions that match in time linear in the text, so that a pattern can
+ * not take the server down. Syntax: https://github.com/google/re2/wiki/Syntax, which is what PromQL
+ * promises. Patterns match the whole text, '.' matches a newline too, text is UTF-8.
+ *
+ * Threads: a compiled regex may be used by many at once.
+ */
+#ifndef METRIC_STORE_CXX_REGEX_H
+#define METRIC_STORE_CXX_REGEX_H
+
+#include "base/slice.h"
+#include "base/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct regex;
+
+/* Gives *regex, ended by regex_free. INVALID with RE2's reason; LIMIT when the compiled form would
+ * take more than 1 MiB. */
+MUST_CHECK enum status regex_new(struct regex **regex, struct slice pattern, struct error *err);
+void regex_free(struct regex *regex);
+
+bool regex_matches(const struct regex *regex, struct slice text);
+
+/* The prefix that every match has; the rest of the pattern must still be run. Borrowed. */
+struct slice regex_prefix(const struct regex *regex);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
