@@ -59,6 +59,7 @@ struct batch {
 
     struct metric *metrics; /* descriptors that ride along */
     size_t metric_count, metric_capacity;
+    uint8_t *metric_outcomes; /* enum metric_outcome of each, set by storage at commit */
 
     struct batch_rejection rejections[BATCH_MAX_REJECTIONS];
     size_t rejection_count; /* listed */
@@ -66,8 +67,10 @@ struct batch {
     struct slice warnings[BATCH_MAX_WARNINGS];
     size_t warning_count;
 
-    uint32_t new_series; /* set by storage */
-    bool atomic;         /* store all or nothing */
+    uint32_t new_series; /* first committed with this batch; set by storage */
+    uint32_t *reserved;  /* ids that this batch holds a place for; storage's */
+    size_t reserved_count;
+    bool atomic; /* store all or nothing */
 };
 
 void batch_init(struct batch *batch, struct arena *arena, batch_decode_labels *decode_labels,
