@@ -16,7 +16,7 @@
 
 /* cmocka's fail() would hide ours (base/status.h). */
 #undef fail
-#undef fail_msg
-#define test_fail(...) (print_error(__VA_ARGS__), print_error("\n"), _fail(__FILE__, __LINE__))
+#define test_fail(...)                                                                             \
+    (print_error(__VA_ARGS__), print_error("\n"), _fail(__FILE__, __LINE__))
 
 #endif
