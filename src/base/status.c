@@ -41,6 +41,7 @@ const char *status_name(enum status status)
     return "unknown";
 }
 
+PRINTF_LIKE(4, 0)
 static void error_fill(struct error *err, enum status status, const char *code, const char *format,
                        va_list args)
 {
