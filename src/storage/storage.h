@@ -80,7 +80,6 @@ struct selected_series {
     uint32_t id;
     struct labels
         labels; /* canonical; borrowed from the selection until the next selection_series */
-    enum metric_type type;
 };
 
 /* What reading has cost so far: summed over the selection's cursors. */

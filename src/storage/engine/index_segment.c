@@ -1,0 +1,283 @@
+#include "storage/engine/index_segment.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <zstd.h>
+
+#include "base/bits.h"
+#include "base/hash.h"
+#include "storage/engine/paths.h"
+
+/*
+ * File header, 32 bytes:  "MSINDEX1", u64 id, u32 version, u32 0, u32 0, u32 crc32c of the 28
+ * before Block header, 24 bytes: u32 crc32c of what follows up to the payload's end, u32 "MSIB",
+ *                         u32 compressed size, u32 raw size, u32 record type, u32 block number
+ * The last block has type 0, no payload, and the number of blocks before it as its number: a file
+ * without it is cut off.
+ */
+enum { FILE_HEADER = 32, BLOCK_HEADER = 24, VERSION = 1, ZSTD_LEVEL = 3 };
+enum { BLOCK_MAX_RAW = 4 * RECORD_MAX_SIZE };
+static const uint32_t block_magic = 0x4249534d; /* "MSIB" */
+static const char file_magic[8] = {'M', 'S', 'I', 'N', 'D', 'E', 'X', '1'};
+
+/* ---- writing ---------------------------------------------------------------------------- */
+
+struct segment_writer {
+    struct os os;
+    char *directory;
+    char *path;
+    struct file *file;
+    ZSTD_CCtx *zstd;
+    struct bytes raw;
+    struct bytes block;
+    uint64_t offset;
+    uint32_t blocks;
+    struct error *err;
+};
+
+static enum status put_at_end(struct segment_writer *writer, const void *data, size_t size)
+{
+    enum status status = file_write(writer->file, data, size, writer->offset, writer->err);
+    writer->offset += size;
+    return status;
+}
+
+static enum status write_block(struct segment_writer *writer, uint32_t type)
+{
+    size_t bound = ZSTD_compressBound(writer->raw.size);
+    bytes_clear(&writer->block);
+    if (bytes_reserve(&writer->block, BLOCK_HEADER + bound) != STATUS_OK)
+        return fail(writer->err, STATUS_MEMORY, "no memory for an index block");
+    size_t size = 0;
+    if (type != 0) {
+        size = ZSTD_compressCCtx(writer->zstd, writer->block.data + BLOCK_HEADER, bound,
+                                 writer->raw.data, writer->raw.size, ZSTD_LEVEL);
+        if (ZSTD_isError(size))
+            return fail(writer->err, STATUS_MEMORY, "cannot compress an index block: %s",
+                        ZSTD_getErrorName(size));
+    }
+    uint8_t *header = writer->block.data;
+    store_u32(header + 4, block_magic);
+    store_u32(header + 8, (uint32_t)size);
+    store_u32(header + 12, type == 0 ? 0 : (uint32_t)writer->raw.size);
+    store_u32(header + 16, type);
+    store_u32(header + 20, writer->blocks);
+    store_u32(header, crc32c(0, header + 4, BLOCK_HEADER - 4 + size));
+    writer->blocks++;
+    return put_at_end(writer, header, BLOCK_HEADER + size);
+}
+
+static enum status writer_open(struct segment_writer *writer, struct os os, const char *dir,
+                               uint64_t id, struct error *err)
+{
+    *writer = (struct segment_writer){.os = os, .err = err};
+    bytes_init(&writer->raw, BLOCK_MAX_RAW);
+    bytes_init(&writer->block, ZSTD_compressBound(BLOCK_MAX_RAW) + BLOCK_HEADER);
+    writer->directory = path_format("%s/index", dir);
+    writer->path = path_of_segment(dir, id);
+    writer->zstd = ZSTD_createCCtx();
+    if (writer->directory == NULL || writer->path == NULL || writer->zstd == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for an index segment");
+    enum status status = filesystem_open(os.fs, writer->path, FILE_CREATE, &writer->file, err);
+    if (status == STATUS_OK)
+        status = file_resize(writer->file, 0, err);
+    if (status != STATUS_OK)
+        return status;
+    uint8_t header[FILE_HEADER] = {0};
+    memcpy(header, file_magic, sizeof file_magic);
+    store_u64(header + 8, id);
+    store_u32(header + 16, VERSION);
+    store_u32(header + 28, crc32c(0, header, FILE_HEADER - 4));
+    return put_at_end(writer, header, sizeof header);
+}
+
+/* Ends the file if `status` is OK; removes it otherwise. */
+static enum status writer_close(struct segment_writer *writer, enum status status,
+                                struct index_segment_stats *stats)
+{
+    if (status == STATUS_OK)
+        status = write_block(writer, 0);
+    if (status == STATUS_OK)
+        status = file_sync(writer->file, writer->err);
+    if (status == STATUS_OK)
+        status = filesystem_sync_directory(writer->os.fs, writer->directory, writer->err);
+    stats->bytes = writer->offset;
+    bool made = writer->file != NULL;
+    file_close(writer->file);
+    if (status != STATUS_OK && made) {
+        /* A file that stays behind is no harm: nothing names it, and the next start removes it. */
+        enum status removed = filesystem_remove(writer->os.fs, writer->path, NULL);
+        (void)removed;
+    }
+    ZSTD_freeCCtx(writer->zstd);
+    bytes_release(&writer->raw);
+    bytes_release(&writer->block);
+    free(writer->directory);
+    free(writer->path);
+    return status;
+}
+
+enum status index_segment_write_series(struct os os, const char *dir, uint64_t id,
+                                       const struct series_table *table, const uint32_t *ids,
+                                       size_t count, struct index_segment_stats *stats,
+                                       struct error *err)
+{
+    struct segment_writer writer;
+    enum status status = writer_open(&writer, os, dir, id, err);
+    for (size_t done = 0, taken; done < count && status == STATUS_OK; done += taken) {
+        bytes_clear(&writer.raw);
+        status = record_put_series(&writer.raw, table, ids + done, count - done, &taken);
+        if (status != STATUS_OK)
+            status = fail(err, status, "no memory for an index block");
+        else
+            status = write_block(&writer, RECORD_SERIES);
+    }
+    stats->entries = count;
+    return writer_close(&writer, status, stats);
+}
+
+enum status index_segment_write_metrics(struct os os, const char *dir, uint64_t id,
+                                        const struct registry *registry,
+                                        struct index_segment_stats *stats, struct error *err)
+{
+    struct segment_writer writer;
+    enum status status = writer_open(&writer, os, dir, id, err);
+    for (size_t i = 0; i < registry->capacity && status == STATUS_OK; i++) {
+        if (registry->entries[i].text == NULL)
+            continue;
+        if (record_put_metric(&writer.raw, &registry->entries[i].metric) != STATUS_OK)
+            status = fail(err, STATUS_MEMORY, "no memory for an index block");
+        else if (writer.raw.size >= RECORD_MAX_SIZE) {
+            status = write_block(&writer, RECORD_METRICS);
+            bytes_clear(&writer.raw);
+        }
+    }
+    if (status == STATUS_OK && writer.raw.size > 0)
+        status = write_block(&writer, RECORD_METRICS);
+    stats->entries = registry->count;
+    return writer_close(&writer, status, stats);
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+struct segment_reader {
+    const char *path;
+    uint8_t *data;
+    size_t size;
+    uint8_t *raw;
+    index_segment_visit *visit;
+    index_segment_damage *damage;
+    void *context;
+};
+
+static void report(const struct segment_reader *reader, const char *format, ...) PRINTF_LIKE(2, 3);
+static void report(const struct segment_reader *reader, const char *format, ...)
+{
+    char text[ERROR_MESSAGE_SIZE];
+    int used = snprintf(text, sizeof text, "index segment %s: ", reader->path);
+    va_list args;
+    va_start(args, format);
+    if (used > 0 && (size_t)used < sizeof text)
+        vsnprintf(text + used, sizeof text - (size_t)used, format, args);
+    va_end(args);
+    if (reader->damage != NULL)
+        reader->damage(reader->context, text);
+}
+
+static bool block_whole(const struct segment_reader *reader, size_t at)
+{
+    if (reader->size - at < BLOCK_HEADER)
+        return false;
+    const uint8_t *header = reader->data + at;
+    uint32_t size = load_u32(header + 8);
+    return load_u32(header + 4) == block_magic && size <= reader->size - at - BLOCK_HEADER &&
+           crc32c(0, header + 4, BLOCK_HEADER - 4 + (size_t)size) == load_u32(header);
+}
+
+static enum status read_block(struct segment_reader *reader, size_t at, struct error *err)
+{
+    const uint8_t *header = reader->data + at;
+    uint32_t size = load_u32(header + 8);
+    uint32_t raw_size = load_u32(header + 12);
+    if (raw_size > BLOCK_MAX_RAW) {
+        report(reader, "block at %zu: %u bytes raw is beyond the limit", at, raw_size);
+        return STATUS_OK;
+    }
+    size_t got = ZSTD_decompress(reader->raw, BLOCK_MAX_RAW, header + BLOCK_HEADER, size);
+    if (ZSTD_isError(got) || got != raw_size) {
+        report(reader, "block at %zu does not decompress", at);
+        return STATUS_OK;
+    }
+    struct error why = {0};
+    enum status status = reader->visit(reader->context, (enum record_type)load_u32(header + 16),
+                                       slice_of(reader->raw, raw_size), &why);
+    if (status == STATUS_CORRUPT) {
+        report(reader, "block at %zu: %s", at, why.message);
+        return STATUS_OK;
+    }
+    return status == STATUS_OK ? STATUS_OK : fail(err, status, "%s", why.message);
+}
+
+static enum status read_blocks(struct segment_reader *reader, struct error *err)
+{
+    size_t at = FILE_HEADER;
+    uint32_t blocks = 0;
+    while (at < reader->size) {
+        if (!block_whole(reader, at)) {
+            size_t next = at + 1;
+            while (next < reader->size && !block_whole(reader, next))
+                next++;
+            report(reader, "bytes %zu to %zu are damaged: the series defined there are lost", at,
+                   next);
+            blocks++;
+            at = next;
+            continue;
+        }
+        const uint8_t *header = reader->data + at;
+        if (load_u32(header + 16) == 0) {
+            if (at + BLOCK_HEADER != reader->size)
+                report(reader, "%zu bytes follow the end", reader->size - at - BLOCK_HEADER);
+            return STATUS_OK;
+        }
+        enum status status = read_block(reader, at, err);
+        if (status != STATUS_OK)
+            return status;
+        blocks++;
+        at += BLOCK_HEADER + load_u32(header + 8);
+    }
+    report(reader, "cut off after %u blocks", blocks);
+    return STATUS_OK;
+}
+
+enum status index_segment_read(struct os os, const char *path, index_segment_visit *visit,
+                               index_segment_damage *damage, void *context, struct error *err)
+{
+    struct segment_reader reader = {
+        .path = path, .visit = visit, .damage = damage, .context = context};
+    struct file *file = NULL;
+    uint64_t size = 0;
+    enum status status = filesystem_open(os.fs, path, FILE_READ, &file, err);
+    if (status == STATUS_OK)
+        status = file_size(file, &size, err);
+    if (status == STATUS_OK) {
+        reader.size = (size_t)size;
+        reader.data = malloc(reader.size + 1);
+        reader.raw = malloc(BLOCK_MAX_RAW);
+        status = reader.data == NULL || reader.raw == NULL
+                     ? fail(err, STATUS_MEMORY, "no memory to read index segment %s", path)
+                     : file_read_exactly(file, reader.data, reader.size, 0, err);
+    }
+    if (status == STATUS_OK) {
+        if (reader.size < FILE_HEADER || memcmp(reader.data, file_magic, sizeof file_magic) != 0 ||
+            crc32c(0, reader.data, FILE_HEADER - 4) != load_u32(reader.data + FILE_HEADER - 4))
+            report(&reader, "the header is damaged; the blocks are read all the same");
+        if (reader.size >= FILE_HEADER)
+            status = read_blocks(&reader, err);
+    }
+    free(reader.data);
+    free(reader.raw);
+    file_close(file);
+    return status;
+}

@@ -1,0 +1,43 @@
+/*
+ * index_segment - an immutable file of series definitions, or of metric descriptors: what the log
+ * said, before its segments are used again.
+ *
+ * Blocks of one record each (record.h), compressed, each under its own checksum: a damaged block
+ * costs the definitions in it. Format: docs/formats/index-segment.md.
+ */
+#ifndef METRIC_STORE_STORAGE_ENGINE_INDEX_SEGMENT_H
+#define METRIC_STORE_STORAGE_ENGINE_INDEX_SEGMENT_H
+
+#include "os/os.h"
+#include "storage/engine/record.h"
+#include "storage/engine/registry.h"
+
+struct index_segment_stats {
+    uint64_t entries;
+    uint64_t bytes;
+};
+
+/* Writes the definitions of `ids` (rising), syncs the file and its directory. On failure nothing
+ * is left. `table` must not change meanwhile. */
+MUST_CHECK enum status index_segment_write_series(struct os os, const char *dir, uint64_t id,
+                                                  const struct series_table *table,
+                                                  const uint32_t *ids, size_t count,
+                                                  struct index_segment_stats *stats,
+                                                  struct error *err);
+MUST_CHECK enum status index_segment_write_metrics(struct os os, const char *dir, uint64_t id,
+                                                   const struct registry *registry,
+                                                   struct index_segment_stats *stats,
+                                                   struct error *err);
+
+/* One record of the segment. */
+typedef enum status index_segment_visit(void *context, enum record_type type, struct slice record,
+                                        struct error *err);
+/* Called for each block that is damaged and left out. */
+typedef void index_segment_damage(void *context, const char *description);
+
+/* Reads and checks every block. What `visit` calls CORRUPT goes to `damage` as well. */
+MUST_CHECK enum status index_segment_read(struct os os, const char *path,
+                                          index_segment_visit *visit, index_segment_damage *damage,
+                                          void *context, struct error *err);
+
+#endif

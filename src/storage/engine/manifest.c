@@ -1,0 +1,576 @@
+#include "storage/engine/manifest.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/bits.h"
+#include "base/hash.h"
+#include "storage/engine/paths.h"
+
+/*
+ * The file: records back to back.
+ *   u32 crc32c of what follows, u32 payload size, u64 number (from 1, without gaps), payload
+ * The payload: items, each a varint tag and varints as item_get reads them.
+ * docs/formats/manifest.md
+ */
+enum { RECORD_HEADER = 16, RECORD_MAX = 64 * 1024 * 1024, REWRITE_MIN = 1024 * 1024 };
+enum item_tag {
+    ITEM_STORE = 1,
+    ITEM_PART_ADD = 2,
+    ITEM_PART_REMOVE = 3,
+    ITEM_SEGMENT_ADD = 4,
+    ITEM_SEGMENT_REMOVE = 5,
+    ITEM_FLUSHED = 6,
+    ITEM_NEXT_FILE = 7,
+};
+enum { FORMAT_VERSION = 1, MAX_FIELDS = 12 };
+
+static const uint8_t field_counts[] = {
+    [ITEM_STORE] = 5,          [ITEM_PART_ADD] = 9, [ITEM_PART_REMOVE] = 1, [ITEM_SEGMENT_ADD] = 4,
+    [ITEM_SEGMENT_REMOVE] = 1, [ITEM_FLUSHED] = 2,  [ITEM_NEXT_FILE] = 1,
+};
+
+struct manifest {
+    struct os os;
+    char *dir;
+    char *path;
+    struct file *file;
+    uint64_t size;        /* of the whole records */
+    uint64_t next_number; /* of records */
+    bool broken;
+    struct manifest_state state;
+};
+
+/* ---- items ------------------------------------------------------------------------------ */
+
+void manifest_edit_init(struct manifest_edit *edit)
+{
+    *edit = (struct manifest_edit){.failed = false};
+    bytes_init(&edit->bytes, RECORD_MAX);
+}
+
+void manifest_edit_release(struct manifest_edit *edit)
+{
+    bytes_release(&edit->bytes);
+}
+
+static void item_put(struct manifest_edit *edit, enum item_tag tag, const uint64_t *fields)
+{
+    if (bytes_reserve(&edit->bytes, (size_t)(MAX_FIELDS + 1) * VARINT_MAX_SIZE) != STATUS_OK) {
+        edit->failed = true;
+        return;
+    }
+    uint8_t *at = varint_put(edit->bytes.data + edit->bytes.size, (uint64_t)tag);
+    for (size_t i = 0; i < field_counts[tag]; i++)
+        at = varint_put(at, fields[i]);
+    edit->bytes.size = (size_t)(at - edit->bytes.data);
+}
+
+void manifest_add_part(struct manifest_edit *edit, const struct manifest_part *part)
+{
+    item_put(edit, ITEM_PART_ADD,
+             (const uint64_t[]){part->id, zigzag_encode(part->day), part->min_sequence,
+                                part->max_sequence, part->level, part->samples, part->bytes,
+                                zigzag_encode(part->min_ms), zigzag_encode(part->max_ms)});
+}
+
+void manifest_remove_part(struct manifest_edit *edit, uint64_t id)
+{
+    item_put(edit, ITEM_PART_REMOVE, &id);
+}
+
+void manifest_add_segment(struct manifest_edit *edit, const struct manifest_segment *segment)
+{
+    item_put(edit, ITEM_SEGMENT_ADD,
+             (const uint64_t[]){segment->id, segment->kind, segment->entries, segment->bytes});
+}
+
+void manifest_remove_segment(struct manifest_edit *edit, uint64_t id)
+{
+    item_put(edit, ITEM_SEGMENT_REMOVE, &id);
+}
+
+void manifest_set_flushed(struct manifest_edit *edit, uint64_t log_position, uint64_t last_sequence)
+{
+    item_put(edit, ITEM_FLUSHED, (const uint64_t[]){log_position, last_sequence});
+}
+
+void manifest_set_next_file(struct manifest_edit *edit, uint64_t next)
+{
+    item_put(edit, ITEM_NEXT_FILE, &next);
+}
+
+static void put_store(struct manifest_edit *edit, const struct manifest_state *state)
+{
+    item_put(edit, ITEM_STORE,
+             (const uint64_t[]){FORMAT_VERSION, load_u64(state->store_id),
+                                load_u64(state->store_id + 8), state->secret,
+                                zigzag_encode(state->created_ms)});
+}
+
+/* ---- state ------------------------------------------------------------------------------ */
+
+void manifest_state_release(struct manifest_state *state)
+{
+    free(state->parts);
+    free(state->segments);
+    *state = (struct manifest_state){.next_file = 1};
+}
+
+static bool part_before(const struct manifest_part *a, const struct manifest_part *b)
+{
+    return a->day != b->day ? a->day < b->day : a->min_sequence < b->min_sequence;
+}
+
+static enum status part_insert(struct manifest_state *state, const struct manifest_part *part)
+{
+    struct manifest_part *parts = realloc(state->parts, (state->part_count + 1) * sizeof parts[0]);
+    if (parts == NULL)
+        return STATUS_MEMORY;
+    state->parts = parts;
+    size_t place = state->part_count;
+    while (place > 0 && part_before(part, &parts[place - 1]))
+        place--;
+    memmove(parts + place + 1, parts + place, (state->part_count - place) * sizeof parts[0]);
+    parts[place] = *part;
+    state->part_count++;
+    return STATUS_OK;
+}
+
+static bool part_erase(struct manifest_state *state, uint64_t id)
+{
+    for (size_t i = 0; i < state->part_count; i++)
+        if (state->parts[i].id == id) {
+            memmove(state->parts + i, state->parts + i + 1,
+                    (state->part_count - i - 1) * sizeof state->parts[0]);
+            state->part_count--;
+            return true;
+        }
+    return false;
+}
+
+static enum status segment_insert(struct manifest_state *state,
+                                  const struct manifest_segment *segment)
+{
+    struct manifest_segment *segments =
+        realloc(state->segments, (state->segment_count + 1) * sizeof segments[0]);
+    if (segments == NULL)
+        return STATUS_MEMORY;
+    state->segments = segments;
+    segments[state->segment_count++] = *segment;
+    return STATUS_OK;
+}
+
+static bool segment_erase(struct manifest_state *state, uint64_t id)
+{
+    for (size_t i = 0; i < state->segment_count; i++)
+        if (state->segments[i].id == id) {
+            memmove(state->segments + i, state->segments + i + 1,
+                    (state->segment_count - i - 1) * sizeof state->segments[0]);
+            state->segment_count--;
+            return true;
+        }
+    return false;
+}
+
+static enum status item_apply(struct manifest_state *state, uint64_t tag, const uint64_t *f)
+{
+    switch ((enum item_tag)tag) {
+    case ITEM_STORE:
+        if (f[0] != FORMAT_VERSION)
+            return STATUS_UNSUPPORTED;
+        store_u64(state->store_id, f[1]);
+        store_u64(state->store_id + 8, f[2]);
+        state->secret = f[3];
+        state->created_ms = zigzag_decode(f[4]);
+        return STATUS_OK;
+    case ITEM_PART_ADD:
+        return part_insert(state, &(struct manifest_part){
+                                      .id = f[0],
+                                      .day = zigzag_decode(f[1]),
+                                      .min_sequence = f[2],
+                                      .max_sequence = f[3],
+                                      .level = (uint32_t)f[4],
+                                      .samples = f[5],
+                                      .bytes = f[6],
+                                      .min_ms = zigzag_decode(f[7]),
+                                      .max_ms = zigzag_decode(f[8]),
+                                  });
+    case ITEM_PART_REMOVE:
+        return part_erase(state, f[0]) ? STATUS_OK : STATUS_CORRUPT;
+    case ITEM_SEGMENT_ADD:
+        return segment_insert(state, &(struct manifest_segment){
+                                         .id = f[0],
+                                         .kind = (enum segment_kind)f[1],
+                                         .entries = f[2],
+                                         .bytes = f[3],
+                                     });
+    case ITEM_SEGMENT_REMOVE:
+        return segment_erase(state, f[0]) ? STATUS_OK : STATUS_CORRUPT;
+    case ITEM_FLUSHED:
+        state->log_position = f[0];
+        state->last_sequence = f[1];
+        return STATUS_OK;
+    case ITEM_NEXT_FILE:
+        state->next_file = f[0];
+        return STATUS_OK;
+    }
+    return STATUS_UNSUPPORTED;
+}
+
+static enum status state_copy(struct manifest_state *to, const struct manifest_state *from)
+{
+    *to = *from;
+    to->parts = malloc((from->part_count + 1) * sizeof to->parts[0]);
+    to->segments = malloc((from->segment_count + 1) * sizeof to->segments[0]);
+    if (to->parts == NULL || to->segments == NULL) {
+        manifest_state_release(to);
+        return STATUS_MEMORY;
+    }
+    if (from->part_count > 0)
+        memcpy(to->parts, from->parts, from->part_count * sizeof to->parts[0]);
+    if (from->segment_count > 0)
+        memcpy(to->segments, from->segments, from->segment_count * sizeof to->segments[0]);
+    return STATUS_OK;
+}
+
+/* Applies the whole payload or, on a failure, nothing. */
+static enum status payload_apply(struct manifest_state *state, struct slice payload,
+                                 struct error *err)
+{
+    struct manifest_state after;
+    if (state_copy(&after, state) != STATUS_OK)
+        return fail(err, STATUS_MEMORY, "no memory for the manifest");
+    const uint8_t *at = payload.data;
+    const uint8_t *end = payload.data + payload.size;
+    enum status status = STATUS_OK;
+    uint64_t tag = 0;
+    while (at != NULL && at < end && status == STATUS_OK) {
+        uint64_t fields[MAX_FIELDS];
+        at = varint_get(at, end, &tag);
+        if (at == NULL || tag < ITEM_STORE || tag > ITEM_NEXT_FILE) {
+            status = at == NULL ? STATUS_CORRUPT : STATUS_UNSUPPORTED;
+            break;
+        }
+        for (size_t i = 0; i < field_counts[tag] && at != NULL; i++)
+            at = varint_get(at, end, &fields[i]);
+        status = at == NULL ? STATUS_CORRUPT : item_apply(&after, tag, fields);
+    }
+    if (status != STATUS_OK) {
+        manifest_state_release(&after);
+        return fail(err, status, "item %" PRIu64 " of an edit %s", tag,
+                    status == STATUS_UNSUPPORTED ? "is of a newer version" : "does not apply");
+    }
+    manifest_state_release(state);
+    *state = after;
+    return STATUS_OK;
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+static bool record_at(const uint8_t *data, size_t size, size_t at, struct slice *payload,
+                      uint64_t *number)
+{
+    if (size - at < RECORD_HEADER)
+        return false;
+    uint32_t length = load_u32(data + at + 4);
+    if (length > RECORD_MAX || length > size - at - RECORD_HEADER)
+        return false;
+    if (crc32c(0, data + at + 4, (size_t)length + 12) != load_u32(data + at))
+        return false;
+    *number = load_u64(data + at + 8);
+    *payload = slice_of(data + at + RECORD_HEADER, length);
+    return true;
+}
+
+/* Where the next whole record begins at or after `at`; `size` if there is none. */
+static size_t next_record(const uint8_t *data, size_t size, size_t at)
+{
+    struct slice payload;
+    uint64_t number;
+    for (; at + RECORD_HEADER <= size; at++)
+        if (record_at(data, size, at, &payload, &number) && payload.size > 0)
+            return at;
+    return size;
+}
+
+struct replay {
+    struct manifest_state *state;
+    manifest_damage *damage;
+    void *context;
+    uint64_t last_number;
+    size_t good; /* end of the last whole record */
+    size_t records;
+};
+
+static void report(const struct replay *replay, const char *format, ...) PRINTF_LIKE(2, 3);
+static void report(const struct replay *replay, const char *format, ...)
+{
+    char text[256];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (replay->damage != NULL)
+        replay->damage(replay->context, text);
+}
+
+static enum status replay_all(struct replay *replay, const uint8_t *data, size_t size,
+                              struct error *err)
+{
+    size_t at = 0;
+    while (at < size) {
+        struct slice payload;
+        uint64_t number;
+        if (!record_at(data, size, at, &payload, &number)) {
+            size_t next = next_record(data, size, at + 1);
+            /* A record is written only after the one before it was synced: bad bytes before a good
+             * record are damage, at the end they are an edit that never finished. */
+            if (next == size)
+                break;
+            report(replay, "manifest: bytes %zu to %zu are damaged; the edits there are lost", at,
+                   next);
+            at = next;
+            continue;
+        }
+        if (replay->records > 0 && number != replay->last_number + 1)
+            report(replay, "manifest: record %" PRIu64 " follows record %" PRIu64, number,
+                   replay->last_number);
+        struct error why = {0};
+        enum status status = payload_apply(replay->state, payload, &why);
+        if (status == STATUS_MEMORY || status == STATUS_UNSUPPORTED)
+            return fail(err, status, "manifest, record %" PRIu64 ": %s", number, why.message);
+        if (status != STATUS_OK)
+            report(replay, "manifest: record %" PRIu64 ": %s", number, why.message);
+        replay->last_number = number;
+        replay->records++;
+        at += RECORD_HEADER + payload.size;
+        replay->good = at;
+    }
+    return STATUS_OK;
+}
+
+static enum status read_whole(struct file *file, uint8_t **data, size_t *size, struct error *err)
+{
+    uint64_t file_bytes;
+    enum status status = file_size(file, &file_bytes, err);
+    if (status != STATUS_OK)
+        return status;
+    *size = (size_t)file_bytes;
+    *data = malloc(*size + 1);
+    if (*data == NULL)
+        return fail(err, STATUS_MEMORY, "no memory to read the manifest");
+    status = file_read_exactly(file, *data, *size, 0, err);
+    if (status != STATUS_OK)
+        free(*data);
+    return status;
+}
+
+static enum status load(struct file *file, struct replay *replay, struct error *err)
+{
+    uint8_t *data;
+    size_t size;
+    enum status status = read_whole(file, &data, &size, err);
+    if (status != STATUS_OK)
+        return status;
+    status = replay_all(replay, data, size, err);
+    free(data);
+    if (status == STATUS_OK && replay->records == 0)
+        status = fail(err, STATUS_CORRUPT,
+                      "the manifest (%zu bytes) holds no readable record: restore it from a backup",
+                      size);
+    return status;
+}
+
+/* ---- writing ---------------------------------------------------------------------------- */
+
+static enum status write_record(struct file *file, uint64_t offset, uint64_t number,
+                                struct slice payload, struct error *err)
+{
+    uint8_t *record = malloc(RECORD_HEADER + payload.size);
+    if (record == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for a manifest record");
+    store_u32(record + 4, (uint32_t)payload.size);
+    store_u64(record + 8, number);
+    memcpy(record + RECORD_HEADER, payload.data, payload.size);
+    store_u32(record, crc32c(0, record + 4, payload.size + 12));
+    enum status status = file_write(file, record, RECORD_HEADER + payload.size, offset, err);
+    free(record);
+    return status;
+}
+
+static void put_everything(struct manifest_edit *edit, const struct manifest_state *state)
+{
+    put_store(edit, state);
+    for (size_t i = 0; i < state->segment_count; i++)
+        manifest_add_segment(edit, &state->segments[i]);
+    for (size_t i = 0; i < state->part_count; i++)
+        manifest_add_part(edit, &state->parts[i]);
+    manifest_set_flushed(edit, state->log_position, state->last_sequence);
+    manifest_set_next_file(edit, state->next_file);
+}
+
+/* Writes all of the state as one record to a new file and puts it in the manifest's place. */
+static enum status rewrite(struct manifest *manifest, struct error *err)
+{
+    struct filesystem *fs = manifest->os.fs;
+    char *temporary = path_format("%s.new", manifest->path);
+    struct manifest_edit edit;
+    manifest_edit_init(&edit);
+    put_everything(&edit, &manifest->state);
+    struct file *file = NULL;
+    enum status status = edit.failed || temporary == NULL
+                             ? fail(err, STATUS_MEMORY, "no memory for the manifest")
+                             : filesystem_open(fs, temporary, FILE_CREATE, &file, err);
+    if (status == STATUS_OK)
+        status = file_resize(file, 0, err);
+    if (status == STATUS_OK)
+        status = write_record(file, 0, manifest->next_number, bytes_slice(&edit.bytes), err);
+    if (status == STATUS_OK)
+        status = file_sync(file, err);
+    if (status == STATUS_OK)
+        status = filesystem_rename(fs, temporary, manifest->path, err);
+    if (status == STATUS_OK) {
+        status = filesystem_sync_directory(fs, manifest->dir, err);
+        /* Which of the two files a crash would leave is not known: no more edits. */
+        manifest->broken = status != STATUS_OK;
+        file_close(manifest->file);
+        manifest->file = file;
+        file = NULL;
+        manifest->size = RECORD_HEADER + edit.bytes.size;
+        manifest->next_number++;
+    }
+    file_close(file);
+    manifest_edit_release(&edit);
+    free(temporary);
+    return status;
+}
+
+static enum status make_store(struct manifest *manifest, struct error *err)
+{
+    struct manifest_state *state = &manifest->state;
+    random_fill(manifest->os.random, state->store_id, sizeof state->store_id);
+    random_fill(manifest->os.random, &state->secret, sizeof state->secret);
+    state->created_ms = clock_wall_ms(manifest->os.clock);
+    manifest->next_number = 1;
+    return rewrite(manifest, err);
+}
+
+static enum status open_existing(struct manifest *manifest, manifest_damage *damage, void *context,
+                                 struct error *err)
+{
+    struct replay replay = {.state = &manifest->state, .damage = damage, .context = context};
+    enum status status = load(manifest->file, &replay, err);
+    if (status != STATUS_OK)
+        return status;
+    manifest->next_number = replay.last_number + 1;
+    manifest->size = replay.good;
+    uint64_t size;
+    status = file_size(manifest->file, &size, err);
+    /* An unfinished edit at the end is cut off, or a shorter record over it would be followed by
+     * its rest. */
+    if (status == STATUS_OK && size > replay.good)
+        status = rewrite(manifest, err);
+    return status;
+}
+
+enum status manifest_open(struct manifest **result, struct os os, const char *dir,
+                          manifest_damage *damage, void *context, struct error *err)
+{
+    *result = NULL;
+    struct manifest *manifest = calloc(1, sizeof *manifest);
+    if (manifest == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for the manifest");
+    manifest->os = os;
+    manifest->dir = path_format("%s", dir);
+    manifest->path = path_format("%s/manifest", dir);
+    manifest->state.next_file = 1;
+    enum status status = STATUS_MEMORY;
+    if (manifest->dir != NULL && manifest->path != NULL) {
+        status = filesystem_open(os.fs, manifest->path, FILE_READ_WRITE, &manifest->file, err);
+        if (status == STATUS_OK)
+            status = open_existing(manifest, damage, context, err);
+        else if (status == STATUS_NOT_FOUND)
+            status = make_store(manifest, err);
+    }
+    if (status != STATUS_OK) {
+        manifest_close(manifest);
+        return status;
+    }
+    *result = manifest;
+    return STATUS_OK;
+}
+
+void manifest_close(struct manifest *manifest)
+{
+    if (manifest == NULL)
+        return;
+    file_close(manifest->file);
+    manifest_state_release(&manifest->state);
+    free(manifest->dir);
+    free(manifest->path);
+    free(manifest);
+}
+
+const struct manifest_state *manifest_state(const struct manifest *manifest)
+{
+    return &manifest->state;
+}
+
+enum status manifest_verify(struct os os, const char *dir, manifest_damage *damage, void *context,
+                            struct manifest_state *state, struct error *err)
+{
+    *state = (struct manifest_state){.next_file = 1};
+    char *path = path_format("%s/manifest", dir);
+    if (path == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for a path");
+    struct file *file = NULL;
+    enum status status = filesystem_open(os.fs, path, FILE_READ, &file, err);
+    struct replay replay = {.state = state, .damage = damage, .context = context};
+    if (status == STATUS_OK)
+        status = load(file, &replay, err);
+    if (status != STATUS_OK)
+        manifest_state_release(state);
+    file_close(file);
+    free(path);
+    return status;
+}
+
+enum status manifest_commit(struct manifest *manifest, const struct manifest_edit *edit,
+                            struct error *err)
+{
+    if (manifest->broken)
+        return fail(err, STATUS_UNAVAILABLE,
+                    "the manifest could not be synced before: restart to recover");
+    if (edit->failed)
+        return fail(err, STATUS_MEMORY, "no memory for a manifest edit");
+    struct manifest_state after;
+    if (state_copy(&after, &manifest->state) != STATUS_OK)
+        return fail(err, STATUS_MEMORY, "no memory for the manifest");
+    enum status status = payload_apply(&after, bytes_slice(&edit->bytes), err);
+    if (status == STATUS_OK)
+        status = write_record(manifest->file, manifest->size, manifest->next_number,
+                              bytes_slice(&edit->bytes), err);
+    if (status == STATUS_OK) {
+        status = file_sync(manifest->file, err);
+        manifest->broken = status != STATUS_OK;
+    }
+    if (status != STATUS_OK) {
+        manifest_state_release(&after);
+        return status;
+    }
+    manifest_state_release(&manifest->state);
+    manifest->state = after;
+    manifest->size += RECORD_HEADER + edit->bytes.size;
+    manifest->next_number++;
+    size_t says = (after.part_count + after.segment_count + 4) * 64;
+    if (manifest->size > REWRITE_MIN && manifest->size > 4 * says) {
+        /* The edit is durable whatever becomes of the shorter log; a rewrite that fails is tried at
+         * the next commit. */
+        struct error ignored;
+        status = rewrite(manifest, &ignored);
+        (void)status;
+    }
+    return STATUS_OK;
+}

@@ -1,0 +1,91 @@
+/*
+ * manifest - the log that says what the store is made of: its secret, its parts and index
+ * segments, and up to where the write-ahead log is contained in them.
+ *
+ * One file. Each record is one edit, applied whole or not at all; it is synced before anything
+ * relies on it. When the log has grown well beyond what it says, it is written anew beside itself
+ * and renamed. Format: docs/formats/manifest.md.
+ *
+ * Threads: one at a time.
+ * Errors: a failed write changes nothing and may be tried again. After a failed sync nobody knows
+ * what the file holds: the manifest answers UNAVAILABLE until it is opened anew.
+ */
+#ifndef METRIC_STORE_STORAGE_ENGINE_MANIFEST_H
+#define METRIC_STORE_STORAGE_ENGINE_MANIFEST_H
+
+#include "base/bytes.h"
+#include "os/os.h"
+
+struct manifest; /* opaque */
+
+struct manifest_part {
+    uint64_t id;
+    int64_t day; /* UTC days since 1970 */
+    uint64_t min_sequence, max_sequence;
+    uint32_t level; /* merges it has been through */
+    uint64_t samples;
+    uint64_t bytes;
+    int64_t min_ms, max_ms;
+};
+
+enum segment_kind { SEGMENT_SERIES = 1, SEGMENT_METRICS = 2 };
+
+struct manifest_segment {
+    uint64_t id;
+    enum segment_kind kind;
+    uint64_t entries;
+    uint64_t bytes;
+};
+
+/* What the manifest says now; borrowed until the next commit. */
+struct manifest_state {
+    uint8_t store_id[16];
+    uint64_t secret; /* seed of every hash that outsiders can reach */
+    int64_t created_ms;
+    uint64_t log_position;       /* log records below are contained in parts and segments */
+    uint64_t last_sequence;      /* of what is contained */
+    uint64_t next_file;          /* ids of parts and segments, never used twice */
+    struct manifest_part *parts; /* by (day, min_sequence) */
+    size_t part_count;
+    struct manifest_segment *segments; /* by id */
+    size_t segment_count;
+};
+
+/* Called for each record that is damaged and left out. */
+typedef void manifest_damage(void *context, const char *description);
+
+/* Opens `dir`/manifest, or makes a new store there. Gives *manifest, ended by manifest_close.
+ * CORRUPT when nothing of it can be read. */
+MUST_CHECK enum status manifest_open(struct manifest **manifest, struct os os, const char *dir,
+                                     manifest_damage *damage, void *context, struct error *err);
+void manifest_close(struct manifest *manifest);
+const struct manifest_state *manifest_state(const struct manifest *manifest);
+
+/* Reads every record of `dir`/manifest and changes nothing. */
+MUST_CHECK enum status manifest_verify(struct os os, const char *dir, manifest_damage *damage,
+                                       void *context, struct manifest_state *state,
+                                       struct error *err);
+void manifest_state_release(struct manifest_state *state);
+
+/* An edit under construction. */
+struct manifest_edit {
+    struct bytes bytes;
+    bool failed; /* no memory: commit says so */
+};
+
+void manifest_edit_init(struct manifest_edit *edit);
+void manifest_edit_release(struct manifest_edit *edit);
+void manifest_add_part(struct manifest_edit *edit, const struct manifest_part *part);
+void manifest_remove_part(struct manifest_edit *edit, uint64_t id);
+void manifest_add_segment(struct manifest_edit *edit, const struct manifest_segment *segment);
+void manifest_remove_segment(struct manifest_edit *edit, uint64_t id);
+void manifest_set_flushed(struct manifest_edit *edit, uint64_t log_position,
+                          uint64_t last_sequence);
+/* Ids below `next` are taken. */
+void manifest_set_next_file(struct manifest_edit *edit, uint64_t next);
+
+/* Writes, syncs, applies. After a failure the state is as it was. */
+MUST_CHECK enum status manifest_commit(struct manifest *manifest, const struct manifest_edit *edit,
+                                       struct error *err);
+
+#endif

@@ -1,0 +1,24 @@
+/*
+ * paths - names of the engine's files.
+ *
+ *   DIR/lock            held while the store is open
+ *   DIR/manifest        manifest.h
+ *   DIR/wal/            wal.h
+ *   DIR/index/ID.seg    index_segment.h; ID is 16 hex digits
+ *   DIR/parts/ID.part   part_format.h
+ * A file under index/ or parts/ that the manifest does not name is a leftover and is removed at
+ * start.
+ */
+#ifndef METRIC_STORE_STORAGE_ENGINE_PATHS_H
+#define METRIC_STORE_STORAGE_ENGINE_PATHS_H
+
+#include "base/status.h"
+
+/* As asprintf; NULL without memory. The caller frees. */
+char *path_format(const char *format, ...) PRINTF_LIKE(1, 2);
+
+/* What path_of_part and path_of_segment make; NULL without memory. The caller frees. */
+char *path_of_part(const char *dir, uint64_t id);
+char *path_of_segment(const char *dir, uint64_t id);
+
+#endif

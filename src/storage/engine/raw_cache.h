@@ -1,0 +1,62 @@
+/*
+ * raw_cache - hash of the label bytes as received -> series id, for series that are committed.
+ *
+ * A known series costs one probe and no string work. The cache is bounded: a full neighbourhood
+ * gives up the entry that was not used since the last look (second chance), so that a sender that
+ * permutes its labels fills no memory. Keys are 128-bit hashes with a secret seed and are trusted.
+ *
+ * Threads: probes from many at once; insert, grow and purge by one with the probes shut out.
+ * (The "used" mark is set by probes without order: it is only a hint.)
+ */
+#ifndef METRIC_STORE_STORAGE_ENGINE_RAW_CACHE_H
+#define METRIC_STORE_STORAGE_ENGINE_RAW_CACHE_H
+
+#include <stdatomic.h>
+
+#include "base/hash.h"
+#include "base/status.h"
+
+enum { RAW_CACHE_WINDOW = 8 };
+
+struct raw_cache_entry {
+    struct hash128 hash; /* both 0: empty */
+    uint32_t id;
+    _Atomic uint32_t used;
+};
+
+struct raw_cache {
+    struct raw_cache_entry *entries; /* mask + 1 + RAW_CACHE_WINDOW - 1 of them */
+    uint64_t mask;
+    uint64_t count;
+    uint64_t max_entries;
+    uint64_t evictions;
+    uint32_t hand; /* where in a full window the search for a victim begins */
+};
+
+MUST_CHECK enum status raw_cache_init(struct raw_cache *cache, size_t max_bytes);
+void raw_cache_release(struct raw_cache *cache);
+
+static inline void raw_cache_prefetch(const struct raw_cache *cache, struct hash128 hash)
+{
+    __builtin_prefetch(&cache->entries[hash.low & cache->mask]);
+}
+
+/* SERIES_ID_NONE (UINT32_MAX) when it is not there. */
+static inline uint32_t raw_cache_find(struct raw_cache *cache, struct hash128 hash)
+{
+    struct raw_cache_entry *entry = &cache->entries[hash.low & cache->mask];
+    for (int i = 0; i < RAW_CACHE_WINDOW; i++, entry++) {
+        if (!hash128_equal(entry->hash, hash))
+            continue;
+        if (atomic_load_explicit(&entry->used, memory_order_relaxed) == 0)
+            atomic_store_explicit(&entry->used, 1, memory_order_relaxed);
+        return entry->id;
+    }
+    return UINT32_MAX;
+}
+
+/* Never fails: without room the cache forgets something. */
+void raw_cache_insert(struct raw_cache *cache, struct hash128 hash, uint32_t id);
+size_t raw_cache_memory(const struct raw_cache *cache);
+
+#endif

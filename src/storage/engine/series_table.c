@@ -1,0 +1,473 @@
+#include "storage/engine/series_table.h"
+
+#include <stdlib.h>
+
+#include "base/hash.h"
+#include "base/invariant.h"
+#include "model/batch.h"
+
+enum { FIRST_SLOTS = 1024, LIST_BLOCK_SIZE = 1 << 16 };
+#define SLOT_EMPTY    SERIES_ID_NONE
+#define SLOT_WAS_USED (SERIES_ID_NONE - 1)
+#define LIST_NONE     UINT32_MAX
+
+enum status series_table_init(struct series_table *table, uint64_t seed)
+{
+    *table = (struct series_table){.seed = seed, .free_series = SERIES_ID_NONE};
+    table->slots = malloc(FIRST_SLOTS * sizeof table->slots[0]);
+    table->slot_hashes = malloc(FIRST_SLOTS * sizeof table->slot_hashes[0]);
+    if (table->slots == NULL || table->slot_hashes == NULL ||
+        pair_table_init(&table->pairs, seed) != STATUS_OK) {
+        free(table->slots);
+        free(table->slot_hashes);
+        *table = (struct series_table){0};
+        return STATUS_MEMORY;
+    }
+    memset(table->slots, 0xff, FIRST_SLOTS * sizeof table->slots[0]);
+    table->slot_count = FIRST_SLOTS;
+    return STATUS_OK;
+}
+
+void series_table_release(struct series_table *table)
+{
+    if (table->slots == NULL)
+        return;
+    pair_table_release(&table->pairs);
+    for (uint32_t i = 0; i < table->lists.block_count; i++)
+        free(table->lists.blocks[i]);
+    free(table->lists.blocks);
+    free(table->lists.free);
+    free(table->series);
+    free(table->slots);
+    free(table->slot_hashes);
+    free(table->metrics);
+    *table = (struct series_table){0};
+}
+
+/* ---- lists of pair ids ------------------------------------------------------------------ */
+
+static uint32_t *list_at(const struct pair_lists *lists, uint32_t place)
+{
+    return lists->blocks[place >> 16] + (place & 0xffff);
+}
+
+static enum status lists_add_block(struct pair_lists *lists)
+{
+    if (lists->block_count == LIST_BLOCK_SIZE)
+        return STATUS_MEMORY;
+    if (lists->block_count == lists->block_capacity) {
+        uint32_t capacity = lists->block_capacity == 0 ? 16 : lists->block_capacity * 2;
+        uint32_t **blocks = realloc(lists->blocks, capacity * sizeof blocks[0]);
+        if (blocks == NULL)
+            return STATUS_MEMORY;
+        lists->blocks = blocks;
+        lists->block_capacity = capacity;
+    }
+    uint32_t *block = malloc(LIST_BLOCK_SIZE * sizeof block[0]);
+    if (block == NULL)
+        return STATUS_MEMORY;
+    lists->blocks[lists->block_count++] = block;
+    lists->used = 0;
+    return STATUS_OK;
+}
+
+static enum status list_take(struct pair_lists *lists, uint32_t length, uint32_t *place)
+{
+    if (length < lists->free_capacity && lists->free[length] != LIST_NONE) {
+        *place = lists->free[length];
+        lists->free[length] = *list_at(lists, *place);
+        return STATUS_OK;
+    }
+    if (lists->block_count == 0 || LIST_BLOCK_SIZE - lists->used < length) {
+        enum status status = lists_add_block(lists);
+        if (status != STATUS_OK)
+            return status;
+    }
+    *place = (lists->block_count - 1) << 16 | lists->used;
+    lists->used += length;
+    return STATUS_OK;
+}
+
+/* Room to remember freed lists of this length: taken before the list is, so that giving back never
+ * fails. */
+static enum status lists_prepare(struct pair_lists *lists, uint32_t length)
+{
+    if (length < lists->free_capacity)
+        return STATUS_OK;
+    uint32_t capacity = length + 1;
+    uint32_t *grown = realloc(lists->free, capacity * sizeof grown[0]);
+    if (grown == NULL)
+        return STATUS_MEMORY;
+    for (uint32_t i = lists->free_capacity; i < capacity; i++)
+        grown[i] = LIST_NONE;
+    lists->free = grown;
+    lists->free_capacity = capacity;
+    return STATUS_OK;
+}
+
+static void list_give_back(struct pair_lists *lists, uint32_t place, uint32_t length)
+{
+    *list_at(lists, place) = lists->free[length];
+    lists->free[length] = place;
+}
+
+/* ---- labels -> id ----------------------------------------------------------------------- */
+
+static uint32_t pairs_hash(const struct series_table *table, const uint32_t *pairs, size_t count)
+{
+    return (uint32_t)hash64(slice_of(pairs, count * sizeof pairs[0]), table->seed);
+}
+
+static uint32_t find_by_pairs(const struct series_table *table, const uint32_t *pairs, size_t count,
+                              uint32_t hash)
+{
+    uint32_t mask = table->slot_count - 1;
+    for (uint32_t slot = hash & mask;; slot = (slot + 1) & mask) {
+        uint32_t id = table->slots[slot];
+        if (id == SLOT_EMPTY)
+            return SERIES_ID_NONE;
+        if (id == SLOT_WAS_USED || table->slot_hashes[slot] != hash)
+            continue;
+        if (table->series[id].pair_count == count &&
+            memcmp(series_pairs(table, id), pairs, count * sizeof pairs[0]) == 0)
+            return id;
+    }
+}
+
+uint32_t series_table_find(const struct series_table *table, const struct labels *labels)
+{
+    uint32_t pairs[LABELS_MAX_COUNT];
+    for (size_t i = 0; i < labels->count; i++) {
+        pairs[i] = pair_table_find(&table->pairs, labels->items[i].name, labels->items[i].value);
+        if (pairs[i] == PAIR_NONE)
+            return SERIES_ID_NONE;
+    }
+    return find_by_pairs(table, pairs, labels->count, pairs_hash(table, pairs, labels->count));
+}
+
+uint32_t series_table_find_metric(const struct series_table *table, struct slice name)
+{
+    uint32_t pair = pair_table_find(&table->pairs, slice_from_text(METRIC_NAME_LABEL), name);
+    return pair == PAIR_NONE ? METRIC_ID_NONE : table->pairs.pairs[pair].metric;
+}
+
+static enum status slots_rebuild(struct series_table *table)
+{
+    uint32_t count = table->slot_count;
+    if (table->live_series >= count / 2)
+        count *= 2;
+    uint32_t *slots = malloc((size_t)count * sizeof slots[0]);
+    uint32_t *hashes = malloc((size_t)count * sizeof hashes[0]);
+    if (slots == NULL || hashes == NULL) {
+        free(slots);
+        free(hashes);
+        return STATUS_MEMORY;
+    }
+    memset(slots, 0xff, (size_t)count * sizeof slots[0]);
+    for (uint32_t i = 0; i < table->slot_count; i++) {
+        if (table->slots[i] >= SLOT_WAS_USED)
+            continue;
+        uint32_t slot = table->slot_hashes[i] & (count - 1);
+        while (slots[slot] != SLOT_EMPTY)
+            slot = (slot + 1) & (count - 1);
+        slots[slot] = table->slots[i];
+        hashes[slot] = table->slot_hashes[i];
+    }
+    free(table->slots);
+    free(table->slot_hashes);
+    table->slots = slots;
+    table->slot_hashes = hashes;
+    table->slot_count = count;
+    table->slots_used = table->live_series;
+    return STATUS_OK;
+}
+
+static void slot_put(struct series_table *table, uint32_t hash, uint32_t id)
+{
+    uint32_t mask = table->slot_count - 1;
+    uint32_t slot = hash & mask;
+    while (table->slots[slot] < SLOT_WAS_USED)
+        slot = (slot + 1) & mask;
+    if (table->slots[slot] == SLOT_EMPTY)
+        table->slots_used++;
+    table->slots[slot] = id;
+    table->slot_hashes[slot] = hash;
+}
+
+static void slot_forget(struct series_table *table, uint32_t hash, uint32_t id)
+{
+    uint32_t mask = table->slot_count - 1;
+    uint32_t slot = hash & mask;
+    while (table->slots[slot] != id) {
+        invariant(table->slots[slot] != SLOT_EMPTY);
+        slot = (slot + 1) & mask;
+    }
+    table->slots[slot] = SLOT_WAS_USED;
+}
+
+/* ---- making series ---------------------------------------------------------------------- */
+
+/* Room in the array for ids below `count`; the new ones are free, but not on the free list. */
+static enum status series_array_reach(struct series_table *table, uint32_t count)
+{
+    if (count > table->series_capacity) {
+        uint64_t capacity = table->series_capacity == 0 ? 1024 : table->series_capacity;
+        while (capacity < count)
+            capacity *= 2;
+        if (capacity > SLOT_WAS_USED)
+            capacity = SLOT_WAS_USED;
+        struct series *series = realloc(table->series, capacity * sizeof series[0]);
+        if (series == NULL)
+            return STATUS_MEMORY;
+        table->series = series;
+        table->series_capacity = (uint32_t)capacity;
+    }
+    for (; table->series_count < count; table->series_count++)
+        table->series[table->series_count] = (struct series){.state = SERIES_FREE};
+    return STATUS_OK;
+}
+
+static enum status metrics_reach(struct series_table *table, uint32_t count)
+{
+    if (count > table->metric_capacity) {
+        uint64_t capacity = table->metric_capacity == 0 ? 256 : table->metric_capacity;
+        while (capacity < count)
+            capacity *= 2;
+        struct series_metric *metrics = realloc(table->metrics, capacity * sizeof metrics[0]);
+        if (metrics == NULL)
+            return STATUS_MEMORY;
+        table->metrics = metrics;
+        table->metric_capacity = (uint32_t)capacity;
+    }
+    for (; table->metric_count < count; table->metric_count++)
+        table->metrics[table->metric_count] = (struct series_metric){.name_pair = PAIR_NONE};
+    return STATUS_OK;
+}
+
+static uint32_t name_pair_of(const struct series_table *table, const uint32_t *pairs, size_t count)
+{
+    uint32_t name = pair_table_find_name(&table->pairs, slice_from_text(METRIC_NAME_LABEL));
+    for (size_t i = 0; i < count; i++)
+        if (table->pairs.pairs[pairs[i]].name == name)
+            return pairs[i];
+    return PAIR_NONE;
+}
+
+/* Takes back what was interned for a series that was not made: pairs without series go. */
+static void pairs_drop_unused(struct series_table *table, const uint32_t *pairs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (table->pairs.pairs[pairs[i]].name != PAIR_NONE &&
+            table->pairs.pairs[pairs[i]].series.count == 0)
+            pair_table_remove_series(&table->pairs, pairs[i], SERIES_ID_NONE);
+}
+
+/* Fills place `id` of the array, which is free. All of the memory is taken first. */
+static enum status series_make(struct series_table *table, uint32_t id, uint32_t metric,
+                               const uint32_t *pairs, size_t count, enum series_state state)
+{
+    if (table->slots_used >= table->slot_count / 4 * 3 && slots_rebuild(table) != STATUS_OK)
+        return STATUS_MEMORY;
+    uint32_t place;
+    if (lists_prepare(&table->lists, (uint32_t)count) != STATUS_OK ||
+        list_take(&table->lists, (uint32_t)count, &place) != STATUS_OK)
+        return STATUS_MEMORY;
+    memcpy(list_at(&table->lists, place), pairs, count * sizeof pairs[0]);
+    for (size_t i = 0; i < count; i++)
+        if (pair_table_add_series(&table->pairs, pairs[i], id) != STATUS_OK) {
+            while (i-- > 0)
+                postings_remove(&table->pairs.pairs[pairs[i]].series, id);
+            list_give_back(&table->lists, place, (uint32_t)count);
+            return STATUS_MEMORY;
+        }
+    table->series[id] = (struct series){
+        .metric = metric,
+        .pairs = place,
+        .pair_count = (uint16_t)count,
+        .kind = SERIES_KIND_FLOAT,
+        .state = (uint8_t)state,
+        .holds = state == SERIES_RESERVED,
+    };
+    slot_put(table, pairs_hash(table, pairs, count), id);
+    uint32_t name_pair = name_pair_of(table, pairs, count);
+    table->pairs.pairs[name_pair].metric = metric;
+    table->metrics[metric].name_pair = name_pair;
+    table->metrics[metric].series++;
+    table->live_series++;
+    if (state == SERIES_COMMITTED)
+        table->committed_series++;
+    return STATUS_OK;
+}
+
+static enum status intern_all(struct series_table *table, const struct labels *labels,
+                              uint32_t *pairs)
+{
+    for (size_t i = 0; i < labels->count; i++)
+        if (pair_table_intern(&table->pairs, labels->items[i].name, labels->items[i].value,
+                              &pairs[i]) != STATUS_OK) {
+            pairs_drop_unused(table, pairs, i);
+            return STATUS_MEMORY;
+        }
+    return STATUS_OK;
+}
+
+/* The metric's id, or the next one for a metric without series. */
+static enum status metric_for(struct series_table *table, const uint32_t *pairs, size_t count,
+                              uint32_t *metric)
+{
+    uint32_t name_pair = name_pair_of(table, pairs, count);
+    invariant(name_pair != PAIR_NONE);
+    *metric = table->pairs.pairs[name_pair].metric;
+    if (*metric != METRIC_ID_NONE)
+        return STATUS_OK;
+    *metric = table->metric_count;
+    return metrics_reach(table, table->metric_count + 1);
+}
+
+enum status series_table_reserve(struct series_table *table, const struct labels *labels,
+                                 uint32_t *id)
+{
+    uint32_t pairs[LABELS_MAX_COUNT];
+    if (intern_all(table, labels, pairs) != STATUS_OK)
+        return STATUS_MEMORY;
+    bool reuse = table->free_series != SERIES_ID_NONE;
+    *id = reuse ? table->free_series : table->series_count;
+    uint32_t next_free = reuse ? table->series[*id].pairs : SERIES_ID_NONE;
+    uint32_t metric;
+    enum status status = STATUS_OK;
+    if (*id >= SLOT_WAS_USED)
+        status = STATUS_MEMORY;
+    if (status == STATUS_OK && !reuse)
+        status = series_array_reach(table, *id + 1);
+    if (status == STATUS_OK)
+        status = metric_for(table, pairs, labels->count, &metric);
+    if (status == STATUS_OK)
+        status = series_make(table, *id, metric, pairs, labels->count, SERIES_RESERVED);
+    if (status != STATUS_OK) {
+        pairs_drop_unused(table, pairs, labels->count);
+        /* The last place of the array goes back, or it would be neither free nor used. */
+        if (!reuse && table->series_count == *id + 1)
+            table->series_count--;
+        return status;
+    }
+    if (reuse)
+        table->free_series = next_free;
+    return STATUS_OK;
+}
+
+enum status series_table_restore_pairs(struct series_table *table, uint32_t id, uint32_t metric,
+                                       const uint32_t *pairs, size_t count, struct error *err)
+{
+    uint32_t known = find_by_pairs(table, pairs, count, pairs_hash(table, pairs, count));
+    if (known == id)
+        return STATUS_OK;
+    if (known != SERIES_ID_NONE)
+        return fail(err, STATUS_CORRUPT, "series %u has the labels of series %u", id, known);
+    if (id < table->series_count && table->series[id].state != SERIES_FREE)
+        return fail(err, STATUS_CORRUPT, "series %u is defined twice, with other labels", id);
+    if (id >= SLOT_WAS_USED || metric >= METRIC_ID_NONE - 1)
+        return fail(err, STATUS_CORRUPT, "series %u of metric %u: no such ids", id, metric);
+    uint32_t name_pair = name_pair_of(table, pairs, count);
+    if (name_pair == PAIR_NONE)
+        return fail(err, STATUS_CORRUPT, "series %u has no metric name", id);
+    uint32_t known_metric = table->pairs.pairs[name_pair].metric;
+    if (known_metric != METRIC_ID_NONE && known_metric != metric)
+        return fail(err, STATUS_CORRUPT, "series %u: metric %u was %u before", id, metric,
+                    known_metric);
+    if (series_array_reach(table, id + 1) != STATUS_OK ||
+        metrics_reach(table, metric + 1) != STATUS_OK ||
+        series_make(table, id, metric, pairs, count, SERIES_COMMITTED) != STATUS_OK)
+        return fail(err, STATUS_MEMORY, "no memory for series %u", id);
+    return STATUS_OK;
+}
+
+enum status series_table_restore(struct series_table *table, uint32_t id, uint32_t metric,
+                                 const struct labels *labels, struct error *err)
+{
+    uint32_t pairs[LABELS_MAX_COUNT];
+    if (labels->count > LABELS_MAX_COUNT)
+        return fail(err, STATUS_CORRUPT, "series %u has %zu labels", id, labels->count);
+    if (intern_all(table, labels, pairs) != STATUS_OK)
+        return fail(err, STATUS_MEMORY, "no memory for series %u", id);
+    enum status status = series_table_restore_pairs(table, id, metric, pairs, labels->count, err);
+    if (status != STATUS_OK)
+        pairs_drop_unused(table, pairs, labels->count);
+    return status;
+}
+
+void series_table_finish_restore(struct series_table *table)
+{
+    table->free_series = SERIES_ID_NONE;
+    for (uint32_t id = table->series_count; id-- > 0;)
+        if (table->series[id].state == SERIES_FREE) {
+            table->series[id].pairs = table->free_series;
+            table->free_series = id;
+        }
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+void series_table_hold(struct series_table *table, uint32_t id)
+{
+    table->series[id].holds++;
+}
+
+void series_table_commit(struct series_table *table, uint32_t id)
+{
+    invariant(table->series[id].state == SERIES_RESERVED);
+    table->series[id].state = SERIES_COMMITTED;
+    table->committed_series++;
+}
+
+static void series_forget(struct series_table *table, uint32_t id)
+{
+    struct series *series = &table->series[id];
+    uint32_t *pairs = list_at(&table->lists, series->pairs);
+    slot_forget(table, pairs_hash(table, pairs, series->pair_count), id);
+    struct series_metric *metric = &table->metrics[series->metric];
+    metric->series--;
+    /* Its pair goes with the last series; the id is not given to another name. */
+    if (metric->series == 0)
+        metric->name_pair = PAIR_NONE;
+    for (uint32_t i = 0; i < series->pair_count; i++)
+        pair_table_remove_series(&table->pairs, pairs[i], id);
+    list_give_back(&table->lists, series->pairs, series->pair_count);
+    *series = (struct series){.state = SERIES_FREE, .pairs = table->free_series};
+    table->free_series = id;
+    table->live_series--;
+}
+
+void series_table_unhold(struct series_table *table, uint32_t id)
+{
+    struct series *series = &table->series[id];
+    invariant(series->holds > 0);
+    series->holds--;
+    if (series->holds == 0 && series->state == SERIES_RESERVED)
+        series_forget(table, id);
+}
+
+void series_table_labels(const struct series_table *table, uint32_t id, struct label *items,
+                         struct labels *labels)
+{
+    const struct series *series = &table->series[id];
+    const uint32_t *pairs = series_pairs(table, id);
+    for (uint32_t i = 0; i < series->pair_count; i++)
+        items[i] = (struct label){
+            .name = pair_name(&table->pairs, pairs[i]),
+            .value = pair_value(&table->pairs, pairs[i]),
+        };
+    *labels = (struct labels){.items = items, .count = series->pair_count};
+}
+
+size_t series_table_memory(const struct series_table *table)
+{
+    size_t total = table->pairs.memory_bytes;
+    for (uint32_t i = 0; i < table->pairs.pair_count; i++)
+        if (table->pairs.pairs[i].name != PAIR_NONE)
+            total += postings_memory(&table->pairs.pairs[i].series);
+    total += (size_t)table->lists.block_count * LIST_BLOCK_SIZE * sizeof(uint32_t);
+    total += (size_t)table->series_capacity * sizeof table->series[0];
+    total += (size_t)table->slot_count * 2 * sizeof(uint32_t);
+    total += (size_t)table->metric_capacity * sizeof table->metrics[0];
+    return total;
+}

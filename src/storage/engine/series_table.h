@@ -1,0 +1,105 @@
+/*
+ * series_table - every series the store knows: id -> labels, labels -> id, and what admission
+ * needs to count.
+ *
+ *   pairs    interned labels with their postings (pair_table.h)
+ *   series   id -> metric, list of pair ids in label order, state
+ *   slots    open addressing over hash(pair ids) -> series id: the authority
+ *   metrics  id -> name pair, number of series
+ *
+ * A series is *reserved* when a batch wants it and *committed* once its definition is durable. A
+ * reserved series that no batch holds any longer is forgotten.
+ *
+ * Metric ids are durable (parts are sorted by them), series ids too, pair ids are not.
+ * Threads: the owner's lock; see engine.h.
+ */
+#ifndef METRIC_STORE_STORAGE_ENGINE_SERIES_TABLE_H
+#define METRIC_STORE_STORAGE_ENGINE_SERIES_TABLE_H
+
+#include "model/labels.h"
+#include "storage/engine/pair_table.h"
+
+#define METRIC_ID_NONE UINT32_MAX
+
+enum series_state { SERIES_FREE = 0, SERIES_RESERVED, SERIES_COMMITTED };
+enum series_kind { SERIES_KIND_FLOAT = 0 };
+
+struct series {
+    uint32_t metric;
+    uint32_t pairs; /* place in the lists; while free, the next free id */
+    uint16_t pair_count;
+    uint8_t kind;
+    uint8_t state;
+    uint32_t holds; /* batches that need it while it is reserved */
+};
+
+struct series_metric {
+    uint32_t name_pair; /* PAIR_NONE: no series now */
+    uint32_t series;    /* reserved ones too */
+};
+
+/* Lists of pair ids in blocks; a list that was given back waits for one of its own length. */
+struct pair_lists {
+    uint32_t **blocks;
+    uint32_t block_count, block_capacity;
+    uint32_t used;  /* of the last block */
+    uint32_t *free; /* by length: first list, linked through its first element */
+    uint32_t free_capacity;
+};
+
+struct series_table {
+    struct pair_table pairs;
+    struct pair_lists lists;
+    struct series *series;
+    uint32_t series_count, series_capacity; /* ids ever given; of the array */
+    uint32_t free_series, live_series, committed_series;
+    uint32_t *slots; /* SERIES_ID_NONE empty, SERIES_ID_NONE - 1 used once */
+    uint32_t *slot_hashes;
+    uint32_t slot_count, slots_used;
+    struct series_metric *metrics;
+    uint32_t metric_count, metric_capacity;
+    uint64_t seed;
+};
+
+MUST_CHECK enum status series_table_init(struct series_table *table, uint64_t seed);
+void series_table_release(struct series_table *table);
+
+/* SERIES_ID_NONE when these canonical labels are unknown. */
+uint32_t series_table_find(const struct series_table *table, const struct labels *labels);
+
+/* The metric's id, METRIC_ID_NONE when it has no series. */
+uint32_t series_table_find_metric(const struct series_table *table, struct slice name);
+
+/* Makes an unknown series, reserved with one hold. Takes all memory before it changes anything
+ * that a later call could see; on MEMORY nothing has changed. */
+MUST_CHECK enum status series_table_reserve(struct series_table *table, const struct labels *labels,
+                                            uint32_t *id);
+/* Makes the series as a log or an index segment defines it, committed. CORRUPT when the id or
+ * the labels are taken by another series. The same definition again changes nothing. */
+MUST_CHECK enum status series_table_restore(struct series_table *table, uint32_t id,
+                                            uint32_t metric, const struct labels *labels,
+                                            struct error *err);
+/* As series_table_restore, with the pairs interned already: the fast way for many series. */
+MUST_CHECK enum status series_table_restore_pairs(struct series_table *table, uint32_t id,
+                                                  uint32_t metric, const uint32_t *pairs,
+                                                  size_t count, struct error *err);
+/* After the last restore: ids that no definition took are given out again. */
+void series_table_finish_restore(struct series_table *table);
+void series_table_hold(struct series_table *table, uint32_t id);
+void series_table_commit(struct series_table *table, uint32_t id);
+/* Ends one hold; forgets the series if it is still reserved and that was the last. */
+void series_table_unhold(struct series_table *table, uint32_t id);
+
+static inline const uint32_t *series_pairs(const struct series_table *table, uint32_t id)
+{
+    uint32_t place = table->series[id].pairs;
+    return table->lists.blocks[place >> 16] + (place & 0xffff);
+}
+
+/* `items` has room for LABELS_MAX_COUNT or the series' pair_count. Strings are borrowed. */
+void series_table_labels(const struct series_table *table, uint32_t id, struct label *items,
+                         struct labels *labels);
+
+size_t series_table_memory(const struct series_table *table);
+
+#endif
