@@ -1,0 +1,64 @@
+#include "sim_explore.h"
+
+#include "sim_os.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static void crash_once(struct sim_explore *explore, const struct sim_disk *disk, uint64_t number,
+                       unsigned way)
+{
+    uint64_t mix = explore->seed ^ number * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)way << 56;
+    struct sim_crash crash = {.seed = sim_next(&mix), .names_in_any_order = way % 2 == 1};
+    struct sim_disk *clone = sim_disk_clone(disk);
+    sim_disk_crash(clone, &crash);
+
+    size_t trail_size = strlen(explore->trail);
+    snprintf(explore->trail + trail_size, sizeof explore->trail - trail_size,
+             " call=%" PRIu64 " crash=%u", number, way);
+    explore->states++;
+    explore->level++;
+    if (explore->level <= explore->depth)
+        sim_explore_attach(explore, clone);
+    bool passed = explore->check(explore->context, clone);
+    explore->level--;
+    if (!passed && explore->violations++ == 0)
+        printf("violation: seed=%" PRIu64 "%s\n", explore->seed, explore->trail);
+    explore->trail[trail_size] = '\0';
+    sim_disk_free(clone);
+}
+
+static void explore_call(struct sim_explore *explore, const struct sim_disk *disk, uint64_t number)
+{
+    if (explore->violations > 0)
+        return;
+    /* A crash in recovery is tried one way a call: the ways are spread over the outer crashes. */
+    unsigned ways = explore->level == 0 ? explore->crashes : 1;
+    for (unsigned i = 0; i < ways && explore->violations == 0; i++) {
+        unsigned way = explore->level == 0 ? i : (unsigned)((explore->states + number) % 16);
+        crash_once(explore, disk, number, way);
+    }
+}
+
+static void explore_hook(void *context, struct sim_disk *disk, const struct sim_call *call)
+{
+    struct sim_explore *explore = context;
+    if ((call->kind & SIM_CHANGING_CALL) != 0 &&
+        (explore->every <= 1 || call->number % explore->every == 0))
+        explore_call(explore, disk, call->number);
+}
+
+void sim_explore_attach(struct sim_explore *explore, struct sim_disk *disk)
+{
+    sim_disk_set_hook(disk, explore_hook, explore);
+}
+
+void sim_explore_detach(struct sim_disk *disk)
+{
+    sim_disk_set_hook(disk, NULL, NULL);
+}
+
+void sim_explore_now(struct sim_explore *explore, struct sim_disk *disk)
+{
+    explore_call(explore, disk, sim_disk_calls(disk) + 1);
+}

@@ -1,0 +1,40 @@
+/*
+ * sim_explore - a crash before every call of a workload, several ways each, and in recovery too.
+ *
+ * Attached to a disk, it clones the disk before each call that changes something, lets the clone
+ * crash, and has `check` recover from what is left. Not for two threads.
+ */
+#ifndef METRIC_STORE_TESTS_SIM_EXPLORE_H
+#define METRIC_STORE_TESTS_SIM_EXPLORE_H
+
+#include "sim_disk.h"
+
+/*
+ * Recovers from `disk`, which has crashed, closes all its files, and says whether all that had to
+ * be there was there, and nothing else. `disk` is borrowed. Calls it makes may be crashed again
+ * (`depth`); after sim_explore_detach they are not.
+ */
+typedef bool sim_check(void *context, struct sim_disk *disk);
+
+struct sim_explore {
+    /* Set before sim_explore_attach. */
+    sim_check *check;
+    void *context;
+    uint64_t seed;
+    unsigned crashes; /* ways to crash before each call; an odd one drops names in any order */
+    unsigned depth;   /* 0: no crash in recovery; 1: one; ... */
+    uint64_t every;   /* look at each n-th call only; 1: all */
+    /* Counted. Nothing is explored after a violation, which has been printed with its seeds. */
+    uint64_t states;
+    uint64_t violations;
+    /* Own. */
+    unsigned level;
+    char trail[256];
+};
+
+void sim_explore_attach(struct sim_explore *explore, struct sim_disk *disk);
+void sim_explore_detach(struct sim_disk *disk);
+/* As if a call came now: for the end of a workload. */
+void sim_explore_now(struct sim_explore *explore, struct sim_disk *disk);
+
+#endif

@@ -1,0 +1,199 @@
+#include "sim_sites.h"
+
+#include "base/invariant.h"
+#include "os/file.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+extern const char __executable_start[]; /* from the linker */
+
+static _Thread_local uintptr_t current_site;
+
+uintptr_t sim_site_current(void)
+{
+    return current_site;
+}
+
+static uintptr_t site_of(const void *address)
+{
+    return (uintptr_t)address - (uintptr_t)__executable_start;
+}
+
+bool sim_sites_sync(struct sim_sites *sites, uintptr_t site)
+{
+    if (sites == NULL || site == 0)
+        return false;
+    size_t at = 0;
+    while (at < sites->count && sites->sites[at].site != site)
+        at++;
+    if (at == sites->count) {
+        invariant(sites->count < SIM_SITES_MAX);
+        sites->sites[sites->count++] = (struct sim_site){.site = site};
+    }
+    sites->sites[at].calls++;
+    if (sites->suppressed != site)
+        return false;
+    sites->suppressed_calls++;
+    return true;
+}
+
+/* The function whose range holds `site`. */
+static void name_from_symbols(const uint8_t *elf, size_t size, uintptr_t site,
+                              char name[SIM_SITE_NAME_SIZE])
+{
+    const Elf64_Ehdr *header = (const Elf64_Ehdr *)elf;
+    if (size < sizeof *header || memcmp(header->e_ident, ELFMAG, SELFMAG) != 0)
+        return;
+    const Elf64_Shdr *sections = (const Elf64_Shdr *)(elf + header->e_shoff);
+    for (size_t i = 0; i < header->e_shnum; i++) {
+        if (sections[i].sh_type != SHT_SYMTAB)
+            continue;
+        const Elf64_Sym *symbols = (const Elf64_Sym *)(elf + sections[i].sh_offset);
+        const char *strings = (const char *)elf + sections[sections[i].sh_link].sh_offset;
+        for (size_t s = 0; s < sections[i].sh_size / sizeof *symbols; s++)
+            /* A return address may be the byte after the function's last instruction. */
+            if (ELF64_ST_TYPE(symbols[s].st_info) == STT_FUNC && site > symbols[s].st_value &&
+                site <= symbols[s].st_value + symbols[s].st_size)
+                snprintf(name, SIM_SITE_NAME_SIZE, "%s+0x%zx", strings + symbols[s].st_name,
+                         (size_t)(site - symbols[s].st_value));
+    }
+}
+
+void sim_site_name(uintptr_t site, char name[SIM_SITE_NAME_SIZE])
+{
+    snprintf(name, SIM_SITE_NAME_SIZE, "0x%zx", (size_t)site);
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    struct stat stat;
+    if (fd >= 0 && fstat(fd, &stat) == 0) {
+        size_t size = (size_t)stat.st_size;
+        void *elf = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (elf != MAP_FAILED) {
+            name_from_symbols(elf, size, site, name);
+            munmap(elf, size);
+        }
+    }
+    if (fd >= 0)
+        close(fd);
+}
+
+bool sim_sites_mutate(struct sim_sites *sites, bool (*workload)(void *context), void *context)
+{
+    sites->suppressed = 0;
+    if (!workload(context)) {
+        printf("the workload fails with nothing suppressed\n");
+        return false;
+    }
+    size_t count = sites->count;
+    size_t killed = 0;
+    for (size_t i = 0; i < count; i++) {
+        char name[SIM_SITE_NAME_SIZE];
+        sim_site_name(sites->sites[i].site, name);
+        sites->suppressed = sites->sites[i].site;
+        bool survived = workload(context);
+        killed += survived ? 0 : 1;
+        printf("sync site %s: %s\n", name, survived ? "SURVIVED" : "killed");
+    }
+    sites->suppressed = 0;
+    printf("killed %zu/%zu\n", killed, count);
+    return count > 0 && killed == count;
+}
+
+/*
+ * --wrap: the linker sends calls of NAME to __wrap_NAME, and __real_NAME to NAME.
+ */
+
+static uintptr_t site_enter(const void *address)
+{
+    uintptr_t before = current_site;
+    current_site = site_of(address);
+    return before;
+}
+
+enum status __real_file_write(struct file *file, const void *from, size_t size, uint64_t offset,
+                              struct error *err);
+enum status __wrap_file_write(struct file *file, const void *from, size_t size, uint64_t offset,
+                              struct error *err);
+enum status __real_file_sync(struct file *file, struct error *err);
+enum status __wrap_file_sync(struct file *file, struct error *err);
+enum status __real_file_resize(struct file *file, uint64_t size, struct error *err);
+enum status __wrap_file_resize(struct file *file, uint64_t size, struct error *err);
+enum status __real_filesystem_open(struct filesystem *fs, const char *path, enum file_mode mode,
+                                   struct file **file, struct error *err);
+enum status __wrap_filesystem_open(struct filesystem *fs, const char *path, enum file_mode mode,
+                                   struct file **file, struct error *err);
+enum status __real_filesystem_rename(struct filesystem *fs, const char *from, const char *to,
+                                     struct error *err);
+enum status __wrap_filesystem_rename(struct filesystem *fs, const char *from, const char *to,
+                                     struct error *err);
+enum status __real_filesystem_remove(struct filesystem *fs, const char *path, struct error *err);
+enum status __wrap_filesystem_remove(struct filesystem *fs, const char *path, struct error *err);
+enum status __real_filesystem_sync_directory(struct filesystem *fs, const char *path,
+                                             struct error *err);
+enum status __wrap_filesystem_sync_directory(struct filesystem *fs, const char *path,
+                                             struct error *err);
+
+enum status __wrap_file_write(struct file *file, const void *from, size_t size, uint64_t offset,
+                              struct error *err)
+{
+    uintptr_t before = site_enter(__builtin_return_address(0));
+    enum status status = __real_file_write(file, from, size, offset, err);
+    current_site = before;
+    return status;
+}
+
+enum status __wrap_file_sync(struct file *file, struct error *err)
+{
+    uintptr_t before = site_enter(__builtin_return_address(0));
+    enum status status = __real_file_sync(file, err);
+    current_site = before;
+    return status;
+}
+
+enum status __wrap_file_resize(struct file *file, uint64_t size, struct error *err)
+{
+    uintptr_t before = site_enter(__builtin_return_address(0));
+    enum status status = __real_file_resize(file, size, err);
+    current_site = before;
+    return status;
+}
+
+enum status __wrap_filesystem_open(struct filesystem *fs, const char *path, enum file_mode mode,
+                                   struct file **file, struct error *err)
+{
+    uintptr_t before = site_enter(__builtin_return_address(0));
+    enum status status = __real_filesystem_open(fs, path, mode, file, err);
+    current_site = before;
+    return status;
+}
+
+enum status __wrap_filesystem_rename(struct filesystem *fs, const char *from, const char *to,
+                                     struct error *err)
+{
+    uintptr_t before = site_enter(__builtin_return_address(0));
+    enum status status = __real_filesystem_rename(fs, from, to, err);
+    current_site = before;
+    return status;
+}
+
+enum status __wrap_filesystem_remove(struct filesystem *fs, const char *path, struct error *err)
+{
+    uintptr_t before = site_enter(__builtin_return_address(0));
+    enum status status = __real_filesystem_remove(fs, path, err);
+    current_site = before;
+    return status;
+}
+
+enum status __wrap_filesystem_sync_directory(struct filesystem *fs, const char *path,
+                                             struct error *err)
+{
+    uintptr_t before = site_enter(__builtin_return_address(0));
+    enum status status = __real_filesystem_sync_directory(fs, path, err);
+    current_site = before;
+    return status;
+}
