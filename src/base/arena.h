@@ -2,7 +2,7 @@
  * arena - memory of one lifetime (a request, a query), released whole.
  *
  * Born with its maximum, which counts what the arena took from the heap. Not for two threads at
- * once. Pointers stay valid until arena_release or arena_reset.
+ * once. Pointers stay valid until arena_release.
  */
 #ifndef METRIC_STORE_BASE_ARENA_H
 #define METRIC_STORE_BASE_ARENA_H

@@ -128,7 +128,9 @@ size_t day_format(char text[INSTANT_TEXT_SIZE], int64_t day)
 size_t instant_format(char text[INSTANT_TEXT_SIZE], int64_t time_ms)
 {
     int64_t day = day_of_time(time_ms);
-    int64_t rest = time_ms - day * MS_PER_DAY;
+    int64_t rest = time_ms % MS_PER_DAY;
+    if (rest < 0)
+        rest += MS_PER_DAY;
     size_t size = day_format(text, day);
     size += (size_t)snprintf(text + size, INSTANT_TEXT_SIZE - size,
                              "T%02" PRId64 ":%02" PRId64 ":%02" PRId64, rest / MS_PER_HOUR,

@@ -2,9 +2,11 @@
 
 #include "base/bits.h"
 
-/* The length of the well-formed character at `at`, 0 if there is none. RFC 3629, section 4. */
-static size_t utf8_char_size(const uint8_t *at, size_t left)
+/* RFC 3629, section 4. */
+size_t utf8_char_size(struct slice text, size_t offset)
 {
+    const uint8_t *at = text.data + offset;
+    size_t left = text.size - offset;
     uint8_t lead = at[0];
     size_t size = lead < 0x80 ? 1 : lead < 0xc2 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
     if (size == 0 || size > left || lead > 0xf4)
@@ -26,7 +28,7 @@ bool utf8_valid(struct slice text)
             i += 8;
             continue;
         }
-        size_t size = utf8_char_size(text.data + i, text.size - i);
+        size_t size = utf8_char_size(text, i);
         if (size == 0)
             return false;
         i += size;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <limits>
 
 namespace
 {
@@ -78,6 +79,35 @@ size_t put_plain(char *text, const decimal &number)
     return size;
 }
 
+/* Whether the well-formed number in [at, end) is 1 or more, by where its first digit stands. */
+bool at_least_one(const char *at, const char *end)
+{
+    int64_t point = 0;
+    bool after_dot = false, significant = false;
+    for (; at < end && *at != 'e' && *at != 'E'; at++) {
+        if (*at == '.') {
+            after_dot = true;
+            continue;
+        }
+        significant = significant || *at != '0';
+        if (significant && !after_dot)
+            point++;
+        else if (!significant && after_dot)
+            point--;
+    }
+    if (at == end)
+        return point > 0;
+    at++;
+    bool down = *at == '-';
+    if (*at == '+')
+        at++;
+    int64_t exponent = 0;
+    if (std::from_chars(at, end, exponent).ec == std::errc::result_out_of_range)
+        return !down;
+    int64_t place;
+    return __builtin_add_overflow(point, exponent, &place) ? !down : place > 0;
+}
+
 } // namespace
 
 size_t number_format(char text[NUMBER_TEXT_SIZE], double value)
@@ -114,15 +144,9 @@ bool number_parse(struct slice text, double *value, bool *overflow)
         (result.ec != std::errc() && result.ec != std::errc::result_out_of_range))
         return false;
     if (result.ec == std::errc::result_out_of_range) {
-        /* from_chars leaves the value alone then; strtod tells overflow from underflow. */
-        char copy[512];
-        size_t size = static_cast<size_t>(end - at);
-        if (size >= sizeof copy) /* beyond any sensible number: the exponent decides too late */
-            return false;
-        std::memcpy(copy, at, size);
-        copy[size] = 0;
-        magnitude = std::strtod(copy, nullptr);
-        *overflow = std::isinf(magnitude);
+        /* from_chars leaves the value alone then, and does not tell overflow from underflow. */
+        *overflow = at_least_one(at, end);
+        magnitude = *overflow ? std::numeric_limits<double>::infinity() : 0;
     }
     *value = negative ? -magnitude : magnitude;
     return true;
