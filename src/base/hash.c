@@ -23,27 +23,29 @@ struct hash128 hash128(struct slice bytes, uint64_t seed)
     return (struct hash128){.low = hash.low64, .high = hash.high64};
 }
 
-/* One byte at a time with a 16-entry table: only where the processor has no instruction for it. */
-static uint32_t crc32c_portable(uint32_t crc, const uint8_t *data, size_t size)
+/* Half a byte at a time: small before fast, for it is rarely needed. */
+uint32_t crc32c_portable(uint32_t crc, const void *data, size_t size)
 {
     static const uint32_t table[16] = {
         0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
         0x61c69362, 0x7198540d, 0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
         0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75,
     };
+    const uint8_t *bytes = data;
+    crc = ~crc;
     for (size_t i = 0; i < size; i++) {
-        crc ^= data[i];
+        crc ^= bytes[i];
         crc = (crc >> 4) ^ table[crc & 15];
         crc = (crc >> 4) ^ table[crc & 15];
     }
-    return crc;
+    return ~crc;
 }
 
 #if defined(__x86_64__)
 __attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, const uint8_t *data,
                                                                size_t size)
 {
-    uint64_t wide = crc;
+    uint64_t wide = (uint32_t)~crc;
     while (size >= 8) {
         wide = _mm_crc32_u64(wide, load_u64(data));
         data += 8;
@@ -52,16 +54,15 @@ __attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, con
     crc = (uint32_t)wide;
     while (size-- > 0)
         crc = _mm_crc32_u8(crc, *data++);
-    return crc;
+    return ~crc;
 }
 #endif
 
 uint32_t crc32c(uint32_t crc, const void *data, size_t size)
 {
-    crc = ~crc;
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("sse4.2"))
-        return ~crc32c_sse42(crc, data, size);
+        return crc32c_sse42(crc, data, size);
 #endif
-    return ~crc32c_portable(crc, data, size);
+    return crc32c_portable(crc, data, size);
 }

@@ -24,4 +24,7 @@ struct hash128 hash128(struct slice bytes, uint64_t seed);
 /* Continues `crc` (0 to begin) over `size` bytes. */
 uint32_t crc32c(uint32_t crc, const void *data, size_t size);
 
+/* The same without the processor's instruction: what crc32c does where there is none. */
+uint32_t crc32c_portable(uint32_t crc, const void *data, size_t size);
+
 #endif
