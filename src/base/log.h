@@ -5,7 +5,8 @@
  *
  * Threads: any may log; a line is one write(2). A message is a fixed text; what varies goes into
  * fields. Values are escaped; nothing secret may be given. The struct log is made once in main and
- * handed down; NULL logs nothing.
+ * handed down; NULL logs nothing. A line longer than 4 KiB is cut at a value and ends with the
+ * field truncated=true; what is no UTF-8 becomes U+FFFD.
  */
 #ifndef METRIC_STORE_BASE_LOG_H
 #define METRIC_STORE_BASE_LOG_H
