@@ -1,0 +1,216 @@
+#!/usr/bin/env python3
+"""Runs the tests, part by part, and ends with one line: N passed, N failed, N skipped.
+
+The parts, in the order in which they run:
+  lint   clang-format over all sources
+  unit   gcc release build; include rules, script tests, unit tests, fuzz corpora
+  clang  a clang build: it has to compile without warnings
+  asan   the same tests as in unit, under the address and undefined behaviour sanitizers
+  e2e    pytest over tests/e2e, against the release binary and against the sanitized one
+
+Under CI=true a skipped test fails unless tests/allowed_skips names it with its reason.
+"""
+
+import argparse
+import glob
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree
+
+import allowed_skips
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+PARTS = ["lint", "unit", "clang", "asan", "e2e"]
+QUICK = ["lint", "unit"]
+SOURCE_PATTERNS = ["src/**/*.[ch]", "src/**/*.cc", "tests/**/*.[ch]", "bench/**/*.[ch]"]
+PART_TIMEOUT_S = 20 * 60
+SANITIZER_ENVIRONMENT = {
+    "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
+}
+
+
+class Tally:
+    """What passed, failed and was skipped; the skip rule of CI is applied here."""
+
+    def __init__(self, allowed, ci):
+        self.allowed, self.ci = allowed, ci
+        self.passed = 0
+        self.failed = []
+        self.skipped = []
+
+    def fail(self, test_id, why="failed"):
+        self.failed.append(f"{test_id}: {why}")
+
+    def skip(self, test_id, reason=None):
+        shown = f"{test_id}: {reason}" if reason else test_id
+        if self.ci and not allowed_skips.is_allowed(self.allowed, test_id, reason):
+            self.failed.append(f"{shown} (skipped, and tests/allowed_skips does not allow it)")
+        else:
+            self.skipped.append(shown)
+
+    def report(self):
+        for title, tests in (("skipped", self.skipped), ("failed", self.failed)):
+            if tests:
+                print(f"\n{title}:")
+                for test in tests:
+                    print(f"  {test}")
+        print(f"\n{self.passed} passed, {len(self.failed)} failed, {len(self.skipped)} skipped")
+        return 1 if self.failed else 0
+
+
+def run(arguments, environment=None):
+    """Runs to the end, or kills the whole process group when time is up. Gives the exit code."""
+    process = subprocess.Popen(arguments, cwd=ROOT, start_new_session=True,
+                               env={**os.environ, **(environment or {})})
+    try:
+        return process.wait(timeout=PART_TIMEOUT_S)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt) as reason:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if isinstance(reason, KeyboardInterrupt):
+            raise
+        print(f"{arguments[0]}: killed after {PART_TIMEOUT_S} s", flush=True)
+        return 124
+
+
+def build(tally, name):
+    if run(["scripts/build", name, "--tests"]) == 0:
+        return True
+    tally.fail(f"build::{name}", "does not compile")
+    return False
+
+
+def check_format(tally):
+    if shutil.which("clang-format-16") is None:
+        tally.skip("lint::format", "clang-format-16 is not installed")
+        return
+    sources = sorted({path for pattern in SOURCE_PATTERNS
+                      for path in glob.glob(os.path.join(ROOT, pattern), recursive=True)})
+    if run(["clang-format-16", "--dry-run", "-Werror", *sources]) == 0:
+        tally.passed += 1
+    else:
+        tally.fail("lint::format", "run clang-format-16 -i on the files named above")
+
+
+CMOCKA_PASSED = re.compile(r"^\[  PASSED  \] (\d+) test\(s\)\.", re.MULTILINE)
+# The summary names each test again with a comma or nothing; only "[  SKIPPED ] name" counts.
+CMOCKA_SKIPPED = re.compile(r"^\[  SKIPPED \] ([A-Za-z_]\w*)$", re.MULTILINE)
+CMOCKA_FAILED = re.compile(r"^\[  (?:FAILED|ERROR) +\] ([A-Za-z_]\w*)$", re.MULTILINE)
+
+
+def count_program(tally, test):
+    """Counts one entry of meson's test log: the tests inside it where cmocka tells of them."""
+    name, result = test["name"], test["result"]
+    output = test.get("stdout", "") + test.get("stderr", "")
+    passed = sum(int(count) for count in CMOCKA_PASSED.findall(output))
+    skipped = sorted(set(CMOCKA_SKIPPED.findall(output)))
+    failed = sorted(set(CMOCKA_FAILED.findall(output)))
+    tally.passed += passed
+    for inner in skipped:
+        tally.skip(f"{name}::{inner}")
+    for inner in failed:
+        tally.fail(f"{name}::{inner}")
+    if result == "SKIP" and not skipped:
+        tally.skip(name)
+    elif result not in ("OK", "SKIP") and not failed:
+        tally.fail(name, result.lower())
+    elif result == "OK" and not passed and not skipped and not failed:
+        tally.passed += 1
+
+
+def run_suite(tally, name, environment=None):
+    """Builds build/NAME and runs everything that meson knows as a test there."""
+    if not build(tally, name):
+        return
+    log = os.path.join(ROOT, "build", name, "meson-logs", "testlog.json")
+    if os.path.exists(log):
+        os.remove(log)
+    code = run(["meson", "test", "-C", f"build/{name}", "--no-rebuild", "--print-errorlogs"],
+               environment)
+    before = len(tally.failed)
+    try:
+        with open(log, encoding="utf-8") as file:
+            for line in file:
+                count_program(tally, json.loads(line))
+    except (OSError, ValueError) as reason:
+        tally.fail(f"meson test {name}", f"no readable log: {reason}")
+    if code != 0 and len(tally.failed) == before:
+        tally.fail(f"meson test {name}", f"exit code {code}")
+
+
+def run_end_to_end(tally, name, environment=None):
+    if not build(tally, name):
+        return
+    report = os.path.join(ROOT, "build", f"e2e-{name}.xml")
+    if os.path.exists(report):
+        os.remove(report)
+    code = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/e2e",
+                f"--junitxml={report}"],
+               {"METRIC_STORE_BINARY": os.path.join(ROOT, "build", name, "metric-store"),
+                **(environment or {})})
+    before = len(tally.failed)
+    try:
+        tree = xml.etree.ElementTree.parse(report)
+    except (OSError, xml.etree.ElementTree.ParseError) as reason:
+        tally.fail(f"e2e {name}", f"pytest exit code {code}, no readable report: {reason}")
+        return
+    for case in tree.iter("testcase"):
+        test_id = "::".join(filter(None, [case.get("classname"), case.get("name")]))
+        if case.find("failure") is not None or case.find("error") is not None:
+            tally.fail(f"{test_id} ({name})")
+        elif case.find("skipped") is not None:
+            # tests/e2e/conftest.py has applied the rule of CI already.
+            tally.skipped.append(f"{test_id} ({name}): {case.find('skipped').get('message')}")
+        else:
+            tally.passed += 1
+    if code != 0 and len(tally.failed) == before:
+        tally.fail(f"e2e {name}", f"pytest exit code {code}")
+
+
+def run_part(tally, part):
+    if part == "lint":
+        check_format(tally)
+    elif part == "unit":
+        run_suite(tally, "release")
+    elif part == "clang":
+        if build(tally, "clang"):
+            tally.passed += 1
+    elif part == "asan":
+        run_suite(tally, "asan", SANITIZER_ENVIRONMENT)
+    elif part == "e2e":
+        run_end_to_end(tally, "release")
+        run_end_to_end(tally, "asan", SANITIZER_ENVIRONMENT)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="scripts/test", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument("--quick", action="store_true", help=f"only {' and '.join(QUICK)}")
+    choice.add_argument("--only", action="append", choices=PARTS, metavar="PART",
+                        help="only this part; may be given more than once")
+    options = parser.parse_args()
+    wanted = QUICK if options.quick else options.only or PARTS
+    try:
+        tally = Tally(allowed_skips.load(), allowed_skips.in_ci())
+    except (OSError, ValueError) as reason:
+        print(f"test: {reason}", file=sys.stderr)
+        return 2
+    for part in PARTS:
+        if part in wanted:
+            print(f"\n== {part}", flush=True)
+            began = time.monotonic()
+            run_part(tally, part)
+            print(f"== {part}: {time.monotonic() - began:.0f} s", flush=True)
+    return tally.report()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,44 @@
+"""What all end-to-end tests share: the program under test and the rule about skipped tests."""
+
+import os
+import sys
+
+import pytest
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "scripts"))
+
+import allowed_skips  # noqa: E402 (its folder is known only now)
+
+
+@pytest.fixture(scope="session")
+def binary():
+    """The metric-store that is tested; METRIC_STORE_BINARY names another than the release build."""
+    path = os.environ.get("METRIC_STORE_BINARY",
+                          os.path.join(ROOT, "build", "release", "metric-store"))
+    if not os.access(path, os.X_OK):
+        pytest.fail(f"{path} is not there; build it: ./scripts/dev --build")
+    return path
+
+
+def refuse_skip(report):
+    """Makes a skip a failure where CI=true, unless tests/allowed_skips names it."""
+    if not report.skipped or not allowed_skips.in_ci():
+        return
+    reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    if not allowed_skips.is_allowed(allowed_skips.load(), report.nodeid, reason):
+        report.outcome = "failed"
+        report.longrepr = (f"{report.nodeid} was skipped ({reason}) and tests/allowed_skips "
+                           "does not name it with that reason")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport():
+    outcome = yield
+    refuse_skip(outcome.get_result())
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report():
+    outcome = yield
+    refuse_skip(outcome.get_result())
