@@ -20,7 +20,11 @@ test  prometheus
 # Each keeps to files in $STATE: installed, offered (a name a line), log (what was called).
 STAND_INS = {
     "dpkg-query": 'grep -qx -- "${*: -1}" "$STATE/installed" && printf installed',
-    "apt-cache": 'grep -qx -- "${*: -1}" "$STATE/offered" && echo "Package: ${*: -1}"',
+    "apt-cache": """
+        for word; do
+            ! grep -qx -- "$word" "$STATE/offered" || printf 'Package: %s\\nVersion: 1\\n' "$word"
+        done
+        exit 100 # as for names that it does not know""",
     "apt-get": """
         echo "apt-get $*" >>"$STATE/log"
         case " $* " in
