@@ -14,9 +14,9 @@
 
 #include <cmocka.h>
 
-/* cmocka's fail() would hide ours (base/status.h). */
+/* cmocka's fail() would hide ours (base/status.h), and its fail_msg() would then call ours. */
 #undef fail
-#define test_fail(...)                                                                             \
-    (print_error(__VA_ARGS__), print_error("\n"), _fail(__FILE__, __LINE__))
+#undef fail_msg
+#define test_fail(...) (print_error(__VA_ARGS__), print_error("\n"), _fail(__FILE__, __LINE__))
 
 #endif
