@@ -1,0 +1,203 @@
+/*
+ * keys - the table of every setting. Adding a setting is a field in config.h and a row here; then
+ * docs/CONFIGURATION.md is written anew (the unit test of config says how).
+ */
+#include <assert.h>
+#include <stddef.h>
+
+#include "base/times.h"
+#include "config/settings.h"
+
+/* The type of `member` must be `type`: a compile error otherwise, else 0. */
+#define MEMBER_IS(type, member)                                                                    \
+    (0 * sizeof(char[__builtin_types_compatible_p(                                                 \
+                         __typeof__(((const struct config *)NULL)->member), type)                  \
+                         ? 1                                                                       \
+                         : -1]))
+
+#define FIELD(c_type, section_name, key_name, member)                                              \
+    .section = #section_name, .name = key_name,                                                    \
+    .offset =                                                                                      \
+        offsetof(struct config, section_name.member) + MEMBER_IS(c_type, section_name.member)
+
+#define UNSIGNED(section_name, key_name, member)                                                   \
+    .type = CONFIG_UNSIGNED, FIELD(uint64_t, section_name, key_name, member)
+#define SIZE(section_name, key_name, member)                                                       \
+    .type = CONFIG_SIZE, FIELD(uint64_t, section_name, key_name, member)
+#define DURATION(section_name, key_name, member)                                                   \
+    .type = CONFIG_DURATION, FIELD(int64_t, section_name, key_name, member)
+#define RATIO(section_name, key_name, member)                                                      \
+    .type = CONFIG_RATIO, FIELD(double, section_name, key_name, member)
+#define TEXT(section_name, key_name, member)                                                       \
+    .type = CONFIG_TEXT, FIELD(const char *, section_name, key_name, member)
+#define ENUMERATION(c_type, section_name, key_name, member)                                        \
+    .type = CONFIG_ENUMERATION, FIELD(c_type, section_name, key_name, member)
+
+#define KIB   INT64_C(1024)
+#define MIB   (1024 * KIB)
+#define GIB   (1024 * MIB)
+#define TIB   (1024 * GIB)
+#define YEARS (INT64_C(365) * MS_PER_DAY)
+
+static const char *const sync_choices[] = {"always", "interval", "never", NULL};
+static const char *const level_choices[] = {"debug", "info", "warn", "error", NULL};
+static const char *const format_choices[] = {"logfmt", "json", NULL};
+
+static_assert(CONFIG_SYNC_ALWAYS == 0 && CONFIG_SYNC_INTERVAL == 1 && CONFIG_SYNC_NEVER == 2,
+              "the order of sync_choices");
+static_assert(LOG_DEBUG == 0 && LOG_INFO == 1 && LOG_WARN == 2 && LOG_ERROR == 3,
+              "the order of level_choices");
+static_assert(LOG_LOGFMT == 0 && LOG_JSON == 1, "the order of format_choices");
+
+static const struct settings_section sections[] = {
+    {"server", "The HTTP server and what one client may ask of it."},
+    {"storage", "Where samples live and when they count as safe."},
+    {"ingest", "The way of a sample from a request to the log."},
+    {"admission", "Which times a sample may have, besides years 1678 to 2262 that always hold."},
+    {"cardinality", "Limits that keep series from eating the memory. Series that exist already are "
+                    "never refused. A value of 64 KiB and labels of 1 MiB a series are limits that "
+                    "hold also where these are 0."},
+    {"query", "What one query may cost, and how many run."},
+    {"retention", "How long samples stay."},
+    {"tiers", "The age at which a day of samples moves on."},
+    {"memory", "The budget that all the rest has to fit into."},
+    {"log", "The service's own log on stderr."},
+};
+
+static const struct config_key keys[] = {
+    {TEXT(server, "listen", listen), .initial = "127.0.0.1:9480", .min = 1, .max = 255,
+     .flag = "--listen",
+     .help = "Address to listen on, `HOST:PORT` or `[IPV6]:PORT`; port 0 takes a free one."},
+    {UNSIGNED(server, "threads", threads), .initial = "0", .min = 1, .max = 1024,
+     .zero = "one a core", .help = "Threads that read and answer requests."},
+    {UNSIGNED(server, "max_connections", max_connections), .initial = "1024", .min = 1,
+     .max = 1000000, .help = "Connections open at once."},
+    {UNSIGNED(server, "max_connections_per_address", max_connections_per_address), .initial = "128",
+     .min = 1, .max = 1000000, .help = "Connections open at once from one client address."},
+    {DURATION(server, "header_timeout", header_timeout_ms), .initial = "5s", .min = 10,
+     .max = MS_PER_HOUR,
+     .help = "Time a client has for all headers of a request together, however it drips them."},
+    {DURATION(server, "idle_timeout", idle_timeout_ms), .initial = "30s", .min = 10,
+     .max = MS_PER_DAY, .help = "Time after which a connection without traffic is closed."},
+    {SIZE(server, "max_header_size", max_header_bytes), .initial = "16KiB", .min = KIB, .max = MIB,
+     .help = "Bytes of a request's headers."},
+    {SIZE(server, "max_url_size", max_url_bytes), .initial = "8KiB", .min = 256, .max = MIB,
+     .help = "Bytes of a request's URL."},
+    {SIZE(server, "max_body_size", max_body_bytes), .initial = "16MiB", .min = KIB, .max = 4 * GIB,
+     .help = "Bytes of a request's body as it comes over the wire, where it is compressed."},
+    {SIZE(server, "max_decoded_size", max_decoded_bytes), .initial = "64MiB", .min = KIB,
+     .max = 4 * GIB,
+     .help = "Bytes of a request's body after decompression, or of a body that is plain."},
+    {DURATION(server, "drain_timeout", drain_timeout_ms), .initial = "10s", .min = 0,
+     .max = MS_PER_HOUR,
+     .help = "Time that SIGTERM leaves for running requests and the final flush."},
+
+    {TEXT(storage, "path", path), .initial = "./metric-store-data", .min = 1, .max = 4000,
+     .flag = "--data", .help = "Directory of all data; created if missing."},
+    {ENUMERATION(enum config_sync, storage, "sync", sync), .initial = "always",
+     .choices = sync_choices,
+     .help = "When the log is synced to disk: before every acknowledgement (`always`), every "
+             "`storage.sync_interval` (`interval`: a power cut may lose acknowledged samples of "
+             "that time), or when the operating system likes (`never`)."},
+    {DURATION(storage, "sync_interval", sync_interval_ms), .initial = "1s", .min = 1,
+     .max = MS_PER_HOUR, .help = "Time between syncs where `storage.sync` is `interval`."},
+    {SIZE(storage, "head_size", head_bytes), .initial = "512MiB", .min = 64 * KIB, .max = TIB,
+     .help = "Bytes of memory that new samples may fill before they are flushed into parts."},
+    {SIZE(storage, "wal_segment_size", wal_segment_bytes), .initial = "64MiB", .min = 64 * KIB,
+     .max = 4 * GIB, .help = "Bytes after which the log goes on in a new segment file."},
+    {UNSIGNED(storage, "max_chunks", max_chunks), .initial = "8192", .min = 1, .max = 1000000,
+     .help = "Chunks (UTC days with samples) that may exist."},
+    {UNSIGNED(storage, "merge_fan_in", merge_fan_in), .initial = "8", .min = 2, .max = 64,
+     .help = "Parts of one day that are merged into one when there are so many."},
+
+    {SIZE(ingest, "queue_size", queue_bytes), .initial = "64MiB", .min = 64 * KIB, .max = TIB,
+     .help = "Bytes of samples that may wait for their commit; beyond that writers get 503."},
+    {UNSIGNED(ingest, "json_max_depth", json_max_depth), .initial = "32", .min = 4, .max = 1000,
+     .help = "Levels of nesting in a JSON body."},
+
+    {DURATION(admission, "max_age", max_age_ms), .reloadable = true, .initial = "0", .min = 1,
+     .max = 600 * YEARS, .zero = "off", .help = "Samples older than this are refused."},
+    {DURATION(admission, "max_future", max_future_ms), .reloadable = true, .initial = "0", .min = 1,
+     .max = 600 * YEARS, .zero = "off",
+     .help = "Samples further than this in the future are refused."},
+
+    {UNSIGNED(cardinality, "max_series_per_metric", max_series_per_metric), .reloadable = true,
+     .initial = "10000", .min = 1, .max = UINT32_MAX, .zero = "no limit",
+     .help = "Series of one metric name."},
+    {UNSIGNED(cardinality, "max_labels_per_metric", max_labels_per_metric), .reloadable = true,
+     .initial = "10", .min = 1, .max = 10000, .zero = "no limit",
+     .help = "Labels of a series, the name not counted."},
+    {UNSIGNED(cardinality, "max_label_value_length", max_label_value_length), .reloadable = true,
+     .initial = "100", .min = 1, .max = 64 * KIB, .zero = "no limit",
+     .help = "Bytes of a label's value."},
+    {RATIO(cardinality, "warning_threshold", warning_threshold), .reloadable = true,
+     .initial = "0.8",
+     .help = "Share of a metric's series limit from which answers and health warn."},
+
+    {DURATION(query, "timeout", timeout_ms), .reloadable = true, .initial = "30s", .min = 1,
+     .max = MS_PER_DAY, .help = "Time one query may take, waiting included."},
+    {UNSIGNED(query, "max_samples", max_samples), .reloadable = true, .initial = "50000000",
+     .min = 1, .max = INT64_MAX, .zero = "no limit",
+     .help = "Samples that one query may decode; what block headers answer is free."},
+    {SIZE(query, "max_memory", max_memory_bytes), .reloadable = true, .initial = "256MiB",
+     .min = MIB, .max = TIB, .help = "Bytes of memory that one query may take."},
+    {UNSIGNED(query, "threads", threads), .initial = "2", .min = 1, .max = 1024,
+     .help = "Queries that run at once, on threads of their own."},
+    {UNSIGNED(query, "queue", queue), .initial = "64", .min = 1, .max = 1000000,
+     .help = "Queries that may wait for a thread; beyond that readers get 503."},
+    {UNSIGNED(query, "default_limit", default_limit), .reloadable = true, .initial = "1000",
+     .min = 1, .max = UINT32_MAX, .help = "Series in an answer where the request names no limit."},
+    {UNSIGNED(query, "max_points", max_points), .reloadable = true, .initial = "11000", .min = 1,
+     .max = UINT32_MAX, .help = "Points or buckets of one series in an answer."},
+
+    {DURATION(retention, "default", default_ms), .reloadable = true, .initial = "0",
+     .min = MS_PER_HOUR, .max = 600 * YEARS, .zero = "for ever",
+     .help = "Age at which samples are dropped, in whole UTC days."},
+
+    {DURATION(tiers, "warm_after", warm_after_ms), .reloadable = true, .initial = "10d",
+     .min = MS_PER_HOUR, .max = 600 * YEARS, .help = "Age at which a day becomes warm."},
+    {DURATION(tiers, "cold_after", cold_after_ms), .reloadable = true, .initial = "30d",
+     .min = MS_PER_HOUR, .max = 600 * YEARS,
+     .help = "Age at which a day becomes cold; later than `tiers.warm_after`."},
+
+    {SIZE(memory, "limit", limit_bytes), .initial = "0", .min = 32 * MIB, .max = 64 * TIB,
+     .zero = "half of the cgroup's limit, or of the machine's memory where that is less",
+     .help = "Bytes of memory that the service plans with."},
+
+    {ENUMERATION(enum log_level, log, "level", level), .reloadable = true, .initial = "info",
+     .choices = level_choices, .flag = "--log-level", .help = "The least level that is logged."},
+    {ENUMERATION(enum log_format, log, "format", format), .initial = "logfmt",
+     .choices = format_choices, .help = "How a line of the log is written."},
+};
+
+static const struct settings_preset_value kubernetes[] = {
+    {"cardinality", "max_labels_per_metric", "40"},
+    {"cardinality", "max_label_value_length", "1024"},
+};
+
+static const struct settings_preset presets[] = {
+    {"kubernetes",
+     "Room for what cAdvisor and kube-state-metrics put into labels; the defaults refuse part of "
+     "it.",
+     kubernetes, sizeof kubernetes / sizeof kubernetes[0]},
+};
+
+static const struct settings_table table = {
+    .keys = keys,
+    .key_count = sizeof keys / sizeof keys[0],
+    .sections = sections,
+    .section_count = sizeof sections / sizeof sections[0],
+    .presets = presets,
+    .preset_count = sizeof presets / sizeof presets[0],
+};
+
+const struct settings_table *settings_table_of_config(void)
+{
+    return &table;
+}
+
+const struct config_key *config_keys(size_t *count)
+{
+    *count = table.key_count;
+    return table.keys;
+}

@@ -1,0 +1,239 @@
+#include "config/yaml.h"
+
+#include <yaml.h>
+
+#include "base/bytes.h"
+#include "config/settings.h"
+
+struct yaml_walker {
+    yaml_parser_t parser;
+    yaml_event_t event; /* the current one */
+    bool has_event;
+    const char *name;
+    const struct yaml_visitor *visitor;
+    /* Names outlive their events here. */
+    char section[SETTINGS_NAME_MAX];
+    char setting[SETTINGS_NAME_MAX];
+    struct bytes list; /* the bytes of a list's items */
+};
+
+static size_t line_of(const struct yaml_walker *walker)
+{
+    return walker->event.start_mark.line + 1;
+}
+
+static enum status refuse(const struct yaml_walker *walker, const char *reason, struct error *err)
+{
+    return fail(err, STATUS_INVALID, "%s:%zu: %s", walker->name, line_of(walker), reason);
+}
+
+static enum status refuse_syntax(const struct yaml_walker *walker, struct error *err)
+{
+    const yaml_parser_t *parser = &walker->parser;
+    const char *problem = parser->problem == NULL ? "malformed" : parser->problem;
+    if (parser->error == YAML_MEMORY_ERROR)
+        return fail(err, STATUS_MEMORY, "%s: no memory left to read it", walker->name);
+    if (parser->error == YAML_READER_ERROR)
+        return fail(err, STATUS_INVALID, "%s:%zu: not a text in UTF-8 (byte %zu: %s)", walker->name,
+                    parser->mark.line + 1, parser->problem_offset, problem);
+    return fail(err, STATUS_INVALID, "%s:%zu: not YAML: %s%s%s", walker->name,
+                parser->problem_mark.line + 1, parser->context == NULL ? "" : parser->context,
+                parser->context == NULL ? "" : ", ", problem);
+}
+
+/* Anchors and tags hang on three kinds of events. */
+static bool is_decorated(const yaml_event_t *event)
+{
+    switch (event->type) {
+    case YAML_SCALAR_EVENT:
+        return event->data.scalar.anchor != NULL || event->data.scalar.tag != NULL;
+    case YAML_SEQUENCE_START_EVENT:
+        return event->data.sequence_start.anchor != NULL || event->data.sequence_start.tag != NULL;
+    case YAML_MAPPING_START_EVENT:
+        return event->data.mapping_start.anchor != NULL || event->data.mapping_start.tag != NULL;
+    default:
+        return false;
+    }
+}
+
+static enum status next_event(struct yaml_walker *walker, struct error *err)
+{
+    if (walker->has_event)
+        yaml_event_delete(&walker->event);
+    walker->has_event = false;
+    if (!yaml_parser_parse(&walker->parser, &walker->event))
+        return refuse_syntax(walker, err);
+    walker->has_event = true;
+    if (walker->event.type == YAML_ALIAS_EVENT)
+        return refuse(walker, "aliases (*name) are not supported; write the value out", err);
+    if (is_decorated(&walker->event))
+        return refuse(walker, "anchors (&name) and tags (!name) are not supported; leave them out",
+                      err);
+    return STATUS_OK;
+}
+
+static struct slice scalar_of(const struct yaml_walker *walker)
+{
+    return slice_of(walker->event.data.scalar.value, walker->event.data.scalar.length);
+}
+
+/* No value at all, where quotes do not say that it is meant as a text. */
+static bool is_null(const struct yaml_walker *walker)
+{
+    if (walker->event.type != YAML_SCALAR_EVENT ||
+        walker->event.data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
+        return false;
+    struct slice text = scalar_of(walker);
+    return text.size == 0 || slice_equal_text(text, "~") || slice_equal_text(text, "null") ||
+           slice_equal_text(text, "Null") || slice_equal_text(text, "NULL");
+}
+
+/* Keeps the current scalar as a name. Zero bytes and names beyond any valid one end here. */
+static enum status take_name(struct yaml_walker *walker, char name[SETTINGS_NAME_MAX],
+                             struct error *err)
+{
+    if (walker->event.type != YAML_SCALAR_EVENT)
+        return refuse(walker, "a name must stand here, not a list or a map", err);
+    struct slice text = scalar_of(walker);
+    if (text.size == 0 || text.size >= SETTINGS_NAME_MAX || memchr(text.data, 0, text.size) != NULL)
+        return refuse(walker, "this is not the name of a section or setting", err);
+    memcpy(name, text.data, text.size);
+    name[text.size] = 0;
+    return STATUS_OK;
+}
+
+/* The items of a list, up to its end. They lie one after the other in walker->list, which moves
+ * while it grows: so slices are made at the end. */
+static enum status walk_list(struct yaml_walker *walker, struct yaml_setting *setting,
+                             struct slice items[SETTINGS_LIST_MAX], struct error *err)
+{
+    bytes_clear(&walker->list);
+    for (;;) {
+        enum status status = next_event(walker, err);
+        if (status != STATUS_OK)
+            return status;
+        if (walker->event.type == YAML_SEQUENCE_END_EVENT)
+            break;
+        if (walker->event.type != YAML_SCALAR_EVENT || is_null(walker))
+            return refuse(walker, "a list may hold plain values only", err);
+        if (setting->item_count == SETTINGS_LIST_MAX)
+            return fail(err, STATUS_INVALID, "%s:%zu: a list may hold %d values at most",
+                        walker->name, line_of(walker), SETTINGS_LIST_MAX);
+        struct slice item = scalar_of(walker);
+        status = bytes_append(&walker->list, item.data, item.size);
+        if (status != STATUS_OK)
+            return fail(err, status, "%s:%zu: no room for the list", walker->name, line_of(walker));
+        items[setting->item_count++].size = item.size;
+    }
+    const uint8_t *at = walker->list.data;
+    for (size_t i = 0; i < setting->item_count; i++) {
+        items[i].data = at;
+        at += items[i].size;
+    }
+    setting->items = items;
+    setting->is_list = true;
+    return STATUS_OK;
+}
+
+/* From the name, which is the current event, to its value's end. */
+static enum status walk_setting(struct yaml_walker *walker, struct error *err)
+{
+    struct yaml_setting setting = {.line = line_of(walker)};
+    enum status status = take_name(walker, walker->setting, err);
+    if (status == STATUS_OK)
+        status = next_event(walker, err);
+    if (status != STATUS_OK)
+        return status;
+    setting.section = slice_from_text(walker->section);
+    setting.name = slice_from_text(walker->setting);
+    struct slice items[SETTINGS_LIST_MAX];
+    if (walker->event.type == YAML_SEQUENCE_START_EVENT) {
+        status = walk_list(walker, &setting, items, err);
+        if (status != STATUS_OK)
+            return status;
+    } else if (walker->event.type != YAML_SCALAR_EVENT) {
+        return fail(err, STATUS_INVALID,
+                    "%s:%zu: %s.%s takes a value, not a map: settings nest two levels deep",
+                    walker->name, setting.line, walker->section, walker->setting);
+    } else if (is_null(walker)) {
+        return fail(err, STATUS_INVALID,
+                    "%s:%zu: %s.%s has no value; give it one or leave the line out", walker->name,
+                    setting.line, walker->section, walker->setting);
+    } else {
+        setting.value = scalar_of(walker);
+    }
+    return walker->visitor->setting(walker->visitor->context, &setting, err);
+}
+
+/* From the section's name, which is the current event, to its map's end. */
+static enum status walk_section(struct yaml_walker *walker, struct error *err)
+{
+    size_t line = line_of(walker);
+    enum status status = take_name(walker, walker->section, err);
+    if (status == STATUS_OK)
+        status = walker->visitor->section(walker->visitor->context,
+                                          slice_from_text(walker->section), line, err);
+    if (status == STATUS_OK)
+        status = next_event(walker, err);
+    if (status != STATUS_OK || is_null(walker))
+        return status;
+    if (walker->event.type != YAML_MAPPING_START_EVENT)
+        return fail(err, STATUS_INVALID,
+                    "%s:%zu: section \"%s\" must hold settings, one a line and indented, such as"
+                    " \"  key: value\"",
+                    walker->name, line, walker->section);
+    while ((status = next_event(walker, err)) == STATUS_OK &&
+           walker->event.type != YAML_MAPPING_END_EVENT)
+        if ((status = walk_setting(walker, err)) != STATUS_OK)
+            return status;
+    return status;
+}
+
+static enum status walk_document(struct yaml_walker *walker, struct error *err)
+{
+    enum status status = next_event(walker, err);
+    if (status != STATUS_OK || is_null(walker))
+        return status;
+    if (walker->event.type != YAML_MAPPING_START_EVENT)
+        return refuse(walker, "the file must hold sections, such as \"server:\"", err);
+    while ((status = next_event(walker, err)) == STATUS_OK &&
+           walker->event.type != YAML_MAPPING_END_EVENT)
+        if ((status = walk_section(walker, err)) != STATUS_OK)
+            return status;
+    return status;
+}
+
+static enum status walk_stream(struct yaml_walker *walker, struct error *err)
+{
+    enum status status = next_event(walker, err); /* the stream's start */
+    if (status == STATUS_OK)
+        status = next_event(walker, err);
+    if (status != STATUS_OK || walker->event.type == YAML_STREAM_END_EVENT)
+        return status;
+    status = walk_document(walker, err);
+    if (status == STATUS_OK)
+        status = next_event(walker, err); /* the document's end */
+    if (status == STATUS_OK)
+        status = next_event(walker, err);
+    if (status == STATUS_OK && walker->event.type != YAML_STREAM_END_EVENT)
+        return refuse(walker, "a second document begins here; the file must be one", err);
+    return status;
+}
+
+enum status yaml_walk(struct slice text, const char *name, const struct yaml_visitor *visitor,
+                      struct error *err)
+{
+    struct yaml_walker walker = {.name = name, .visitor = visitor};
+    if (!yaml_parser_initialize(&walker.parser))
+        return fail(err, STATUS_MEMORY, "%s: no memory left to read it", name);
+    /* Without this a byte order mark could make it UTF-16. */
+    yaml_parser_set_encoding(&walker.parser, YAML_UTF8_ENCODING);
+    yaml_parser_set_input_string(&walker.parser, text.data, text.size);
+    bytes_init(&walker.list, SETTINGS_FILE_MAX);
+    enum status status = walk_stream(&walker, err);
+    if (walker.has_event)
+        yaml_event_delete(&walker.event);
+    bytes_release(&walker.list);
+    yaml_parser_delete(&walker.parser);
+    return status;
+}
