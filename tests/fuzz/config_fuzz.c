@@ -2,11 +2,10 @@
  * config_fuzz - the configuration file's parser: any bytes either load or are refused with a
  * message, and what loaded prints to a file that loads to the same values.
  */
-#include "config/settings.h"
-
-#include <stdlib.h>
+#include "fuzz.h"
 
 #include "base/invariant.h"
+#include "config/settings.h"
 #include "config/value.h"
 
 struct loaded {
@@ -36,8 +35,6 @@ static enum status load(struct loaded *loaded, struct slice text)
     invariant(status == STATUS_OK || err.message[0] != 0);
     return status;
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
