@@ -8,6 +8,8 @@
 #include "base/times.h"
 #include "config/settings.h"
 
+/* Types and members take no parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
+
 /* The type of `member` must be `type`: a compile error otherwise, else 0. */
 #define MEMBER_IS(type, member)                                                                    \
     (0 * sizeof(char[__builtin_types_compatible_p(                                                 \
@@ -19,6 +21,8 @@
     .section = #section_name, .name = key_name,                                                    \
     .offset =                                                                                      \
         offsetof(struct config, section_name.member) + MEMBER_IS(c_type, section_name.member)
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #define UNSIGNED(section_name, key_name, member)                                                   \
     .type = CONFIG_UNSIGNED, FIELD(uint64_t, section_name, key_name, member)

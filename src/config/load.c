@@ -127,8 +127,10 @@ static enum status merge(const struct config *running, struct config *fresh,
 {
     size_t count;
     const struct config_key *keys = config_keys(&count);
+    /* NOLINTBEGIN(bugprone-sizeof-expression): these are arrays of pointers */
     const struct config_key **applied = arena_calloc(&fresh->arena, count, sizeof *applied);
     const struct config_key **restart = arena_calloc(&fresh->arena, count, sizeof *restart);
+    /* NOLINTEND(bugprone-sizeof-expression) */
     if (applied == NULL || restart == NULL)
         return no_room(fresh, err);
     *changes = (struct config_changes){.applied = applied, .need_restart = restart};
