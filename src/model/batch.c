@@ -95,7 +95,9 @@ enum status batch_add_metric(struct batch *batch, const struct metric *metric)
     return STATUS_OK;
 }
 
-static struct slice message_format(struct arena *arena, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static struct slice message_format(struct arena *arena,
+                                                                         const char *format,
+                                                                         va_list args)
 {
     char text[ERROR_MESSAGE_SIZE];
     int size = vsnprintf(text, sizeof text, format, args);

@@ -52,7 +52,7 @@ struct batch {
     struct batch_series *series;
     size_t series_count, series_capacity;
 
-    uint32_t *sample_series; /* index into `series` */
+    uint32_t *sample_series; /* index into `series`; after storage_resolve the series' id */
     int64_t *sample_times;
     double *sample_values;
     size_t sample_count, sample_capacity;
@@ -70,6 +70,8 @@ struct batch {
     uint32_t new_series; /* first committed with this batch; set by storage */
     uint32_t *reserved;  /* ids that this batch holds a place for; storage's */
     size_t reserved_count;
+    uint32_t *missed; /* entries that were not known by their raw bytes; storage's */
+    size_t missed_count;
     bool atomic; /* store all or nothing */
 };
 

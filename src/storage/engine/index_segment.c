@@ -120,15 +120,17 @@ static enum status writer_close(struct segment_writer *writer, enum status statu
 }
 
 enum status index_segment_write_series(struct os os, const char *dir, uint64_t id,
-                                       const struct series_table *table, const uint32_t *ids,
-                                       size_t count, struct index_segment_stats *stats,
-                                       struct error *err)
+                                       const struct series_table *table, struct rwlock *lock,
+                                       const uint32_t *ids, size_t count,
+                                       struct index_segment_stats *stats, struct error *err)
 {
     struct segment_writer writer;
     enum status status = writer_open(&writer, os, dir, id, err);
     for (size_t done = 0, taken; done < count && status == STATUS_OK; done += taken) {
         bytes_clear(&writer.raw);
+        rwlock_read(lock);
         status = record_put_series(&writer.raw, table, ids + done, count - done, &taken);
+        rwlock_unlock(lock);
         if (status != STATUS_OK)
             status = fail(err, status, "no memory for an index block");
         else
@@ -138,25 +140,35 @@ enum status index_segment_write_series(struct os os, const char *dir, uint64_t i
     return writer_close(&writer, status, stats);
 }
 
+/* Puts descriptors from slot *next on, until the block is full or they end. */
+static enum status put_metrics(struct bytes *raw, const struct registry *registry, size_t *next)
+{
+    for (; *next < registry->capacity && raw->size < RECORD_MAX_SIZE; (*next)++)
+        if (registry->entries[*next].text != NULL &&
+            record_put_metric(raw, &registry->entries[*next].metric) != STATUS_OK)
+            return STATUS_MEMORY;
+    return STATUS_OK;
+}
+
 enum status index_segment_write_metrics(struct os os, const char *dir, uint64_t id,
-                                        const struct registry *registry,
+                                        const struct registry *registry, struct rwlock *lock,
                                         struct index_segment_stats *stats, struct error *err)
 {
     struct segment_writer writer;
     enum status status = writer_open(&writer, os, dir, id, err);
-    for (size_t i = 0; i < registry->capacity && status == STATUS_OK; i++) {
-        if (registry->entries[i].text == NULL)
-            continue;
-        if (record_put_metric(&writer.raw, &registry->entries[i].metric) != STATUS_OK)
-            status = fail(err, STATUS_MEMORY, "no memory for an index block");
-        else if (writer.raw.size >= RECORD_MAX_SIZE) {
-            status = write_block(&writer, RECORD_METRICS);
-            bytes_clear(&writer.raw);
-        }
-    }
-    if (status == STATUS_OK && writer.raw.size > 0)
-        status = write_block(&writer, RECORD_METRICS);
+    bool more = true;
+    /* Descriptors are small and few: they are put together under one lock, block after block. */
+    rwlock_read(lock);
     stats->entries = registry->count;
+    for (size_t next = 0; more && status == STATUS_OK;) {
+        bytes_clear(&writer.raw);
+        if (put_metrics(&writer.raw, registry, &next) != STATUS_OK)
+            status = fail(err, STATUS_MEMORY, "no memory for an index block");
+        else if (writer.raw.size > 0)
+            status = write_block(&writer, RECORD_METRICS);
+        more = next < registry->capacity;
+    }
+    rwlock_unlock(lock);
     return writer_close(&writer, status, stats);
 }
 

@@ -18,14 +18,16 @@ struct index_segment_stats {
 };
 
 /* Writes the definitions of `ids` (rising), syncs the file and its directory. On failure nothing
- * is left. `table` must not change meanwhile. */
+ * is left. `lock` guards `table`: it is held for reading while a block is put together, not while
+ * it is compressed and written. */
 MUST_CHECK enum status index_segment_write_series(struct os os, const char *dir, uint64_t id,
                                                   const struct series_table *table,
-                                                  const uint32_t *ids, size_t count,
-                                                  struct index_segment_stats *stats,
+                                                  struct rwlock *lock, const uint32_t *ids,
+                                                  size_t count, struct index_segment_stats *stats,
                                                   struct error *err);
 MUST_CHECK enum status index_segment_write_metrics(struct os os, const char *dir, uint64_t id,
                                                    const struct registry *registry,
+                                                   struct rwlock *lock,
                                                    struct index_segment_stats *stats,
                                                    struct error *err);
 
