@@ -145,6 +145,15 @@ def run_suite(tally, name, environment=None):
         tally.fail(f"meson test {name}", f"exit code {code}")
 
 
+def pytest_id(case):
+    """The node id that pytest and tests/allowed_skips use, from a testcase of its report."""
+    file, group, name = case.get("file"), case.get("classname") or "", case.get("name")
+    if not file:
+        return "::".join(filter(None, [group, name]))
+    classes = group[len(file.removesuffix(".py")):].strip(".")
+    return "::".join([file, *filter(None, classes.split(".")), name])
+
+
 def run_end_to_end(tally, name, environment=None):
     if not build(tally, name):
         return
@@ -152,6 +161,7 @@ def run_end_to_end(tally, name, environment=None):
     if os.path.exists(report):
         os.remove(report)
     code = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/e2e",
+                "--continue-on-collection-errors", "-o", "junit_family=xunit1",
                 f"--junitxml={report}"],
                {"METRIC_STORE_BINARY": os.path.join(ROOT, "build", name, "metric-store"),
                 **(environment or {})})
@@ -162,7 +172,7 @@ def run_end_to_end(tally, name, environment=None):
         tally.fail(f"e2e {name}", f"pytest exit code {code}, no readable report: {reason}")
         return
     for case in tree.iter("testcase"):
-        test_id = "::".join(filter(None, [case.get("classname"), case.get("name")]))
+        test_id = pytest_id(case)
         if case.find("failure") is not None or case.find("error") is not None:
             tally.fail(f"{test_id} ({name})")
         elif case.find("skipped") is not None:

@@ -4,6 +4,7 @@ import os
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
@@ -62,6 +63,18 @@ class CountProgram(unittest.TestCase):
         inner = {"name": "x", "result": "OK", "stdout": "[  SKIPPED ] a_test\n"}
         self.assertEqual(len(counted(inner, {"x": "needs root"}, ci=True)[1]), 1)
         self.assertEqual(counted(inner, {"x::a_test": "needs root"}, ci=True)[2], ["x::a_test"])
+
+
+class PytestId(unittest.TestCase):
+    def test_it_is_the_node_id(self):
+        for attributes, node_id in [
+                ({"file": "tests/e2e/test_a.py", "classname": "tests.e2e.test_a", "name": "test_x"},
+                 "tests/e2e/test_a.py::test_x"),
+                ({"file": "tests/e2e/test_a.py", "classname": "tests.e2e.test_a.TestB",
+                  "name": "test_x[1]"}, "tests/e2e/test_a.py::TestB::test_x[1]"),
+                ({"classname": "", "name": "tests.e2e.test_a"}, "tests.e2e.test_a")]:
+            case = xml.etree.ElementTree.Element("testcase", attributes)
+            self.assertEqual(test_run.pytest_id(case), node_id)
 
 
 class AllowedSkips(unittest.TestCase):
