@@ -44,6 +44,7 @@ class Tally:
         self.passed = 0
         self.failed = []
         self.skipped = []
+        self.builds = {}  # name -> whether it compiled
 
     def fail(self, test_id, why="failed"):
         self.failed.append(f"{test_id}: {why}")
@@ -81,10 +82,12 @@ def run(arguments, environment=None):
 
 
 def build(tally, name):
-    if run(["scripts/build", name, "--tests"]) == 0:
-        return True
-    tally.fail(f"build::{name}", "does not compile")
-    return False
+    """Builds build/NAME once a run; a failure counts once."""
+    if name not in tally.builds:
+        tally.builds[name] = run(["scripts/build", name, "--tests"]) == 0
+        if not tally.builds[name]:
+            tally.fail(f"build::{name}", "does not compile")
+    return tally.builds[name]
 
 
 def check_format(tally):
