@@ -636,6 +636,14 @@ void sim_disk_crash(struct sim_disk *disk, const struct sim_crash *crash)
     disk->generation++;
 }
 
+void sim_disk_kill(struct sim_disk *disk)
+{
+    for (size_t i = 0; i < disk->inode_count; i++)
+        if (disk->inodes[i] != NULL && disk->inodes[i]->locked)
+            sim_inode_own(disk, (int)i)->locked = false;
+    disk->generation++;
+}
+
 void sim_disk_set_hook(struct sim_disk *disk, sim_hook *hook, void *context)
 {
     disk->hook = hook;

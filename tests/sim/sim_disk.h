@@ -100,6 +100,9 @@ struct filesystem *sim_disk_filesystem(struct sim_disk *disk);
  */
 void sim_disk_crash(struct sim_disk *disk, const struct sim_crash *crash);
 
+/* Only the process stops: what was written stays as it is, synced or not. Otherwise as a crash. */
+void sim_disk_kill(struct sim_disk *disk);
+
 void sim_disk_set_hook(struct sim_disk *disk, sim_hook *hook, void *context);
 /* Borrows `sites` as long as the disk or a clone lives. */
 void sim_disk_set_sites(struct sim_disk *disk, struct sim_sites *sites);

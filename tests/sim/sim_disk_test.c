@@ -376,6 +376,25 @@ static void files_opened_before_a_crash_fail_after_it(void **state)
     sim_disk_free(disk);
 }
 
+static void a_killed_process_loses_its_locks_and_no_bytes(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    struct filesystem *fs = sim_disk_filesystem(disk);
+    struct file *lock = NULL;
+    assert_int_equal(filesystem_lock(fs, "/lock", &lock, NULL), STATUS_OK);
+    must_write(lock, "unsynced", 8, 0);
+    sim_disk_kill(disk);
+    file_close(lock);
+    assert_int_equal(filesystem_lock(fs, "/lock", &lock, NULL), STATUS_OK);
+    char read[8];
+    assert_int_equal(file_read_exactly(lock, read, 8, 0, NULL), STATUS_OK);
+    assert_memory_equal(read, "unsynced", 8);
+    assert_false(sim_disk_is_clean(disk));
+    file_close(lock);
+    sim_disk_free(disk);
+}
+
 static void a_clone_and_its_original_do_not_see_each_other(void **state)
 {
     (void)state;
@@ -559,6 +578,7 @@ int main(void)
         cmocka_unit_test(a_short_write_leaves_a_prefix),
         cmocka_unit_test(a_full_disk_takes_what_fits_and_room_returns_with_a_removal),
         cmocka_unit_test(files_opened_before_a_crash_fail_after_it),
+        cmocka_unit_test(a_killed_process_loses_its_locks_and_no_bytes),
         cmocka_unit_test(a_clone_and_its_original_do_not_see_each_other),
         cmocka_unit_test(the_same_seed_gives_the_same_crash),
         cmocka_unit_test(a_flipped_bit_is_there_before_and_after_a_crash),

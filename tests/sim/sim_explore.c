@@ -5,13 +5,18 @@
 #include <inttypes.h>
 #include <string.h>
 
+enum { WAY_KILL = 1000 };
+
 static void crash_once(struct sim_explore *explore, const struct sim_disk *disk, uint64_t number,
                        unsigned way)
 {
     uint64_t mix = explore->seed ^ number * UINT64_C(0x9e3779b97f4a7c15) ^ (uint64_t)way << 56;
     struct sim_crash crash = {.seed = sim_next(&mix), .names_in_any_order = way % 2 == 1};
     struct sim_disk *clone = sim_disk_clone(disk);
-    sim_disk_crash(clone, &crash);
+    if (way == WAY_KILL)
+        sim_disk_kill(clone);
+    else
+        sim_disk_crash(clone, &crash);
 
     size_t trail_size = strlen(explore->trail);
     snprintf(explore->trail + trail_size, sizeof explore->trail - trail_size,
@@ -38,6 +43,8 @@ static void explore_call(struct sim_explore *explore, const struct sim_disk *dis
         unsigned way = explore->level == 0 ? i : (unsigned)((explore->states + number) % 16);
         crash_once(explore, disk, number, way);
     }
+    if (explore->kills && explore->violations == 0)
+        crash_once(explore, disk, number, WAY_KILL);
 }
 
 static void explore_hook(void *context, struct sim_disk *disk, const struct sim_call *call)

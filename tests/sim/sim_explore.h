@@ -22,6 +22,7 @@ struct sim_explore {
     void *context;
     uint64_t seed;
     unsigned crashes; /* ways to crash before each call; an odd one drops names in any order */
+    bool kills;       /* before each call also: the process stops, but not the machine */
     unsigned depth;   /* 0: no crash in recovery; 1: one; ... */
     uint64_t every;   /* look at each n-th call only; 1: all */
     /* Counted. Nothing is explored after a violation, which has been printed with its seeds. */

@@ -1,0 +1,501 @@
+#include "storage/engine/wal_private.h"
+
+#include "base/invariant.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/*
+ * Replay walks over the frames from the segment of replay_from on. Where no valid frame is, it
+ * looks for valid ones behind that place. If one of them was written when the place had been synced
+ * already, bytes that were once safe are gone: damage. If none was, the machine stopped while the
+ * frame at that place was being written: the end of the log.
+ */
+struct recovery {
+    struct wal *wal;
+    const struct wal_replay *replay;
+    struct wal_source *sources;
+    size_t source_count;
+    struct wal_reader reader;
+    uint64_t proven;       /* the largest synced LSN that a frame named */
+    struct wal_place end;  /* where the log ends */
+    uint32_t header_epoch; /* the largest of a segment header */
+    bool sealed;
+};
+
+/* ---- what is in the directory ---- */
+
+struct listing {
+    struct wal *wal;
+    uint64_t *spares;
+    size_t spare_count;
+};
+
+static enum status list_name(void *context, const char *name, bool is_directory, struct error *err)
+{
+    struct listing *listing = context;
+    uint64_t number;
+    if (is_directory)
+        return STATUS_OK;
+    if (wal_segment_name_parse(name, &number)) {
+        struct wal_segment segment = {.number = number};
+        return wal_add_segment(listing->wal, &segment, err);
+    }
+    if (!wal_spare_name_parse(name, &number))
+        return STATUS_OK;
+    uint64_t *spares = realloc(listing->spares, (listing->spare_count + 1) * sizeof *spares);
+    if (spares == NULL)
+        return fail(err, STATUS_MEMORY, "no memory to list the segments of the log");
+    listing->spares = spares;
+    listing->spares[listing->spare_count++] = number;
+    return STATUS_OK;
+}
+
+static enum status keep_spare(struct wal *wal, uint64_t number, struct error *err)
+{
+    char name[WAL_NAME_SIZE];
+    char path[WAL_PATH_SIZE];
+    wal_spare_name(name, number);
+    enum status status = wal_path(wal, name, path, err);
+    struct file *file = NULL;
+    if (status == STATUS_OK)
+        status = filesystem_open(wal->os.fs, path, FILE_READ, &file, err);
+    uint64_t size = 0;
+    if (status == STATUS_OK)
+        status = file_size(file, &size, err);
+    file_close(file);
+    if (status != STATUS_OK)
+        return status;
+    if (size != wal->segment_size || wal->spare_count >= wal->spare_max)
+        return wal_remove_spare(wal, number, err);
+    wal->spares[wal->spare_count++] = number;
+    return STATUS_OK;
+}
+
+static int compare_segments(const void *a, const void *b)
+{
+    uint64_t left = ((const struct wal_segment *)a)->number;
+    uint64_t right = ((const struct wal_segment *)b)->number;
+    return (left > right) - (left < right);
+}
+
+static enum status list_directory(struct wal *wal, struct error *err)
+{
+    struct listing listing = {.wal = wal};
+    enum status status = filesystem_list(wal->os.fs, wal->dir, list_name, &listing, err);
+    for (size_t i = 0; i < listing.spare_count && status == STATUS_OK; i++)
+        status = keep_spare(wal, listing.spares[i], err);
+    free(listing.spares);
+    if (status == STATUS_OK && wal->segment_count > 0)
+        qsort(wal->segments, wal->segment_count, sizeof wal->segments[0], compare_segments);
+    wal_count_segments(wal);
+    return status;
+}
+
+/* The directory's own name must be durable before anything in it is relied on. */
+static enum status make_directory(struct wal *wal, struct error *err)
+{
+    enum status status = filesystem_make_directory(wal->os.fs, wal->dir, err);
+    if (status != STATUS_OK)
+        return status;
+    char parent[WAL_PATH_SIZE];
+    snprintf(parent, sizeof parent, "%s", wal->dir);
+    size_t size = strlen(parent);
+    while (size > 1 && parent[size - 1] == '/')
+        size--;
+    while (size > 0 && parent[size - 1] != '/')
+        size--;
+    while (size > 1 && parent[size - 1] == '/')
+        size--;
+    parent[size] = '\0';
+    return filesystem_sync_directory(wal->os.fs, size == 0 ? "." : parent, err);
+}
+
+/* ---- the segments to read ---- */
+
+static void report_damage(struct recovery *recovery, uint64_t from, uint64_t to, const char *reason)
+{
+    struct wal *wal = recovery->wal;
+    if (to <= recovery->replay->replay_from)
+        return;
+    char text[WAL_PATH_SIZE + 256];
+    if (wal_lsn_segment(from) == wal_lsn_segment(to))
+        snprintf(text, sizeof text,
+                 "%s/%016" PRIx64 ".wal: bytes %" PRIu64 " to %" PRIu64 " are damaged: %s",
+                 wal->dir, wal_lsn_segment(from), wal_lsn_offset(from), wal_lsn_offset(to), reason);
+    else
+        snprintf(text, sizeof text,
+                 "%s/%016" PRIx64 ".wal: from byte %" PRIu64 " on, up to byte %" PRIu64
+                 " of %016" PRIx64 ".wal, the log is damaged: %s",
+                 wal->dir, wal_lsn_segment(from), wal_lsn_offset(from), wal_lsn_offset(to),
+                 wal_lsn_segment(to), reason);
+    wal->counters.damages++;
+    log_event(wal->log, LOG_ERROR, "wal", "damage in the log", log_text("where", text));
+    if (recovery->replay->damage != NULL)
+        recovery->replay->damage(recovery->replay->context, text, from, to);
+}
+
+/* *known: the header could be read. Without one the size of the file stands for the segment's. */
+static enum status open_segment(struct recovery *recovery, struct wal_segment *segment, bool *known,
+                                struct wal_segment_header *header, struct error *err)
+{
+    struct wal *wal = recovery->wal;
+    char name[WAL_NAME_SIZE];
+    char path[WAL_PATH_SIZE];
+    wal_segment_name(name, segment->number);
+    enum status status = wal_path(wal, name, path, err);
+    if (status == STATUS_OK)
+        status = filesystem_open(wal->os.fs, path, FILE_READ_WRITE, &segment->file, err);
+    uint8_t block[WAL_DATA_START] = {0};
+    size_t got = 0;
+    uint64_t size = 0;
+    if (status == STATUS_OK)
+        status = file_read(segment->file, block, sizeof block, 0, &got, err);
+    if (status == STATUS_OK)
+        status = file_size(segment->file, &size, err);
+    if (status != STATUS_OK)
+        return status;
+    bool damaged = false;
+    status = wal_segment_header_decode(block, header, &damaged, err);
+    *known = status == STATUS_OK && header->number == segment->number;
+    segment->usable = *known;
+    if (status != STATUS_OK && status != STATUS_CORRUPT) {
+        error_prefix(err, "%s", path);
+        return status;
+    }
+    size -= size % WAL_DATA_START;
+    segment->size = *known                        ? header->size
+                    : size > WAL_SEGMENT_SIZE_MAX ? WAL_SEGMENT_SIZE_MAX
+                    : size < 2 * WAL_DATA_START   ? 2 * WAL_DATA_START
+                                                  : size;
+    if (damaged || !*known)
+        report_damage(recovery, wal_lsn(segment->number, 0),
+                      wal_lsn(segment->number, WAL_DATA_START),
+                      *known ? "one copy of the segment's header" : "the segment's header");
+    return STATUS_OK;
+}
+
+static void add_source(struct recovery *recovery, const struct wal_segment *segment)
+{
+    recovery->sources[recovery->source_count++] = (struct wal_source){
+        .file = segment->file, .number = segment->number, .size = segment->size};
+}
+
+/* Opens the segments from replay_from's on; where one is missing, a source without a file stands
+ * for it. */
+static enum status open_sources(struct recovery *recovery, bool *key_known, struct error *err)
+{
+    struct wal *wal = recovery->wal;
+    uint64_t expected = wal_lsn_segment(recovery->replay->replay_from);
+    recovery->sources = calloc(wal->segment_count * 2 + 1, sizeof *recovery->sources);
+    if (recovery->sources == NULL)
+        return fail(err, STATUS_MEMORY, "no memory to open %zu segments", wal->segment_count);
+    for (size_t i = 0; i < wal->segment_count; i++) {
+        struct wal_segment *segment = &wal->segments[i];
+        if (segment->number < wal_lsn_segment(recovery->replay->replay_from))
+            continue;
+        if (expected != 0 && segment->number > expected) {
+            struct wal_segment missing = {.number = expected, .size = wal->segment_size};
+            add_source(recovery, &missing);
+        }
+        bool known = false;
+        struct wal_segment_header header = {0};
+        enum status status = open_segment(recovery, segment, &known, &header, err);
+        if (status != STATUS_OK)
+            return status;
+        if (known) {
+            *key_known = true;
+            wal->key = header.key;
+            if (header.epoch > recovery->header_epoch)
+                recovery->header_epoch = header.epoch;
+        }
+        add_source(recovery, segment);
+        expected = segment->number + 1;
+    }
+    return STATUS_OK;
+}
+
+/* ---- replay ---- */
+
+/* The rest of a frame that began in a segment that is gone, and so below replay_from. */
+static enum status skip_partial_frame(struct recovery *recovery, struct error *err)
+{
+    struct wal_reader *reader = &recovery->reader;
+    for (;;) {
+        enum wal_found found;
+        struct wal_record_header header;
+        struct slice payload;
+        enum status status = wal_reader_record(reader, &found, &header, &payload, err);
+        if (status != STATUS_OK || found != WAL_FOUND || header.flags == WAL_FLAG_BEGIN)
+            return status;
+        wal_reader_skip(reader, &header);
+    }
+}
+
+static enum status apply_frame(struct recovery *recovery, const struct wal_frame *frame,
+                               struct error *err)
+{
+    struct wal_counters *counters = &recovery->wal->counters;
+    if (frame->synced_lsn > recovery->proven)
+        recovery->proven = frame->synced_lsn;
+    recovery->sealed = frame->record_count == 0 && frame->synced_lsn == frame->start;
+    if (frame->start < recovery->replay->replay_from)
+        return STATUS_OK;
+    counters->replayed_frames++;
+    counters->replayed_records += frame->record_count;
+    counters->replayed_bytes += recovery->reader.cursor - recovery->reader.keep;
+    return wal_reader_apply(&recovery->reader, frame, recovery->replay->apply,
+                            recovery->replay->context, err);
+}
+
+/*
+ * From a place where no valid frame is. *damaged: it is damage, and the reader stands at the next
+ * valid frame; otherwise the log ends at that place.
+ */
+static enum status look_behind(struct recovery *recovery, struct wal_place place, bool *damaged,
+                               struct error *err)
+{
+    struct wal_reader *reader = &recovery->reader;
+    uint64_t from = wal_reader_lsn(reader, place);
+    uint64_t order = reader->last_order;
+    /* A segment is named durably before it is written to: a missing one was never lost in a crash.
+     */
+    bool missing = reader->sources[place.source].file == NULL;
+    bool any = false;
+    struct wal_place resume = place;
+    *damaged = false;
+    for (;;) {
+        enum wal_found found;
+        struct wal_record_header header;
+        struct wal_frame frame;
+        enum status status = wal_reader_scan(reader, &found, &header, err);
+        if (status != STATUS_OK || found == WAL_ENDED)
+            return status;
+        struct wal_place candidate = reader->place;
+        found = WAL_INVALID;
+        if (header.flags == WAL_FLAG_BEGIN && header.order > reader->last_order)
+            status = wal_reader_next_frame(reader, &found, &frame, err);
+        if (status != STATUS_OK)
+            return status;
+        if (found != WAL_FOUND) {
+            wal_reader_skip(reader, &header);
+            continue;
+        }
+        if (!any)
+            resume = candidate;
+        any = true;
+        if (missing || frame.synced_lsn > from) {
+            wal_reader_seek(reader, resume);
+            reader->last_order = order;
+            *damaged = true;
+            return STATUS_OK;
+        }
+    }
+}
+
+static enum status handle_invalid(struct recovery *recovery, bool *ended, struct error *err)
+{
+    struct wal_reader *reader = &recovery->reader;
+    struct wal *wal = recovery->wal;
+    struct wal_place place = reader->place;
+    const char *reason = reader->reason;
+    bool torn = reader->torn;
+    bool damaged = false;
+    if (reader->sources[place.source].file == NULL)
+        reason = "a segment is missing";
+    enum status status = look_behind(recovery, place, &damaged, err);
+    if (status != STATUS_OK)
+        return status;
+    uint64_t from = wal_reader_lsn(reader, place);
+    if (damaged) {
+        report_damage(recovery, from, wal_reader_lsn(reader, reader->place), reason);
+        return STATUS_OK;
+    }
+    recovery->end = place;
+    *ended = true;
+    if (torn) {
+        wal->counters.torn_lsn = from;
+        log_event(wal->log, LOG_INFO, "wal",
+                  "dropped the frame that was being written when the log stopped",
+                  log_int("segment", (int64_t)wal_lsn_segment(from)),
+                  log_int("offset", (int64_t)wal_lsn_offset(from)), log_text("reason", reason));
+    }
+    return STATUS_OK;
+}
+
+static enum status read_frames(struct recovery *recovery, struct error *err)
+{
+    struct wal_reader *reader = &recovery->reader;
+    enum status status = skip_partial_frame(recovery, err);
+    bool ended = false;
+    while (status == STATUS_OK && !ended) {
+        enum wal_found found;
+        struct wal_frame frame;
+        status = wal_reader_next_frame(reader, &found, &frame, err);
+        if (status != STATUS_OK)
+            break;
+        if (found == WAL_FOUND) {
+            status = apply_frame(recovery, &frame, err);
+        } else if (found == WAL_INVALID) {
+            status = handle_invalid(recovery, &ended, err);
+        } else {
+            recovery->end = reader->place;
+            ended = true;
+        }
+    }
+    return status;
+}
+
+/* ---- after it ---- */
+
+/*
+ * Writes again what was read and is not known to be synced, and syncs it: after a sync that failed
+ * before a restart, the kernel may show bytes that never reached the disk and believe them clean.
+ */
+static enum status make_replayed_durable(struct recovery *recovery, struct error *err)
+{
+    enum { COPY_SIZE = 1 << 20 };
+    uint8_t *copy = malloc(COPY_SIZE);
+    if (copy == NULL)
+        return fail(err, STATUS_MEMORY, "no memory to sync the log");
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i <= recovery->end.source && status == STATUS_OK; i++) {
+        const struct wal_source *source = &recovery->sources[i];
+        uint64_t stop = i == recovery->end.source ? recovery->end.offset : source->size;
+        uint64_t at = WAL_DATA_START;
+        if (wal_lsn_segment(recovery->proven) == source->number)
+            at = wal_lsn_offset(recovery->proven);
+        if (source->file == NULL || at >= stop || wal_lsn(source->number, stop) <= recovery->proven)
+            continue;
+        while (at < stop && status == STATUS_OK) {
+            size_t size = stop - at < COPY_SIZE ? (size_t)(stop - at) : COPY_SIZE;
+            size_t got = 0;
+            status = file_read(source->file, copy, size, at, &got, err);
+            if (status == STATUS_OK)
+                status = file_write(source->file, copy, got, at, err);
+            at += size;
+        }
+        if (status == STATUS_OK)
+            status = file_sync(source->file, err);
+    }
+    free(copy);
+    return status;
+}
+
+/* Leaves the segments from the current one on, without gaps, and those before it that may be
+ * replayed again. */
+static enum status retire_segments(struct recovery *recovery, uint64_t current, struct error *err)
+{
+    struct wal *wal = recovery->wal;
+    uint64_t first = wal_lsn_segment(recovery->replay->replay_from);
+    uint64_t expected = current;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < wal->segment_count && status == STATUS_OK;) {
+        struct wal_segment *segment = &wal->segments[i];
+        bool keep = segment->number >= first && segment->number < current;
+        if (segment->number == expected) {
+            keep = true;
+            expected++;
+        }
+        if (!keep) {
+            status = wal_retire_segment(wal, i, err);
+            continue;
+        }
+        if (segment->number < current) {
+            file_close(segment->file);
+            segment->file = NULL;
+        }
+        i++;
+    }
+    return status;
+}
+
+/* Goes on at a place, or at the start of a segment where that one cannot be used. */
+static enum status continue_at(struct recovery *recovery, uint64_t number, uint64_t offset,
+                               struct error *err)
+{
+    struct wal *wal = recovery->wal;
+    uint64_t replay_from = recovery->replay->replay_from;
+    /* What is written below replay_from would not be replayed. */
+    if (wal_lsn(number, offset) < replay_from) {
+        number = wal_lsn_segment(replay_from) + 1;
+        offset = WAL_DATA_START;
+    }
+    const struct wal_segment *segment = wal_find_segment(wal, number);
+    while (segment != NULL && !segment->usable) {
+        number++;
+        offset = WAL_DATA_START;
+        segment = wal_find_segment(wal, number);
+    }
+    wal->number = number;
+    wal->offset = offset;
+    enum status status = retire_segments(recovery, number, err);
+    if (status == STATUS_OK && wal_find_segment(wal, number) == NULL)
+        status = wal_install_segment(wal, number, err);
+    return status;
+}
+
+static enum status start_log(struct recovery *recovery, struct error *err)
+{
+    struct wal *wal = recovery->wal;
+    uint64_t from = recovery->replay->replay_from;
+    uint64_t number = wal_lsn_segment(from) + 1;
+    wal->key = random_u64(wal->os.random);
+    wal->seed = wal_checksum_seed(wal->key);
+    wal->epoch = 1;
+    if (from != 0)
+        report_damage(recovery, from, wal_lsn(number, WAL_DATA_START),
+                      "there is no segment from there on");
+    return continue_at(recovery, number, WAL_DATA_START, err);
+}
+
+static enum status continue_log(struct recovery *recovery, bool key_known, struct error *err)
+{
+    struct wal *wal = recovery->wal;
+    /* All headers are damaged: no record can be told from garbage, and new ones get a new key. */
+    if (!key_known)
+        wal->key = random_u64(wal->os.random);
+    wal->seed = wal_checksum_seed(wal->key);
+    wal_reader_init(&recovery->reader, recovery->sources, recovery->source_count, wal->key);
+    enum status status = read_frames(recovery, err);
+    if (status == STATUS_OK)
+        status = make_replayed_durable(recovery, err);
+    if (status != STATUS_OK)
+        return status;
+    uint64_t last_epoch = recovery->reader.max_order >> 32;
+    if (recovery->header_epoch > last_epoch)
+        last_epoch = recovery->header_epoch;
+    if (last_epoch >= UINT32_MAX)
+        return fail(err, STATUS_LIMIT, "the log was opened 2^32 times");
+    wal->epoch = (uint32_t)last_epoch + 1;
+    wal->sealed = recovery->sealed;
+    return continue_at(recovery, recovery->sources[recovery->end.source].number,
+                       recovery->end.offset, err);
+}
+
+enum status wal_recover(struct wal *wal, const struct wal_replay *replay, struct error *err)
+{
+    struct recovery recovery = {.wal = wal, .replay = replay};
+    bool key_known = false;
+    mutex_lock(&wal->lock);
+    enum status status = make_directory(wal, err);
+    if (status == STATUS_OK)
+        status = list_directory(wal, err);
+    if (status == STATUS_OK)
+        status = open_sources(&recovery, &key_known, err);
+    if (status == STATUS_OK)
+        status = recovery.source_count > 0 ? continue_log(&recovery, key_known, err)
+                                           : start_log(&recovery, err);
+    if (status == STATUS_OK)
+        status = filesystem_sync_directory(wal->os.fs, wal->dir, err);
+    mutex_unlock(&wal->lock);
+    wal_reader_release(&recovery.reader);
+    free(recovery.sources);
+    if (status != STATUS_OK)
+        return status;
+    uint64_t end = wal_lsn(wal->number, wal->offset);
+    atomic_store(&wal->counters.last_lsn, end);
+    atomic_store(&wal->counters.synced_lsn, end);
+    return STATUS_OK;
+}
