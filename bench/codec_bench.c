@@ -2,14 +2,18 @@
  * codec_bench - bytes and nanoseconds a sample of the block codecs, and what a part of the same
  * samples costs.
  *
- *   codec_bench FILE      FILE: what tsgen rw wrote, or a recording (.txt, .txt.zst)
+ *   codec_bench FILE DIR    FILE: what tsgen rw wrote, or a recording (.txt, .txt.zst)
+ *                           DIR: where parts are written, and removed
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "base/times.h"
 #include "samples.h"
+#include "storage/engine/part_reader.h"
+#include "storage/engine/part_writer.h"
 #include "storage/engine/time_codec.h"
 #include "storage/engine/value_codec.h"
 #include "storage/engine/value_scale.h"
@@ -169,10 +173,149 @@ static void bench_times(const struct samples *samples)
     free(buffer);
 }
 
+enum { MAX_DAYS = 16 };
+
+struct day_part {
+    int64_t day;
+    char path[4096];
+    struct part_writer *writer;
+    struct part_totals totals;
+};
+
+struct day_parts {
+    struct day_part days[MAX_DAYS];
+    size_t count;
+};
+
+static struct part_writer *writer_of(struct day_parts *parts, const char *dir, int64_t day)
+{
+    for (size_t i = 0; i < parts->count; i++)
+        if (parts->days[i].day == day)
+            return parts->days[i].writer;
+    if (parts->count == MAX_DAYS) {
+        fprintf(stderr, "samples of more than %d days\n", MAX_DAYS);
+        exit(1);
+    }
+    struct day_part *part = &parts->days[parts->count];
+    part->day = day;
+    snprintf(part->path, sizeof part->path, "%s/codec_bench_%zu.part", dir, parts->count++);
+    remove(part->path);
+    struct part_writer_options options = {.identity = {.id = 1, .day = day, .max_sequence = 1}};
+    struct error err;
+    check(part_writer_open(&part->writer, filesystem_posix(), part->path, &options, &err), &err);
+    return part->writer;
+}
+
+static void write_parts(const struct samples *samples, struct day_parts *parts, const char *dir)
+{
+    struct error err;
+    uint64_t bytes = 0;
+    double start = now_ns();
+    for (size_t i = 0; i < samples->series_count; i++) {
+        const struct series *series = &samples->series[i];
+        for (size_t from = 0, to; from < series->count; from = to) {
+            int64_t day = day_of_time(series->times[from]);
+            for (to = from + 1; to < series->count; to++)
+                if (series->times[to] >= (day + 1) * MS_PER_DAY)
+                    break;
+            check(part_writer_add(writer_of(parts, dir, day), series->metric, series->id,
+                                  PART_KIND_FLOAT, series->times + from, series->values + from,
+                                  to - from, &err),
+                  &err);
+        }
+    }
+    for (size_t i = 0; i < parts->count; i++) {
+        check(part_writer_finish(parts->days[i].writer, &parts->days[i].totals, &err), &err);
+        bytes += parts->days[i].totals.bytes;
+    }
+    double spent = now_ns() - start;
+    printf("parts: %.3f B/sample (%zu of %.1f B a series), written in %.1f ns a sample\n",
+           (double)bytes / (double)samples->sample_count, parts->count,
+           (double)bytes / (double)samples->series_count, spent / (double)samples->sample_count);
+}
+
+static void scan_part(struct part *part, bool decode)
+{
+    static int64_t times[PART_BLOCK_MAX_COUNT];
+    static double values[PART_BLOCK_MAX_COUNT];
+    struct error err;
+    struct part_cursor *cursor;
+    struct part_loss lost;
+    const struct part_block *block;
+    check(part_cursor_new(&cursor, part, &err), &err);
+    double start = now_ns();
+    part_cursor_seek(cursor, 0, 0);
+    enum status status;
+    uint64_t blocks = 0;
+    while ((status = part_cursor_next(cursor, &block, &lost, &err)) == STATUS_OK) {
+        blocks++;
+        if (decode)
+            check(part_block_read(cursor, block, 0, block->count, times, values, &err), &err);
+    }
+    if (status != STATUS_END)
+        check(status, &err);
+    double spent = now_ns() - start;
+    part_cursor_free(cursor);
+    if (decode)
+        printf("  all samples: %.2f ns a sample\n", spent / (double)part_totals(part)->samples);
+    else
+        printf("  all headers: %.1f ns a block\n", spent / (double)blocks);
+}
+
+static void find_series(struct part *part, const struct samples *samples)
+{
+    enum { FINDS = 20000 };
+    static int64_t times[PART_BLOCK_MAX_COUNT];
+    static double values[PART_BLOCK_MAX_COUNT];
+    struct error err;
+    struct part_cursor *cursor;
+    struct part_loss lost;
+    const struct part_block *block;
+    check(part_cursor_new(&cursor, part, &err), &err);
+    double start = now_ns();
+    for (size_t i = 0; i < FINDS; i++) {
+        const struct series *series = &samples->series[i * 7919 % samples->series_count];
+        part_cursor_find(cursor, series->metric, series->id);
+        enum status status;
+        while ((status = part_cursor_next(cursor, &block, &lost, &err)) == STATUS_OK)
+            check(part_block_read(cursor, block, 0, block->count, times, values, &err), &err);
+        if (status != STATUS_END)
+            check(status, &err);
+    }
+    printf("  one series at random: %.1f us\n", (now_ns() - start) / FINDS / 1e3);
+    part_cursor_free(cursor);
+}
+
+static void print_damage(void *context, const struct error *err)
+{
+    (void)context;
+    fprintf(stderr, "%s\n", err->message);
+}
+
+static void bench_parts(const struct samples *samples, const char *dir)
+{
+    static struct day_parts parts;
+    struct error err;
+    write_parts(samples, &parts, dir);
+    for (size_t i = 0; i < parts.count; i++) {
+        struct part *part;
+        uint64_t found;
+        check(part_open(&part, filesystem_posix(), parts.days[i].path, &err), &err);
+        scan_part(part, false);
+        scan_part(part, true);
+        find_series(part, samples);
+        check(part_verify(part, print_damage, NULL, &found, &err), &err);
+        if (found > 0)
+            exit(1);
+        part_close(part);
+        remove(parts.days[i].path);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 2) {
-        fprintf(stderr, "usage: codec_bench FILE\n");
+    if (argc != 3) {
+        fprintf(stderr, "usage: codec_bench FILE DIR\n");
         return 2;
     }
     struct samples samples;
@@ -180,6 +323,7 @@ int main(int argc, char **argv)
     printf("%zu samples, %zu series\n", samples.sample_count, samples.series_count);
     bench_values(&samples);
     bench_times(&samples);
+    bench_parts(&samples, argv[2]);
     samples_release(&samples);
     return 0;
 }

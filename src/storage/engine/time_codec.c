@@ -28,9 +28,7 @@ size_t time_column_encode(struct time_encoder *encoder, const int64_t *times, si
     }
     for (size_t i = 0; i < count; i++)
         encoder->offsets[i] = wrapping_sub(times[i], times[0]);
-    /* Order 0 would hide the first time of each mini-block from time_column_locate. */
     unsigned order = intpack_choose_order(encoder->offsets, count);
-    order = order == 0 ? 1 : order;
     *next++ = (uint8_t)(KIND_PACKED | order << KIND_ORDER_SHIFT);
     next = varint_put(next, zigzag_encode(times[0]));
     next += intpack_encode(encoder->offsets, count, order, next);
@@ -78,7 +76,7 @@ static enum status time_column_open(struct time_column *column, struct slice fro
             return broken(err, "its step leads out of the range of times");
         return STATUS_OK;
     }
-    if ((kind & 3) != KIND_PACKED || column->order < 1 || column->order > INTPACK_MAX_ORDER)
+    if ((kind & 3) != KIND_PACKED || column->order > INTPACK_MAX_ORDER)
         return broken(err, "its kind is none we know");
     column->body = slice_of(next, (size_t)(end - next));
     return STATUS_OK;
@@ -119,7 +117,7 @@ enum status time_column_decode(struct slice from, size_t count, size_t first, si
                                int64_t *times, struct error *err)
 {
     invariant(first <= count && wanted <= count - first);
-    struct time_column column;
+    struct time_column column = {0};
     enum status status = time_column_open(&column, from, count, err);
     if (status != STATUS_OK)
         return status;
@@ -127,53 +125,5 @@ enum status time_column_decode(struct slice from, size_t count, size_t first, si
         return decode_packed(&column, count, first, wanted, times, err);
     for (size_t i = 0; i < wanted; i++)
         times[i] = column.first + (int64_t)(column.step * (first + i));
-    return STATUS_OK;
-}
-
-static void locate_steady(const struct time_column *column, size_t count, int64_t start_ms,
-                          int64_t end_ms, size_t *first, size_t *found)
-{
-    size_t from = 0;
-    size_t to = count;
-    int64_t last = column->first + (int64_t)(column->step * (count - 1));
-    if (start_ms > last || end_ms <= column->first) {
-        from = to = 0;
-    } else if (count > 1) {
-        if (start_ms > column->first)
-            from = (size_t)(((uint64_t)wrapping_sub(start_ms, column->first) + column->step - 1) /
-                            column->step);
-        if (end_ms <= last)
-            to = (size_t)(((uint64_t)wrapping_sub(end_ms, column->first) + column->step - 1) /
-                          column->step);
-    }
-    *first = from;
-    *found = to > from ? to - from : 0;
-}
-
-enum status time_column_locate(struct slice from, size_t count, int64_t start_ms, int64_t end_ms,
-                               size_t *first, size_t *found, struct error *err)
-{
-    struct time_column column;
-    struct intpack_reader reader;
-    enum status status = time_column_open(&column, from, count, err);
-    if (status != STATUS_OK)
-        return status;
-    if (column.steady) {
-        locate_steady(&column, count, start_ms, end_ms, first, found);
-        return STATUS_OK;
-    }
-    status = intpack_open(&reader, column.body, count, column.order, err);
-    if (status != STATUS_OK)
-        return status;
-    size_t low = 0;  /* the last mini-block that begins at or before start_ms */
-    size_t high = 0; /* the first mini-block that begins at or after end_ms */
-    for (size_t i = 0; i < reader.mini_count; i++) {
-        int64_t begins = wrapping_add((int64_t)reader.minis[i].first, column.first);
-        low = begins <= start_ms ? i : low;
-        high = begins < end_ms ? i + 1 : high;
-    }
-    size_t end = high * INTPACK_MINI < count ? high * INTPACK_MINI : count;
-    *first = low * INTPACK_MINI;
-    *found = start_ms < end_ms && end > *first ? end - *first : 0;
     return STATUS_OK;
 }

@@ -43,13 +43,4 @@ size_t time_column_encode(struct time_encoder *encoder, const int64_t *times, si
 MUST_CHECK enum status time_column_decode(struct slice from, size_t count, size_t first,
                                           size_t wanted, int64_t *times, struct error *err);
 
-/*
- * The mini-blocks that can hold times in [start_ms, end_ms): sets *first and *count to a run of
- * positions that includes all of them and little else, without decoding (count 0: there are none).
- * Follow with time_column_decode and a search in what that gives.
- */
-MUST_CHECK enum status time_column_locate(struct slice from, size_t count, int64_t start_ms,
-                                          int64_t end_ms, size_t *first, size_t *found,
-                                          struct error *err);
-
 #endif

@@ -71,39 +71,6 @@ static void every_range_of_a_column_is_the_same_as_the_whole(void **state)
     }
 }
 
-static void locating_a_range_misses_no_time_in_it(void **state)
-{
-    (void)state;
-    enum { COUNT = 500 };
-    int64_t times[COUNT];
-    struct dice dice = {4};
-    for (unsigned kind = 0; kind < TIMES_KINDS; kind++) {
-        random_times(&dice, (enum time_kind)kind, -1000000, times, COUNT);
-        size_t size;
-        uint8_t *column = encode(times, COUNT, &size);
-        for (int round = 0; round < 2000; round++) {
-            int64_t start = times[dice_below(&dice, COUNT)] + (int64_t)dice_below(&dice, 3) - 1;
-            int64_t end = times[dice_below(&dice, COUNT)] + (int64_t)dice_below(&dice, 3) - 1;
-            start = round == 0 ? INT64_MIN : round == 1 ? INT64_MAX : start;
-            end = round == 0 ? INT64_MAX : round == 2 ? INT64_MIN : end;
-            size_t first, found;
-            assert_int_equal(
-                time_column_locate(slice_of(column, size), COUNT, start, end, &first, &found, NULL),
-                STATUS_OK);
-            assert_true(first + found <= COUNT);
-            size_t within = 0;
-            for (size_t i = 0; i < COUNT; i++) {
-                bool wanted = times[i] >= start && times[i] < end;
-                within += wanted;
-                assert_true(!wanted || (i >= first && i < first + found));
-            }
-            assert_true(within > 0 || found <= 2 * INTPACK_MINI);
-            assert_true(found < within + 2 * INTPACK_MINI);
-        }
-        free(column);
-    }
-}
-
 static void a_column_cut_anywhere_is_corrupt(void **state)
 {
     (void)state;
@@ -147,7 +114,6 @@ int main(void)
         cmocka_unit_test(every_kind_and_count_comes_back_the_same),
         cmocka_unit_test(steady_times_take_a_few_bytes),
         cmocka_unit_test(every_range_of_a_column_is_the_same_as_the_whole),
-        cmocka_unit_test(locating_a_range_misses_no_time_in_it),
         cmocka_unit_test(a_column_cut_anywhere_is_corrupt),
         cmocka_unit_test(times_that_do_not_rise_are_corrupt),
     };

@@ -1,0 +1,167 @@
+/*
+ * Finding the pages of a part whose trailer or index is damaged.
+ *
+ * Pages know their own size and checksum, and begin with a magic number; each says where the values
+ * before it begin, which is where the page before it ends. So a walk over all bytes finds every
+ * sound page, and tells whether some are missing between them or behind the last.
+ */
+#include <stdlib.h>
+
+#include "storage/engine/part_state.h"
+
+enum { SCAN_SIZE = 256 * 1024 };
+
+struct salvage {
+    struct part *part;
+    struct error *err;
+    uint8_t *buffer; /* SCAN_SIZE bytes, which hold a page of any size and more */
+    struct part_page *page;
+    size_t index_capacity;
+    uint64_t expected; /* where the next page's values begin */
+    uint32_t metric;   /* the last key so far */
+    uint32_t series;
+};
+
+static enum status add_entry(struct salvage *salvage, struct part_index_entry entry)
+{
+    struct part *part = salvage->part;
+    if (part->index_count == salvage->index_capacity) {
+        size_t capacity = salvage->index_capacity == 0 ? 16 : 2 * salvage->index_capacity;
+        struct part_index_entry *index = realloc(part->index, capacity * sizeof *index);
+        if (index == NULL)
+            return fail(salvage->err, STATUS_MEMORY, "no memory for the index");
+        part->index = index;
+        salvage->index_capacity = capacity;
+    }
+    part->index[part->index_count++] = entry;
+    return STATUS_OK;
+}
+
+static enum status add_hole(struct salvage *salvage)
+{
+    return add_entry(salvage, (struct part_index_entry){.metric = salvage->metric,
+                                                        .series = salvage->series,
+                                                        .offset = salvage->expected});
+}
+
+static void count_block(struct salvage *salvage, struct part_index_entry *entry,
+                        const struct part_block *block)
+{
+    struct part_totals *totals = &salvage->part->totals;
+    bool first = totals->blocks == 0;
+    totals->blocks++;
+    totals->samples += block->count;
+    totals->series +=
+        first || part_compare_keys(salvage->metric, salvage->series, block->metric, block->series);
+    totals->min_ms = first || block->first_ms < totals->min_ms ? block->first_ms : totals->min_ms;
+    totals->max_ms = first || block->last_ms > totals->max_ms ? block->last_ms : totals->max_ms;
+    entry->min_ms = block->first_ms < entry->min_ms ? block->first_ms : entry->min_ms;
+    entry->max_ms = block->last_ms > entry->max_ms ? block->last_ms : entry->max_ms;
+    salvage->metric = block->metric;
+    salvage->series = block->series;
+}
+
+static enum status add_page(struct salvage *salvage, uint64_t offset, size_t size)
+{
+    const struct part_page *page = salvage->page;
+    enum status status = STATUS_OK;
+    if (page->values_offset != salvage->expected)
+        status = add_hole(salvage);
+    struct part_index_entry entry = {
+        .metric = page->blocks[0].metric,
+        .series = page->blocks[0].series,
+        .offset = offset,
+        .size = (uint32_t)size,
+        .blocks = page->count,
+        .min_ms = page->blocks[0].first_ms,
+        .max_ms = page->blocks[0].last_ms,
+    };
+    for (size_t i = 0; i < page->count; i++)
+        count_block(salvage, &entry, &page->blocks[i]);
+    salvage->part->totals.pages++;
+    salvage->expected = offset + size;
+    return status == STATUS_OK ? add_entry(salvage, entry) : status;
+}
+
+/* Whether a sound page, in order, begins at buffer[at]; it is then in salvage->page. */
+static bool is_page(struct salvage *salvage, uint64_t offset, struct slice bytes)
+{
+    if (bytes.size < 8)
+        return false;
+    size_t size = part_page_size(bytes.data);
+    const struct part_page *page = salvage->page;
+    if (size == 0 || size > bytes.size ||
+        part_page_decode(slice_of(bytes.data, size), &salvage->part->identity, offset,
+                         salvage->page, NULL) != STATUS_OK)
+        return false;
+    return page->values_offset >= salvage->expected &&
+           part_compare_keys(page->blocks[0].metric, page->blocks[0].series, salvage->metric,
+                             salvage->series) >= 0;
+}
+
+/* Adds the pages that begin in [offset, end), which has been read together with what follows. Sets
+ * *next to where to go on. */
+static enum status scan(struct salvage *salvage, uint64_t offset, struct slice bytes, size_t begins,
+                        uint64_t *next)
+{
+    size_t at = 0;
+    while (at < begins) {
+        struct slice rest = slice_from(bytes, at);
+        if (load_u32(rest.data) == PART_PAGE_MAGIC && is_page(salvage, offset + at, rest)) {
+            size_t size = part_page_size(rest.data);
+            enum status status = add_page(salvage, offset + at, size);
+            if (status != STATUS_OK)
+                return status;
+            at += size;
+        } else {
+            at++;
+        }
+    }
+    *next = offset + at;
+    return STATUS_OK;
+}
+
+static enum status scan_file(struct salvage *salvage)
+{
+    struct part *part = salvage->part;
+    uint64_t offset = PART_HEADER_SIZE;
+    while (offset + 8 <= part->size) {
+        size_t got;
+        enum status status =
+            file_read(part->file, salvage->buffer, SCAN_SIZE, offset, &got, salvage->err);
+        if (status != STATUS_OK)
+            return status;
+        if (got < 8)
+            break;
+        /* Pages that begin before `begins` lie in the buffer whole. */
+        size_t begins = got < SCAN_SIZE ? got - 7 : SCAN_SIZE - PART_PAGE_MAX_SIZE;
+        status = scan(salvage, offset, slice_of(salvage->buffer, got), begins, &offset);
+        if (status != STATUS_OK)
+            return status;
+    }
+    uint64_t behind = part->totals.pages * PART_INDEX_ENTRY_SIZE + PART_TRAILER_SIZE;
+    if (part->totals.pages == 0 || salvage->expected + behind != part->size)
+        return add_hole(salvage);
+    return STATUS_OK;
+}
+
+enum status part_salvage(struct part *part, struct error *err)
+{
+    free(part->index);
+    part->index = NULL;
+    part->index_count = 0;
+    part->totals = (struct part_totals){.bytes = part->size};
+    struct salvage salvage = {
+        .part = part,
+        .err = err,
+        .buffer = malloc(SCAN_SIZE),
+        .page = malloc(sizeof *salvage.page),
+        .expected = PART_HEADER_SIZE,
+    };
+    enum status status = salvage.buffer == NULL || salvage.page == NULL
+                             ? fail(err, STATUS_MEMORY, "no memory to look for its pages")
+                             : scan_file(&salvage);
+    free(salvage.buffer);
+    free(salvage.page);
+    return status;
+}
