@@ -74,14 +74,14 @@ void *arena_alloc(struct arena *arena, size_t size)
         arena->exhausted = true;
         return NULL;
     }
-    size_t rounded = (size + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
-    if (rounded <= (size_t)(arena->end - arena->next)) {
-        void *data = arena->next;
-        arena->next += rounded;
-        if (data != NULL)
-            return data;
-    }
-    return arena_alloc_slow(arena, rounded == 0 ? ARENA_ALIGNMENT : rounded);
+    /* Nothing also gets an address: NULL means that there is no room. */
+    size_t rounded =
+        size == 0 ? ARENA_ALIGNMENT : (size + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1);
+    if (rounded > (size_t)(arena->end - arena->next))
+        return arena_alloc_slow(arena, rounded);
+    void *data = arena->next;
+    arena->next += rounded;
+    return data;
 }
 
 void *arena_calloc(struct arena *arena, size_t count, size_t size)
