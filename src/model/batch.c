@@ -30,16 +30,22 @@ static size_t next_capacity(size_t capacity)
     return capacity == 0 ? BATCH_FIRST_CAPACITY : capacity * 2;
 }
 
+static enum status series_grow(struct batch *batch, size_t capacity)
+{
+    enum status status = column_grow(batch, (void **)&batch->series, batch->series_count, capacity,
+                                     sizeof batch->series[0]);
+    if (status == STATUS_OK)
+        batch->series_capacity = capacity;
+    return status;
+}
+
 enum status batch_add_series(struct batch *batch, struct slice raw, uint32_t index, uint32_t line,
                              uint32_t *series)
 {
     if (batch->series_count == batch->series_capacity) {
-        size_t capacity = next_capacity(batch->series_capacity);
-        enum status status = column_grow(batch, (void **)&batch->series, batch->series_count,
-                                         capacity, sizeof batch->series[0]);
+        enum status status = series_grow(batch, next_capacity(batch->series_capacity));
         if (status != STATUS_OK)
             return status;
-        batch->series_capacity = capacity;
     }
     *series = (uint32_t)batch->series_count;
     batch->series[batch->series_count++] = (struct batch_series){
@@ -51,9 +57,8 @@ enum status batch_add_series(struct batch *batch, struct slice raw, uint32_t ind
     return STATUS_OK;
 }
 
-static enum status samples_grow(struct batch *batch)
+static enum status samples_grow(struct batch *batch, size_t capacity)
 {
-    size_t capacity = next_capacity(batch->sample_capacity);
     enum status status = column_grow(batch, (void **)&batch->sample_series, batch->sample_count,
                                      capacity, sizeof batch->sample_series[0]);
     if (status == STATUS_OK)
@@ -67,10 +72,21 @@ static enum status samples_grow(struct batch *batch)
     return status;
 }
 
+void batch_reserve(struct batch *batch, size_t series, size_t samples)
+{
+    enum status status = STATUS_OK;
+    if (series > batch->series_capacity)
+        status = series_grow(batch, series);
+    if (status == STATUS_OK && samples > batch->sample_capacity)
+        status = samples_grow(batch, samples);
+    /* Only a hint: what does not fit now is asked for again when it is needed. */
+    (void)status;
+}
+
 enum status batch_add_sample(struct batch *batch, uint32_t series, int64_t time_ms, double value)
 {
     if (batch->sample_count == batch->sample_capacity) {
-        enum status status = samples_grow(batch);
+        enum status status = samples_grow(batch, next_capacity(batch->sample_capacity));
         if (status != STATUS_OK)
             return status;
     }

@@ -78,6 +78,10 @@ struct batch {
 void batch_init(struct batch *batch, struct arena *arena, batch_decode_labels *decode_labels,
                 uint64_t hash_tag);
 
+/* A hint: makes room for so many entries and samples in all, where the arena has it. Without it the
+ * columns double, and are copied, as they fill. */
+void batch_reserve(struct batch *batch, size_t series, size_t samples);
+
 /* Gives the new entry's index. `raw` is borrowed for the batch's life. */
 MUST_CHECK enum status batch_add_series(struct batch *batch, struct slice raw, uint32_t index,
                                         uint32_t line, uint32_t *series);
