@@ -11,6 +11,7 @@ enum { ARENA_MAX = 64 << 20, BODY_MAX = 64 << 20, MESSAGE_MAX = 4 << 20 };
 
 static const struct protocol_limits limits = {
     .decoded_max_bytes = BODY_MAX,
+    .json_max_depth = 32,
 };
 
 /* ---- a small protobuf encoder ---- */
