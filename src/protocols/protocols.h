@@ -1,13 +1,15 @@
 /*
- * protocols - the wire formats: bytes of a request -> struct batch.
+ * protocols - the wire formats: bytes of a request -> struct batch; series -> bytes of an export.
  *
- * A parser begins the batch (batch_init) in the caller's arena and fills it. What concerns one
- * sample (a time out of range, a value that is no number) refuses that sample by batch_reject and
- * the rest is kept; what makes the whole body unreadable is returned as a status, and then the
- * batch is of no use but to be dropped.
+ * A parser fills a batch in the caller's arena. Remote write, JSON and recordings begin the batch
+ * themselves (batch_init); text 0.0.4 and OpenMetrics are given one that the caller began with
+ * protocols_exposition_decode_labels and PROTOCOL_TAG_EXPOSITION. What concerns one sample (a time
+ * out of range, a value that is no number) refuses that sample by batch_reject and the rest is
+ * kept; what makes the whole body unreadable is returned as a status, and then the batch is of no
+ * use but to be dropped.
  *
  * Ownership: the batch borrows the body (or the scratch buffer it was decompressed into), which
- * must outlive it unchanged. Threads: one at a time for each batch, parser and scratch buffer.
+ * must outlive it unchanged. Threads: one at a time for each batch, parser, reader and writer.
  *
  * Errors of every parser, besides those it names:
  *   LIMIT    over a limit: of the body, or of the batch's arena
@@ -114,5 +116,140 @@ MUST_CHECK enum status protocols_ndjson_parse(struct json_parser *parser, struct
                                               struct error *err);
 
 batch_decode_labels protocols_json_decode_labels;
+
+/* For batch_init's hash_tag: equal label bytes of two formats are not the same labels. */
+enum protocol_tag {
+    PROTOCOL_TAG_EXPOSITION = 3, /* text 0.0.4 and OpenMetrics */
+    PROTOCOL_TAG_RECORDING = 4,
+};
+
+/* ---- Prometheus text 0.0.4, OpenMetrics 1.0, recordings -------------------------------------- */
+
+/* The raw bytes of a series in text 0.0.4 and OpenMetrics: `name{label="value"}` as received. */
+MUST_CHECK batch_decode_labels protocols_exposition_decode_labels;
+
+/*
+ * Text 0.0.4, line by line: a line that cannot be read is refused (batch_reject, one for the line,
+ * be it a sample or a # TYPE) and the others are kept. Refuses with the codes
+ *   text_syntax, value_out_of_range, timestamp_out_of_range
+ * and says the column. Samples without a timestamp take `now_ms`. `index` counts sample lines,
+ * refused ones included. Label sets are not looked at beyond their syntax: UTF-8 and duplicates
+ * are found when a series is first seen.
+ */
+MUST_CHECK enum status protocols_text_parse(struct slice body, int64_t now_ms, struct batch *batch,
+                                            struct error *err);
+
+/*
+ * OpenMetrics 1.0, as a whole: syntax, metadata, grouping, value rules and `# EOF` are checked, and
+ * any fault refuses the document. Only a value or time beyond what can be stored refuses just its
+ * sample, with the codes
+ *   value_out_of_range, timestamp_out_of_range
+ * Exemplars are checked, counted in a warning and not kept. `hash_seed` is secret: it keeps senders
+ * from making collisions.
+ *   INVALID  code openmetrics_invalid; the message gives the line
+ */
+MUST_CHECK enum status protocols_openmetrics_parse(struct slice body, int64_t now_ms,
+                                                   uint64_t hash_seed, struct batch *batch,
+                                                   struct error *err);
+
+/*
+ * A recording: text 0.0.4 in which each line `#SCRAPE <ms> <url>` begins what one target answered:
+ * its samples take that time where they have none, and the labels `instance` (host and port of the
+ * URL) and `job`; a label of that name in the text becomes `exported_<name>`. What stands before
+ * the first such line is plain text: without a timestamp it takes `now_ms`, and no label is added.
+ * Text without any such line is thus read as it is. After a #SCRAPE line that cannot be read,
+ * samples are refused up to the next one: they would come to stand under a wrong time and target.
+ * Codes: those of text 0.0.4, scrape_header_invalid, line_too_long.
+ */
+struct recording; /* opaque */
+
+/* Puts up to `capacity` bytes (more than 0) into `to`; *size is 0 at the end of the input. */
+typedef enum status recording_read(void *context, uint8_t *to, size_t capacity, size_t *size,
+                                   struct error *err);
+
+/* The usual size of a recording's buffer; a line longer than the buffer is refused. */
+enum { RECORDING_BUFFER_SIZE = 4 * 1024 * 1024 };
+
+/* Gives *recording, to be ended by recording_free; borrows `context`, copies `job`.
+ *   INVALID  `job` is not UTF-8, or too long */
+MUST_CHECK enum status recording_new(struct recording **recording, recording_read *read,
+                                     void *context, struct slice job, int64_t now_ms,
+                                     size_t buffer_size, struct error *err);
+void recording_free(struct recording *recording);
+
+/*
+ * Initialises `batch` itself and fills it with the next scrape, or with a part of one where half of
+ * the buffer cannot hold it. The batch borrows the buffer until the next call. Lines are counted
+ * over the whole input, indexes from 0 in each batch.
+ *   END      nothing is left
+ *   and whatever `read` returns
+ */
+MUST_CHECK enum status recording_next(struct recording *recording, struct batch *batch,
+                                      struct arena *arena, struct error *err);
+
+/* Bytes read so far, for a progress bar. */
+uint64_t recording_bytes(const struct recording *recording);
+
+/* ---- exports --------------------------------------------------------------------------------- */
+
+/*
+ * ndjson: {"name":"x","labels":{"a":"b"},"value":1.5,"timestamp":1795305600000} a line, as
+ * `precision=ms` reads it back bit for bit.
+ */
+struct ndjson_writer {
+    struct bytes series; /* the line up to the value */
+};
+
+void ndjson_writer_init(struct ndjson_writer *writer);
+void ndjson_writer_release(struct ndjson_writer *writer);
+
+/* The samples that follow are of canonical `labels`. LIMIT, MEMORY. */
+MUST_CHECK enum status ndjson_writer_series(struct ndjson_writer *writer,
+                                            const struct labels *labels);
+/* Appends a line. LIMIT, MEMORY of `to`. */
+MUST_CHECK enum status ndjson_writer_sample(const struct ndjson_writer *writer, struct bytes *to,
+                                            int64_t time_ms, double value);
+
+/*
+ * OpenMetrics: a document that any strict reader takes, in memory that does not grow with it.
+ *
+ * Series come by metric name in byte order (so that each family is in one piece), samples in time
+ * order. A counter NAME_total is the family NAME where no other metric has taken that name, and so
+ * is an info NAME_info. Gauges keep their type. All else is written as type unknown: the parts of
+ * histograms, summaries and statesets, which the format wants time by time across their series, and
+ * metrics whose type does not fit their name.
+ * What OpenMetrics cannot say: stale markers, in a counter negative values and NaN, in an info
+ * anything but 1. Such samples are left out and counted in `omitted`. NaN loses its payload,
+ * counted in `altered`. ndjson keeps all.
+ */
+struct openmetrics_writer {
+    struct bytes series;   /* the line up to the value */
+    struct bytes name;     /* of the metric being written */
+    struct bytes taken;    /* sizes of the prefixes of `name` that are taken names, u32 each */
+    enum metric_type type; /* as written */
+    bool begun;
+    uint64_t omitted;
+    uint64_t altered;
+};
+
+void openmetrics_writer_init(struct openmetrics_writer *writer);
+void openmetrics_writer_release(struct openmetrics_writer *writer);
+
+/*
+ * The metadata of the next metric; `metric` is the descriptor registered for `name` or for its
+ * family, NULL where there is none. Appends to `to`.
+ *   CONFLICT       `name` does not come after the one before
+ *   LIMIT, MEMORY
+ */
+MUST_CHECK enum status openmetrics_writer_metric(struct openmetrics_writer *writer,
+                                                 struct bytes *to, struct slice name,
+                                                 const struct metric *metric, struct error *err);
+/* The samples that follow are of canonical `labels`, whose metric name is the one above. */
+MUST_CHECK enum status openmetrics_writer_series(struct openmetrics_writer *writer,
+                                                 const struct labels *labels);
+MUST_CHECK enum status openmetrics_writer_sample(struct openmetrics_writer *writer,
+                                                 struct bytes *to, int64_t time_ms, double value);
+/* `# EOF` */
+MUST_CHECK enum status openmetrics_writer_end(struct bytes *to);
 
 #endif
