@@ -255,7 +255,8 @@ enum status openmetrics_writer_series(struct openmetrics_writer *writer,
         const struct label *label = &labels->items[i];
         if (slice_equal_text(label->name, METRIC_NAME_LABEL))
             continue;
-                status = bytes_append(to, "{", 1);
+        if (!braces)
+            status = bytes_append(to, "{", 1);
         braces = true;
         if (status == STATUS_OK)
             status = label_append(to, label, first);
