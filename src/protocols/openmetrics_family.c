@@ -68,33 +68,32 @@ enum status openmetrics_set_add(struct openmetrics_set *set, struct arena *arena
     return STATUS_OK;
 }
 
-/* The family's name and a suffix, one after the other in the scratch space. */
-static enum status name_with_suffix(struct openmetrics *reader, const char *suffix,
-                                    struct slice *name)
+/* The family's name and a suffix, one after the other in the scratch space; data is NULL when there
+ * is no room for them. */
+static struct slice name_with_suffix(struct openmetrics *reader, const char *suffix)
 {
     struct slice base = reader->family.name;
-    size_t size = base.size + strlen(suffix);
+    size_t suffix_size = strlen(suffix);
+    size_t size = base.size + suffix_size;
     if (size > reader->scratch_capacity) {
         reader->scratch = arena_alloc(reader->arena, 2 * size);
         reader->scratch_capacity = reader->scratch == NULL ? 0 : 2 * size;
         if (reader->scratch == NULL)
-            return openmetrics_no_memory(reader);
+            return slice_of(NULL, 0);
     }
     memcpy(reader->scratch, base.data, base.size);
-    memcpy(reader->scratch + base.size, suffix, strlen(suffix));
-    *name = slice_of(reader->scratch, size);
-    return STATUS_OK;
+    memcpy(reader->scratch + base.size, suffix, suffix_size);
+    return slice_of(reader->scratch, size);
 }
 
 static enum status claim_name(struct openmetrics *reader, const char *suffix)
 {
-    struct slice name;
-    enum status status = name_with_suffix(reader, suffix, &name);
-    if (status != STATUS_OK)
-        return status;
+    struct slice name = name_with_suffix(reader, suffix);
+    if (name.data == NULL)
+        return openmetrics_no_memory(reader);
     bool added;
-    status = openmetrics_set_add(&reader->names, reader->arena, hash64(name, reader->seed), &added);
-    if (status != STATUS_OK)
+    uint64_t hash = hash64(name, reader->seed);
+    if (openmetrics_set_add(&reader->names, reader->arena, hash, &added) != STATUS_OK)
         return openmetrics_no_memory(reader);
     if (!added)
         return openmetrics_fault(reader, reader->family.line,

@@ -126,7 +126,7 @@ enum protocol_tag {
 /* ---- Prometheus text 0.0.4, OpenMetrics 1.0, recordings -------------------------------------- */
 
 /* The raw bytes of a series in text 0.0.4 and OpenMetrics: `name{label="value"}` as received. */
-MUST_CHECK batch_decode_labels protocols_exposition_decode_labels;
+batch_decode_labels protocols_exposition_decode_labels;
 
 /*
  * Text 0.0.4, line by line: a line that cannot be read is refused (batch_reject, one for the line,
