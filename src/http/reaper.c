@@ -1,0 +1,214 @@
+/*
+ * reaper - ends connections whose client is too slow, or has had its answer.
+ *
+ * libmicrohttpd's own time-out starts again with every byte, so it is off. Instead, a few times a
+ * second, the keeper looks at every connection:
+ *
+ *   HEADER    begun: ends header_timeout after its first byte (of a new connection: after accept),
+ *             however many came since. Not begun: ends after idle_timeout.
+ *   BODY      in each stretch of idle_timeout, min_bytes_per_second must arrive on average
+ *   SENDING   the same for what the client takes, in stretches in which something waits for it
+ *   HANDLING  ours to end, not the client's
+ *
+ * Bytes are counted by the kernel (TCP_INFO), so this costs the way of a request nothing.
+ */
+#include <errno.h>
+#include <linux/sockios.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "http/internal.h"
+
+enum { LONGEST_PERIOD_MS = 250, LINGER_MS = 2000, LINGER_READS = 16 };
+
+int64_t reaper_period_ms(const struct http_options *options)
+{
+    int64_t shortest = options->header_timeout_ms < options->idle_timeout_ms
+                           ? options->header_timeout_ms
+                           : options->idle_timeout_ms;
+    int64_t period = shortest / 8;
+    if (period > LONGEST_PERIOD_MS)
+        return LONGEST_PERIOD_MS;
+    return period < 1 ? 1 : period;
+}
+
+static void end_slow(struct http_connection *connection, const char *detail,
+                     enum http_refusal refusal)
+{
+    const struct http_problem problem = {
+        .status = 408, .code = "request_timeout", .detail = detail};
+    server_refuse(connection->server, refusal);
+    struct http_request *request = connection->request;
+    if (request != NULL) {
+        mutex_lock(&request->mutex);
+        if (request->status == 0)
+            request->status = problem.status;
+        mutex_unlock(&request->mutex);
+    }
+    connection_end(connection, detail == NULL ? NULL : &problem);
+}
+
+static void look_at_header(struct http_connection *connection, int64_t now)
+{
+    const struct http_options *options = &connection->server->options;
+    int64_t age_ms = (now - connection->phase_ns) / NS_PER_MS;
+    if (connection->header_begun) {
+        if (age_ms < options->header_timeout_ms)
+            return;
+        bool silent = connection_bytes_received(connection->fd) == connection->window_bytes;
+        end_slow(connection, silent ? NULL : "the header took too long to arrive",
+                 HTTP_REFUSED_HEADER_SLOW);
+        return;
+    }
+    if (connection_bytes_received(connection->fd) != connection->window_bytes) {
+        connection->header_begun = true;
+        connection->phase_ns = now;
+    } else if (age_ms >= options->idle_timeout_ms) {
+        end_slow(connection, NULL, HTTP_REFUSED_IDLE);
+    }
+}
+
+/* Whether the current stretch is over and too few bytes went by; begins the next one. */
+static bool is_too_slow(struct http_connection *connection, uint64_t bytes, int64_t now)
+{
+    const struct http_options *options = &connection->server->options;
+    int64_t length_ms = (now - connection->window_ns) / NS_PER_MS;
+    if (connection->window_ns == 0) {
+        connection->window_ns = now;
+        connection->window_bytes = bytes;
+        return false;
+    }
+    if (length_ms < options->idle_timeout_ms)
+        return false;
+    uint64_t wanted = options->min_bytes_per_second * (uint64_t)options->idle_timeout_ms / 1000;
+    bool slow = bytes - connection->window_bytes < (wanted == 0 ? 1 : wanted);
+    connection->window_ns = now;
+    connection->window_bytes = bytes;
+    return slow;
+}
+
+static void look_at_sending(struct http_connection *connection, int64_t now)
+{
+    int waiting = 0;
+    if (ioctl(connection->fd, SIOCOUTQ, &waiting) == 0 && waiting == 0) {
+        connection->window_ns = 0;
+        return;
+    }
+    if (is_too_slow(connection, connection_bytes_taken(connection->fd), now))
+        end_slow(connection, NULL, HTTP_REFUSED_READER_SLOW);
+}
+
+static void look_at(struct http_connection *connection, int64_t now)
+{
+    int64_t idle_timeout_ms = connection->server->options.idle_timeout_ms;
+    mutex_lock(&connection->mutex);
+    if (!connection->ended) {
+        switch (connection->phase) {
+        case PHASE_HEADER:
+            look_at_header(connection, now);
+            break;
+        case PHASE_BODY:
+            if (is_too_slow(connection, connection_bytes_received(connection->fd), now) ||
+                connection_silence_ms(connection->fd) >= idle_timeout_ms)
+                end_slow(connection, "the body arrives too slowly", HTTP_REFUSED_BODY_SLOW);
+            break;
+        case PHASE_SENDING:
+            look_at_sending(connection, now);
+            break;
+        case PHASE_HANDLING:
+            break;
+        }
+    }
+    mutex_unlock(&connection->mutex);
+}
+
+void reaper_look(struct http_server *server)
+{
+    mutex_lock(&server->mutex);
+    int64_t now = server_now_ns(server);
+    for (size_t i = 0; i < server->connection_slots; i++)
+        if (server->connections[i] != NULL)
+            look_at(server->connections[i], now);
+    for (size_t i = 0; i < LINGER_MAX; i++)
+        if (server->lingering[i].fd >= 0 && server->lingering[i].deadline_ns < now) {
+            close(server->lingering[i].fd);
+            server->lingering[i].fd = -1;
+        }
+    mutex_unlock(&server->mutex);
+}
+
+static void close_if_idle(struct http_connection *connection)
+{
+    mutex_lock(&connection->mutex);
+    int unread = 0;
+    bool idle = connection->phase == PHASE_HEADER && connection->request == NULL &&
+                connection_bytes_received(connection->fd) == connection->window_bytes &&
+                ioctl(connection->fd, FIONREAD, &unread) == 0 && unread == 0;
+    if (idle && !connection->ended)
+        connection_end(connection, NULL);
+    mutex_unlock(&connection->mutex);
+}
+
+void reaper_close_idle(struct http_server *server)
+{
+    mutex_lock(&server->mutex);
+    for (size_t i = 0; i < server->connection_slots; i++)
+        if (server->connections[i] != NULL)
+            close_if_idle(server->connections[i]);
+    mutex_unlock(&server->mutex);
+}
+
+/*
+ * A socket that is closed with bytes unread resets the connection, and the client may lose the
+ * answer that told it to stop sending. So a second descriptor stays, and reads on for a moment.
+ */
+void linger_begin(struct http_server *server, int fd)
+{
+    for (size_t i = 0; i < LINGER_MAX; i++) {
+        if (server->lingering[i].fd >= 0)
+            continue;
+        int copy = dup(fd);
+        if (copy < 0)
+            return;
+        epoll_ctl(server->epoll_fd, EPOLL_CTL_DEL, fd, NULL);
+        struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP,
+                                    .data.u64 = (uint64_t)UINT32_MAX << 32 | i};
+        if (epoll_ctl(server->epoll_fd, EPOLL_CTL_ADD, copy, &event) != 0) {
+            close(copy);
+            return;
+        }
+        server->lingering[i].fd = copy;
+        server->lingering[i].deadline_ns = server_now_ns(server) + LINGER_MS * (int64_t)NS_PER_MS;
+        return;
+    }
+}
+
+void linger_read(struct http_server *server, size_t index)
+{
+    char dropped[16 << 10];
+    mutex_lock(&server->mutex);
+    struct lingering *lingering = &server->lingering[index];
+    for (unsigned i = 0; i < LINGER_READS && lingering->fd >= 0; i++) {
+        ssize_t size = recv(lingering->fd, dropped, sizeof dropped, MSG_DONTWAIT);
+        if (size > 0)
+            continue;
+        bool again = size < 0 && (errno == EAGAIN || errno == EINTR);
+        if (!again) {
+            close(lingering->fd);
+            lingering->fd = -1;
+        }
+        break;
+    }
+    mutex_unlock(&server->mutex);
+}
+
+void linger_end_all(struct http_server *server)
+{
+    for (size_t i = 0; i < LINGER_MAX; i++) {
+        if (server->lingering[i].fd >= 0)
+            close(server->lingering[i].fd);
+        server->lingering[i].fd = -1;
+    }
+}
