@@ -147,6 +147,9 @@ static struct MHD_Response *stream_response(struct http_request *request, const 
         MHD_SIZE_UNKNOWN, WORTH_SENDING, stream_read, request, NULL);
     if (response == NULL)
         return NULL;
+    /* To HEAD, libmicrohttpd 0.9.75 would send the last chunk of a chunked answer. */
+    if (strcmp(request->method, "HEAD") == 0)
+        MHD_set_response_options(response, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
     if (request->answer_coding != HTTP_CODING_IDENTITY &&
         MHD_add_response_header(response, "Content-Encoding",
                                 http_coding_name(request->answer_coding)) != MHD_YES) {
