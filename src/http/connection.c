@@ -136,13 +136,13 @@ void connection_close(struct http_connection *connection, bool lost)
 
 void connection_enter(struct http_connection *connection, enum connection_phase phase)
 {
-    uint64_t bytes = phase == PHASE_HEADER ? connection_bytes_received(connection->fd) : 0;
     mutex_lock(&connection->mutex);
     connection->phase = phase;
     connection->header_begun = false;
     connection->phase_ns = server_now_ns(connection->server);
     connection->window_ns = 0;
-    connection->window_bytes = bytes;
+    /* What came since the last request was complete belongs to the next header. */
+    connection->window_bytes = connection->request_bytes;
     mutex_unlock(&connection->mutex);
 }
 

@@ -47,6 +47,9 @@ struct http_connection {
     int64_t window_ns;     /* phases BODY and SENDING: start of the current stretch, 0: none ... */
     uint64_t window_bytes; /* ... and the kernel's byte count then; phase HEADER: at its start */
     struct http_request *request;
+
+    /* HTTP thread only: the kernel's byte count when the last request was complete. */
+    uint64_t request_bytes;
 };
 
 struct worker {

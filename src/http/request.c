@@ -482,6 +482,7 @@ static void dispatch(struct http_request *request)
 {
     struct error err = {0};
     request->dispatched = true;
+    request->connection->request_bytes = connection_bytes_received(request->connection->fd);
     if (request->answered) /* refused by the header of a request without a body */
         return;
     if (decode_body(request, &err) != STATUS_OK || parse_form(request, &err) != STATUS_OK) {
