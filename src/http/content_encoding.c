@@ -12,6 +12,7 @@
 
 /* Deflate cannot shrink bytes further than this. */
 enum { DEFLATE_MAX_RATIO = 1032 };
+enum { INFLATE_STEP = 1 << 30 };
 enum { GZIP_WINDOW = 15 + 16, ZLIB_WINDOW = 15, RAW_WINDOW = -15 };
 
 static const struct {
@@ -183,8 +184,19 @@ static enum status inflate_failed(enum http_coding coding, int code, const z_str
                      stream->msg == NULL ? "needs a dictionary" : stream->msg);
 }
 
+/* zlib counts what it is given in 32 bits. */
+static void feed(z_stream *stream, struct slice *rest)
+{
+    if (stream->avail_in > 0)
+        return;
+    size_t size = rest->size < INFLATE_STEP ? rest->size : INFLATE_STEP;
+    stream->next_in = (Bytef *)(uintptr_t)rest->data;
+    stream->avail_in = (uInt)size;
+    *rest = slice_from(*rest, size);
+}
+
 /* One member, from stream->next_in on. */
-static enum status inflate_member(enum http_coding coding, z_stream *stream,
+static enum status inflate_member(enum http_coding coding, z_stream *stream, struct slice *rest,
                                   struct body_buffer *decoded, struct error *err)
 {
     for (;;) {
@@ -196,18 +208,19 @@ static enum status inflate_member(enum http_coding coding, z_stream *stream,
         uint8_t probe = 0;
         size_t room = full ? 1 : decoded->capacity - decoded->size;
         stream->next_out = full ? &probe : decoded->data + decoded->size;
-        stream->avail_out = room > UINT32_MAX ? UINT32_MAX : (uInt)room;
+        stream->avail_out = room > INFLATE_STEP ? INFLATE_STEP : (uInt)room;
+        feed(stream, rest);
         uInt before = stream->avail_out;
         int code = inflate(stream, Z_NO_FLUSH);
         size_t made = before - stream->avail_out;
         if (full && made > 0)
             return buffer_failed(STATUS_LIMIT, decoded, err);
-        decoded->size += full ? 0 : made;
+        decoded->size += made;
         if (code == Z_STREAM_END)
             return STATUS_OK;
         if (code != Z_OK && code != Z_BUF_ERROR)
             return inflate_failed(coding, code, stream, err);
-        if (stream->avail_in == 0 && stream->avail_out > 0)
+        if (stream->avail_in == 0 && rest->size == 0 && stream->avail_out > 0)
             return inflate_failed(coding, Z_BUF_ERROR, stream, err);
     }
 }
@@ -235,21 +248,22 @@ static enum status inflate_all(enum http_coding coding, struct slice encoded,
     int window = coding == HTTP_CODING_GZIP ? GZIP_WINDOW
                  : looks_like_zlib(encoded) ? ZLIB_WINDOW
                                             : RAW_WINDOW;
-    invariant(encoded.size <= UINT32_MAX);
-    z_stream stream = {.next_in = (Bytef *)(uintptr_t)encoded.data, .avail_in = (uInt)encoded.size};
+    struct slice rest = encoded;
+    z_stream stream = {.next_in = NULL};
     enum status status = body_buffer_expect(decoded, gzip_size_hint(coding, encoded, decoded->max));
     if (status != STATUS_OK)
         return buffer_failed(status, decoded, err);
     if (inflateInit2(&stream, window) != Z_OK)
         return inflate_failed(coding, Z_MEM_ERROR, &stream, err);
     do {
-        status = inflate_member(coding, &stream, decoded, err);
+        status = inflate_member(coding, &stream, &rest, decoded, err);
+        feed(&stream, &rest);
         if (status != STATUS_OK || stream.avail_in == 0)
             break;
         bool gzip_again = coding == HTTP_CODING_GZIP && stream.next_in[0] == 0x1f;
         if (!gzip_again)
             status = fail_code(err, STATUS_INVALID, "body_encoding_invalid",
-                               "%u further bytes follow the %s body", stream.avail_in,
+                               "%zu further bytes follow the %s body", stream.avail_in + rest.size,
                                http_coding_name(coding));
         else if (inflateReset(&stream) != Z_OK)
             status = inflate_failed(coding, Z_MEM_ERROR, &stream, err);

@@ -79,7 +79,7 @@ typedef void http_access_hook(void *context, const struct http_access *access);
 struct http_options {
     const char
         *listen; /* "127.0.0.1:9480", "[::1]:9480", "0.0.0.0:0"; port 0: the system's choice */
-    unsigned thread_count;
+    unsigned thread_count;  /* 0: one a core */
     size_t max_header_size; /* request line and all header lines */
     size_t max_target_size; /* path and query */
     size_t max_encoded_size;
@@ -102,7 +102,7 @@ struct http_options {
     struct random *random;
 };
 
-/* The defaults of docs/API.md; listen is 127.0.0.1:9480 and thread_count one a core. */
+/* The defaults of docs/API.md; listen is 127.0.0.1:9480. */
 struct http_options http_options_default(void);
 
 enum http_refusal {

@@ -10,17 +10,17 @@
 #include "base/invariant.h"
 #include "http/internal.h"
 
-/* Of libmicrohttpd's memory for a connection one half is its read buffer: it holds the header, and
- * pieces of a body come in this size. */
-enum { CONNECTION_MEMORY = 64 << 10 };
+/*
+ * Of libmicrohttpd's memory for a connection one half is its read buffer, which holds the header
+ * first and pieces of a body later; what it notes about each header line needs as much again.
+ */
+enum { CONNECTION_MEMORY_MIN = 64 << 10, CONNECTION_MEMORY_PER_HEADER = 4 };
 enum { DRAIN_LOOK_MS = 20, STOP_ANSWERS_MS = 500 };
 
 struct http_options http_options_default(void)
 {
-    int cores = get_nprocs();
     return (struct http_options){
         .listen = "127.0.0.1:9480",
-        .thread_count = cores < 1 ? 1 : (unsigned)cores,
         .max_header_size = 16 << 10,
         .max_target_size = 8 << 10,
         .max_encoded_size = 16 << 20,
@@ -138,6 +138,9 @@ static size_t keep_escaped(void *context, struct MHD_Connection *mhd, char *text
 
 static enum status start_workers(struct http_server *server, struct error *err)
 {
+    size_t memory = server->options.max_header_size * CONNECTION_MEMORY_PER_HEADER;
+    if (memory < CONNECTION_MEMORY_MIN)
+        memory = CONNECTION_MEMORY_MIN;
     /* libmicrohttpd's threads inherit the mask: signals are for the thread that waits for them. */
     sigset_t all, before;
     sigfillset(&all);
@@ -147,12 +150,12 @@ static enum status start_workers(struct http_server *server, struct error *err)
         errno = 0;
         server->workers[i].daemon = MHD_start_daemon(
             MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0,
-            NULL, NULL, on_access, server, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-            (size_t)CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT,
-            (unsigned)server->options.max_connections + 1, MHD_OPTION_CONNECTION_TIMEOUT, 0U,
-            MHD_OPTION_URI_LOG_CALLBACK, on_first_line, server, MHD_OPTION_NOTIFY_COMPLETED,
-            on_completed, server, MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
-            MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped, server, MHD_OPTION_END);
+            NULL, NULL, on_access, server, MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,
+            MHD_OPTION_CONNECTION_LIMIT, (unsigned)server->options.max_connections + 1,
+            MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_URI_LOG_CALLBACK, on_first_line, server,
+            MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,
+            on_connection, server, MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped, server,
+            MHD_OPTION_END);
         if (server->workers[i].daemon == NULL)
             status = fail_errno(err, errno, "cannot start an HTTP thread");
     }
@@ -168,6 +171,8 @@ static struct http_server *server_new(const struct http_options *options, struct
     server->references = 1;
     server->options = *options;
     server->options.listen = NULL;
+    if (server->options.thread_count == 0)
+        server->options.thread_count = (unsigned)get_nprocs();
     server->routes = routes;
     server->bodies.max = options->max_bodies_size;
     server->id_seed = random_u64(options->random);
@@ -176,7 +181,7 @@ static struct http_server *server_new(const struct http_options *options, struct
         server->lingering[i].fd = -1;
     mutex_init(&server->mutex);
     condition_init(&server->changed);
-    server->workers = calloc(options->thread_count, sizeof *server->workers);
+    server->workers = calloc(server->options.thread_count, sizeof *server->workers);
     if (server->workers != NULL)
         return server;
     server_unref(server);
@@ -197,22 +202,14 @@ void server_unref(struct http_server *server)
 
 static enum status check_options(const struct http_options *options, struct error *err)
 {
-    if (options->thread_count == 0 || options->max_connections == 0 ||
-        options->max_connections > INT32_MAX || options->stream_buffer_size == 0 ||
-        options->header_timeout_ms <= 0 || options->idle_timeout_ms <= 0)
+    if (options->max_connections == 0 || options->max_connections > INT32_MAX ||
+        options->stream_buffer_size == 0 || options->header_timeout_ms <= 0 ||
+        options->idle_timeout_ms <= 0)
         return fail(err, STATUS_INVALID,
-                    "the HTTP server needs at least one thread, one connection, a stream buffer "
+                    "the HTTP server needs at least one connection, a stream buffer "
                     "and time-outs above zero");
-    /* The header must fit into libmicrohttpd's buffer, with what it notes about each line. */
-    if (options->max_header_size > CONNECTION_MEMORY / 2 ||
-        options->max_target_size > options->max_header_size)
-        return fail(err, STATUS_INVALID,
-                    "the limit of a header is at most %d bytes, and that of a URL no more than "
-                    "the header's",
-                    CONNECTION_MEMORY / 2);
-    /* zlib counts its input in 32 bits. */
-    if (options->max_encoded_size > UINT32_MAX)
-        return fail(err, STATUS_INVALID, "an encoded body may have 4 GiB at most");
+    if (options->max_header_size > INT32_MAX)
+        return fail(err, STATUS_INVALID, "a header may have 2 GiB at most");
     return STATUS_OK;
 }
 
