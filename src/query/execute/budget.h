@@ -1,0 +1,38 @@
+/*
+ * budget - what a query may still spend: samples, time, memory; and whether anyone still waits.
+ */
+#ifndef METRIC_STORE_QUERY_EXECUTE_BUDGET_H
+#define METRIC_STORE_QUERY_EXECUTE_BUDGET_H
+
+#include "query/query.h"
+
+struct budget {
+    const struct query_environment *environment;
+    uint64_t max_samples; /* 0: no limit */
+    int64_t timeout_ms;   /* 0: none */
+    int64_t start_ns;
+    uint64_t samples; /* decoded so far */
+    uint64_t unchecked;
+};
+
+/* Starts the time-out. */
+void budget_init(struct budget *budget, const struct query_environment *environment,
+                 uint64_t max_samples, int64_t timeout_ms);
+
+/* TIMEOUT "query_timeout" or CANCELLED. */
+MUST_CHECK enum status budget_check(struct budget *budget, struct error *err);
+
+/* Counts `samples` as decoded, and them and `work` (whatever costs about as much as a sample)
+ * towards the next check. LIMIT "query_samples_limit" too. */
+MUST_CHECK enum status budget_spend(struct budget *budget, uint64_t samples, uint64_t work,
+                                    struct error *err);
+
+/* Why `arena` gave nothing: LIMIT "query_memory_limit" or MEMORY. */
+enum status budget_no_memory(const struct arena *arena, struct error *err);
+
+/* Half of what the query may take; the other half is the tier's. */
+size_t budget_memory_half(const struct query_limits *limits);
+
+int64_t budget_elapsed_ns(const struct budget *budget);
+
+#endif

@@ -1,0 +1,89 @@
+#include "query/execute/source.h"
+
+enum { SERIES_WORK = 64, BLOCK_WORK = 8 };
+
+enum status source_open(struct source *source, const struct matchers *matchers, size_t count,
+                        struct time_range range, bool ordered, struct budget *budget,
+                        struct error *err)
+{
+    const struct query_environment *environment = budget->environment;
+    *source = (struct source){
+        .tier = environment->tier,
+        .budget = budget,
+        .range = range,
+    };
+    struct select_options options = {
+        .range = range,
+        .max_series = environment->limits.max_series,
+        .ordered = ordered,
+        .max_memory_bytes = budget_memory_half(&environment->limits),
+    };
+    enum status status =
+        storage_select(source->tier, matchers, count, &options, &source->selection, err);
+    if (status != STATUS_OK)
+        return status;
+    source->count = selection_count(source->tier, source->selection);
+    return budget_check(budget, err);
+}
+
+void source_close(struct source *source)
+{
+    if (source->selection != NULL)
+        selection_close(source->tier, source->selection);
+    source->selection = NULL;
+    source->cursor = NULL;
+}
+
+enum status source_skip_after(struct source *source, const struct labels *labels, struct error *err)
+{
+    size_t low = 0;
+    size_t high = source->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        struct selected_series series;
+        enum status status =
+            selection_series(source->tier, source->selection, middle, &series, err);
+        if (status != STATUS_OK)
+            return status;
+        if (labels_compare(&series.labels, labels) <= 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    source->next = low;
+    return STATUS_OK;
+}
+
+enum status source_next_series(struct source *source, struct error *err)
+{
+    if (source->next == source->count)
+        return STATUS_END;
+    enum status status = budget_spend(source->budget, 0, SERIES_WORK, err);
+    if (status == STATUS_OK)
+        status =
+            selection_series(source->tier, source->selection, source->next, &source->series, err);
+    if (status == STATUS_OK)
+        status = selection_read(source->tier, source->selection, source->next, source->range,
+                                &source->cursor, err);
+    if (status != STATUS_OK)
+        return status;
+    source->next++;
+    source->series_read++;
+    return STATUS_OK;
+}
+
+enum status source_next_block(struct source *source, struct storage_block *block, struct error *err)
+{
+    enum status status = budget_spend(source->budget, 0, BLOCK_WORK, err);
+    if (status == STATUS_OK)
+        status = storage_cursor_next(source->tier, source->cursor, block, err);
+    return status;
+}
+
+enum status source_load(struct source *source, struct storage_block *block, struct error *err)
+{
+    enum status status = storage_cursor_load(source->tier, source->cursor, block, err);
+    if (status == STATUS_OK)
+        status = budget_spend(source->budget, block->count, 0, err);
+    return status;
+}

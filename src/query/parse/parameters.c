@@ -1,0 +1,189 @@
+#include "query/parse/parameters.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/times.h"
+#include "base/utf8.h"
+#include "cxx/number.h"
+
+enum { SHOWN_SIZE = 80, NAME_SIZE = 32, LIMIT_MAX = 1000000 };
+
+/* A number below this counts seconds (to the year 5138), from it on milliseconds (from 1973). */
+static const double FIRST_MS_NUMBER = 1e11;
+
+struct slice parameter_shown(struct slice value)
+{
+    return slice_of(value.data, utf8_prefix(value, SHOWN_SIZE));
+}
+
+enum status parameter_invalid(struct error *err, const char *name, const char *format, ...)
+{
+    char text[ERROR_MESSAGE_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return fail_code(err, STATUS_INVALID, "invalid_parameter", "invalid parameter \"%s\": %s", name,
+                     text);
+}
+
+/* Insertions, deletions and replacements that turn `a` into `b`, both cut at NAME_SIZE. */
+static size_t edit_distance(struct slice a, struct slice b)
+{
+    size_t row[NAME_SIZE + 1];
+    a.size = a.size < NAME_SIZE ? a.size : NAME_SIZE;
+    b.size = b.size < NAME_SIZE ? b.size : NAME_SIZE;
+    for (size_t j = 0; j <= b.size; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a.size; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b.size; j++) {
+            size_t replaced = diagonal + (a.data[i - 1] != b.data[j - 1]);
+            size_t inserted = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+            diagonal = row[j];
+            row[j] = replaced < inserted ? replaced : inserted;
+        }
+    }
+    return row[b.size];
+}
+
+static enum status unknown_parameter(struct slice name, const struct parameter_rule *rules,
+                                     size_t rule_count, struct error *err)
+{
+    size_t nearest = 0;
+    size_t least = SIZE_MAX;
+    for (size_t i = 0; i < rule_count; i++) {
+        size_t distance = edit_distance(name, slice_from_text(rules[i].name));
+        if (distance < least) {
+            least = distance;
+            nearest = i;
+        }
+    }
+    struct slice shown = parameter_shown(name);
+    return fail_code(err, STATUS_INVALID, "invalid_parameter",
+                     "invalid parameter \"%.*s\": there is none of that name; the nearest is "
+                     "\"%s\"",
+                     SLICE_FORMAT(shown), rules[nearest].name);
+}
+
+enum status parameters_check(const struct query_parameter *parameters, size_t count,
+                             const struct parameter_rule *rules, size_t rule_count,
+                             struct error *err)
+{
+    if (count > QUERY_MAX_PARAMETERS)
+        return fail_code(err, STATUS_INVALID, "invalid_parameter",
+                         "%zu parameters; at most %d are accepted", count, QUERY_MAX_PARAMETERS);
+    for (size_t i = 0; i < count; i++) {
+        if (!utf8_valid(parameters[i].name))
+            return fail_code(err, STATUS_INVALID, "invalid_parameter",
+                             "the name of parameter %zu is not valid UTF-8", i + 1);
+        size_t rule = 0;
+        while (rule < rule_count && !slice_equal_text(parameters[i].name, rules[rule].name))
+            rule++;
+        if (rule == rule_count)
+            return unknown_parameter(parameters[i].name, rules, rule_count, err);
+        if (!utf8_valid(parameters[i].value))
+            return parameter_invalid(err, rules[rule].name, "its value is not valid UTF-8");
+        const struct slice *first = parameters_find(parameters, i, rules[rule].name);
+        if (first != NULL && !rules[rule].repeatable)
+            return parameter_invalid(err, rules[rule].name,
+                                     "it is given more than once; give it once");
+    }
+    return STATUS_OK;
+}
+
+const struct slice *parameters_find(const struct query_parameter *parameters, size_t count,
+                                    const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (slice_equal_text(parameters[i].name, name))
+            return &parameters[i].value;
+    return NULL;
+}
+
+static enum status not_a_time(const char *name, struct slice value, struct error *err)
+{
+    struct slice shown = parameter_shown(value);
+    /* A plus sign that was not escaped in a URL arrives as a space. */
+    bool plus_lost = value.size > 4 && memcmp(value.data, "now ", 4) == 0;
+    return parameter_invalid(err, name,
+                             "\"%.*s\" is not a time; accepted are RFC 3339 "
+                             "(2026-11-23T10:00:00Z), now, now-6h, now+1h%s, or a number: seconds "
+                             "since 1970 below 1e11, else milliseconds",
+                             SLICE_FORMAT(shown), plus_lost ? " (in a URL write + as %2B)" : "");
+}
+
+static bool time_from_now(struct slice value, int64_t now_ms, int64_t *time_ms)
+{
+    if (value.size < 3 || memcmp(value.data, "now", 3) != 0)
+        return false;
+    struct slice rest = slice_from(value, 3);
+    int64_t distance = 0;
+    if (rest.size == 0) {
+        *time_ms = now_ms;
+        return true;
+    }
+    if ((rest.data[0] != '-' && rest.data[0] != '+') ||
+        !duration_parse(slice_from(rest, 1), &distance))
+        return false;
+    return rest.data[0] == '-' ? !__builtin_sub_overflow(now_ms, distance, time_ms)
+                               : !__builtin_add_overflow(now_ms, distance, time_ms);
+}
+
+static bool time_from_number(struct slice value, int64_t *time_ms)
+{
+    double number;
+    bool overflow;
+    if (!number_parse(value, &number, &overflow))
+        return false;
+    double ms = fabs(number) < FIRST_MS_NUMBER ? number * MS_PER_SECOND : number;
+    /* Beyond this is beyond TIME_MAX_MS too; the caller says so. */
+    *time_ms = ms >= 9e18 ? INT64_MAX : ms <= -9e18 ? INT64_MIN : llround(ms);
+    return true;
+}
+
+enum status parameter_time(const char *name, struct slice value, int64_t now_ms, int64_t *time_ms,
+                           struct error *err)
+{
+    if (!time_from_now(value, now_ms, time_ms) && !instant_parse(value, time_ms) &&
+        !time_from_number(value, time_ms))
+        return not_a_time(name, value, err);
+    if (*time_ms < TIME_MIN_MS || *time_ms > TIME_MAX_MS) {
+        struct slice shown = parameter_shown(value);
+        return parameter_invalid(err, name,
+                                 "\"%.*s\" lies outside the years 1678 to 2262, which are all that "
+                                 "can be stored",
+                                 SLICE_FORMAT(shown));
+    }
+    return STATUS_OK;
+}
+
+enum status parameter_limit(const char *name, struct slice value, uint64_t *limit,
+                            struct error *err)
+{
+    uint64_t number = 0;
+    bool valid = value.size > 0 && value.size <= 7;
+    for (size_t i = 0; valid && i < value.size; i++) {
+        valid = value.data[i] >= '0' && value.data[i] <= '9';
+        number = number * 10 + (uint64_t)(value.data[i] - '0');
+    }
+    if (!valid || number == 0 || number > LIMIT_MAX) {
+        struct slice shown = parameter_shown(value);
+        return parameter_invalid(err, name,
+                                 "\"%.*s\" is not accepted; give a whole number from 1 to %d",
+                                 SLICE_FORMAT(shown), LIMIT_MAX);
+    }
+    *limit = number;
+    return STATUS_OK;
+}
+
+enum status parameter_selector(const char *name, struct slice value, struct arena *arena,
+                               struct matchers *matchers, struct error *err)
+{
+    enum status status = matchers_parse(value, arena, matchers, err);
+    if (status == STATUS_INVALID || status == STATUS_LIMIT)
+        error_prefix(err, "invalid parameter \"%s\"", name);
+    return status;
+}

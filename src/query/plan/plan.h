@@ -1,0 +1,70 @@
+/*
+ * plan - what to execute, as a chain of nodes, each fed by its input:
+ *
+ *   SELECT                series with their samples, by matchers and range
+ *   WINDOW  <- SELECT     samples -> one point a bucket; of each series alone, or pooled by labels
+ *   GROUP   <- WINDOW     points of the same bucket combined over series, by labels
+ *
+ *   raw samples                         SELECT
+ *   sum                                 WINDOW sum <- SELECT
+ *   sum by (a), over samples            WINDOW sum pooled by a <- SELECT
+ *   sum by (a), over series             GROUP sum by a <- WINDOW last <- SELECT
+ *   rate by (a)                         GROUP sum by a <- WINDOW rate <- SELECT
+ *
+ * Nodes live in the arena and borrow from the request.
+ */
+#ifndef METRIC_STORE_QUERY_PLAN_PLAN_H
+#define METRIC_STORE_QUERY_PLAN_PLAN_H
+
+#include "query/parse/request.h"
+
+/* The predecessor of a series' first sample counts for increase when it is this much older or
+ * less. */
+#define PLAN_LOOKBACK_MS INT64_C(300000)
+
+enum plan_kind { PLAN_SELECT, PLAN_WINDOW, PLAN_GROUP };
+
+/* Bucket i is [first_ms + i * width_ms, + width_ms) cut to the range, named by its first moment. */
+struct plan_buckets {
+    struct time_range range;
+    int64_t first_ms; /* at or before range.start_ms */
+    int64_t width_ms;
+    size_t count;
+};
+
+/* Which series go together. */
+enum plan_grouping {
+    PLAN_EACH, /* none: each series is its own result, with all its labels */
+    PLAN_BY,   /* those with the same values of the labels `by` (none: all of them) */
+};
+
+struct plan_node {
+    enum plan_kind kind;
+    struct plan_node *input; /* NULL with PLAN_SELECT */
+
+    /* PLAN_SELECT */
+    const struct matchers *matchers;
+    struct time_range range;
+    bool ordered; /* series must come in label order */
+
+    /* PLAN_WINDOW and PLAN_GROUP */
+    enum query_aggregate function;
+    double quantile;
+    struct plan_buckets buckets;
+    enum plan_grouping grouping;
+    const struct slice *by; /* sorted, each once */
+    size_t by_count;
+};
+
+struct plan {
+    struct plan_node *root;
+    /* The page of the root's results, in label order. */
+    uint64_t limit;
+    const struct labels *after; /* NULL: from the first */
+};
+
+/* LIMIT or MEMORY of the arena. `request` must outlive the plan. */
+MUST_CHECK enum status plan_build(struct plan *plan, const struct query_request *request,
+                                  struct arena *arena, struct error *err);
+
+#endif
