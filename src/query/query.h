@@ -5,7 +5,7 @@
  *   plan/     request -> a tree of nodes
  *   execute/  the tree -> series of points, pulled one batch at a time
  *   format/   series of points -> JSON, pushed into a sink
- * Each may include what stands above it, never what stands below.
+ * Each includes the one before it, whose result it takes, and no other.
  *
  * What an aggregate means (docs/API.md has it for users):
  *   - Buckets are [t, t + interval), aligned to 1970 UTC and named by t; without an interval there
@@ -30,42 +30,7 @@
 #ifndef METRIC_STORE_QUERY_QUERY_H
 #define METRIC_STORE_QUERY_QUERY_H
 
-#include "os/clock.h"
-#include "storage/storage.h"
-
-enum { QUERY_MAX_PARAMETERS = 256 };
-
-/* One field of a form or URL, decoded; borrowed. */
-struct query_parameter {
-    struct slice name;
-    struct slice value;
-};
-
-/* What one query may cost. 0: no limit. */
-struct query_limits {
-    uint64_t max_samples;    /* decoded; what block summaries answer is free */
-    size_t max_memory_bytes; /* half for the tier's selection, half for the rest */
-    int64_t timeout_ms;      /* a `timeout` parameter can only shorten it */
-    uint64_t max_points;     /* buckets of one series */
-    uint64_t default_limit;  /* series on a page when `limit` is not given; must not be 0 */
-    size_t max_series;       /* that may match */
-};
-
-/* Where and under what rules a query runs; borrowed for the call. */
-struct query_environment {
-    struct tier *tier;
-    struct clock *clock;
-    struct query_limits limits;
-    /* Asked every few thousand samples; true ends the query with CANCELLED. May be NULL. */
-    bool (*cancelled)(void *context);
-    void *context;
-};
-
-/* Takes an answer piece by piece (tens of kilobytes each); anything but OK ends the query with that
- * status. */
-struct query_sink {
-    enum status (*write)(struct query_sink *sink, struct slice piece, struct error *err);
-};
+#include "query/format/format.h"
 
 /*
  * Answers GET /api/v1/metrics/query as JSON. Nothing is written before the first series (grouped:
@@ -86,37 +51,6 @@ MUST_CHECK enum status query_answer(const struct query_environment *environment,
 MUST_CHECK enum status query_list_metrics(const struct query_environment *environment,
                                           const struct query_parameter *parameters, size_t count,
                                           struct query_sink *sink, struct error *err);
-
-/* Everything is borrowed for the call. */
-struct export_series {
-    const struct labels *labels; /* canonical */
-    struct slice family;         /* what the metric is registered under: "x" for "x_bucket" */
-    enum metric_type type;
-    struct slice unit; /* of the family; may be empty */
-    struct slice help; /* likewise */
-};
-
-struct export_sink;
-
-/* Anything but OK ends the export and is returned. */
-struct export_sink_ops {
-    enum status (*begin_series)(struct export_sink *sink, const struct export_series *series,
-                                struct error *err);
-    /* In rising time; stale markers too. At least once a series. */
-    enum status (*samples)(struct export_sink *sink, const int64_t *times, const double *values,
-                           size_t count, struct error *err);
-    enum status (*end_series)(struct export_sink *sink, struct error *err);
-};
-
-struct export_sink {
-    const struct export_sink_ops *ops;
-};
-
-struct export_outcome {
-    uint64_t series;
-    uint64_t samples;
-    bool partial; /* damaged blocks were left out */
-};
 
 /*
  * Hands every sample that GET /api/v1/metrics/export asks for to `sink`: one consistent snapshot,

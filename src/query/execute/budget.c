@@ -62,7 +62,7 @@ enum status budget_no_memory(const struct arena *arena, struct error *err)
                      "groups, a longer interval or a shorter range, or raise query.max_memory");
 }
 
-size_t budget_memory_half(const struct query_limits *limits)
+size_t execution_memory(const struct query_limits *limits)
 {
     return limits->max_memory_bytes == 0 ? SIZE_MAX : limits->max_memory_bytes / 2;
 }

@@ -4,7 +4,7 @@
 #ifndef METRIC_STORE_QUERY_EXECUTE_BUDGET_H
 #define METRIC_STORE_QUERY_EXECUTE_BUDGET_H
 
-#include "query/query.h"
+#include "query/execute/execute.h"
 
 struct budget {
     const struct query_environment *environment;
@@ -29,9 +29,6 @@ MUST_CHECK enum status budget_spend(struct budget *budget, uint64_t samples, uin
 
 /* Why `arena` gave nothing: LIMIT "query_memory_limit" or MEMORY. */
 enum status budget_no_memory(const struct arena *arena, struct error *err);
-
-/* Half of what the query may take; the other half is the tier's. */
-size_t budget_memory_half(const struct query_limits *limits);
 
 int64_t budget_elapsed_ns(const struct budget *budget);
 

@@ -1,6 +1,16 @@
-#include "query/execute/execution.h"
+#include "query/execute/operator.h"
 
-#include "query/parse/cursor.h"
+struct execution {
+    struct operator_context context;
+    struct value_pool pool;
+    struct budget budget;
+    struct source source;
+    struct operator* root;
+    uint64_t limit;
+    enum cursor_kind kind;
+    uint64_t given;    /* series so far */
+    struct bytes next; /* cursor of the next page; empty when this is the last */
+};
 
 /* A cursor is base64 of all labels of a series. */
 enum { CURSOR_MAX_SIZE = 2 * LABELS_MAX_SIZE };
@@ -32,37 +42,60 @@ enum status operator_build(const struct plan_node *node, const struct operator_c
     return *operator!= NULL ? STATUS_OK : budget_no_memory(context->arena, err);
 }
 
-enum status execution_open(struct execution *execution, const struct plan *plan,
-                           struct arena *arena, struct budget *budget, struct error *err)
+static enum status open_source(struct execution *execution, const struct plan *plan,
+                               struct error *err)
 {
-    *execution = (struct execution){
-        .limit = plan->limit,
-        .grouped = plan->root->kind != PLAN_SELECT && plan->root->grouping == PLAN_BY,
-    };
-    bytes_init(&execution->next, CURSOR_MAX_SIZE);
-    value_pool_init(&execution->pool, arena);
-    execution->context = (struct operator_context){
-        .arena = arena,
-        .pool = &execution->pool,
-        .budget = budget,
-        .source = &execution->source,
-    };
-    enum status status = operator_build(plan->root, &execution->context, &execution->root, err);
     const struct plan_node *leaf = plan->root;
     while (leaf->input != NULL)
         leaf = leaf->input;
-    if (status == STATUS_OK)
-        status = source_open(&execution->source, leaf->matchers, 1, leaf->range, leaf->ordered,
-                             budget, err);
+    enum status status = source_open(&execution->source, leaf->matchers, 1, leaf->range,
+                                     leaf->ordered, &execution->budget, err);
     if (status == STATUS_OK && plan->after != NULL)
         status = execution->root->ops->skip_after(execution->root, plan->after, err);
     return status;
 }
 
+enum status execution_open(struct execution **result, const struct query_environment *environment,
+                           const struct plan *plan, int64_t timeout_ms, struct arena *arena,
+                           struct error *err)
+{
+    *result = NULL;
+    struct execution *execution = arena_calloc(arena, 1, sizeof *execution);
+    if (execution == NULL)
+        return budget_no_memory(arena, err);
+    bool grouped = plan->root->kind != PLAN_SELECT && plan->root->grouping == PLAN_BY;
+    execution->limit = plan->limit;
+    execution->kind = grouped ? CURSOR_GROUP : CURSOR_SERIES;
+    bytes_init(&execution->next, CURSOR_MAX_SIZE);
+    value_pool_init(&execution->pool, arena);
+    budget_init(&execution->budget, environment, environment->limits.max_samples, timeout_ms);
+    execution->context = (struct operator_context){
+        .arena = arena,
+        .pool = &execution->pool,
+        .budget = &execution->budget,
+        .source = &execution->source,
+    };
+    enum status status = operator_build(plan->root, &execution->context, &execution->root, err);
+    if (status == STATUS_OK)
+        status = open_source(execution, plan, err);
+    if (status == STATUS_OK)
+        *result = execution;
+    else
+        execution_close(execution);
+    return status;
+}
+
 void execution_close(struct execution *execution)
 {
+    if (execution == NULL)
+        return;
     source_close(&execution->source);
     bytes_release(&execution->next);
+}
+
+struct slice execution_next_page(const struct execution *execution)
+{
+    return bytes_slice(&execution->next);
 }
 
 enum status execution_next_series(struct execution *execution, struct result_series *series,
@@ -76,8 +109,7 @@ enum status execution_next_series(struct execution *execution, struct result_ser
     execution->given++;
     if (execution->given < execution->limit || !execution->root->ops->has_more(execution->root))
         return STATUS_OK;
-    status = cursor_encode(execution->grouped ? CURSOR_GROUP : CURSOR_SERIES, &series->labels,
-                           &execution->next);
+    status = cursor_encode(execution->kind, &series->labels, &execution->next);
     return status == STATUS_OK ? STATUS_OK
                                : fail(err, status, "no memory for the cursor of the next page");
 }
@@ -97,6 +129,7 @@ void execution_stats(const struct execution *execution, struct execution_stats *
         .series = source->series_read,
         .samples_scanned = source->budget->samples,
         .blocks_skipped = read.blocks_skipped,
+        .tier = source->tier->ops->name,
         .partial = read.partial,
         .duration_ns = budget_elapsed_ns(source->budget),
     };

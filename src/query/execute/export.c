@@ -1,50 +1,38 @@
-#include "query/execute/export.h"
-
 #include "query/execute/family.h"
 #include "query/execute/source.h"
-
-/* Name, unit and help of one family, with room to spare. */
-enum { DESCRIPTOR_MAX_SIZE = 64 * 1024 };
 
 struct export_run {
     struct export_sink *sink;
     struct export_outcome *outcome;
     struct source source;
-    struct arena descriptor_arena; /* of `descriptor`, emptied with each family */
-    struct metric descriptor;      /* of the family that was last looked up */
-    bool has_descriptor;
+    struct arena family_arena; /* of the next two, emptied with each metric */
+    struct slice metric;
+    struct metric family; /* of `metric` */
 };
 
-static enum status look_up_family(struct export_run *run, struct slice family, struct error *err)
+static enum status look_up_family(struct export_run *run, struct slice metric, struct error *err)
 {
-    if (run->has_descriptor && slice_equal(run->descriptor.name, family))
+    if (run->metric.size > 0 && slice_equal(run->metric, metric))
         return STATUS_OK;
-    arena_release(&run->descriptor_arena);
-    run->has_descriptor = false;
-    enum status status =
-        storage_metric(run->source.tier, family, &run->descriptor_arena, &run->descriptor, err);
-    if (status == STATUS_NOT_FOUND) {
-        run->descriptor = (struct metric){.name = arena_copy(&run->descriptor_arena, family)};
-        status = run->descriptor.name.data != NULL ? STATUS_OK
-                                                   : budget_no_memory(&run->descriptor_arena, err);
-    }
-    run->has_descriptor = status == STATUS_OK;
-    return status;
+    arena_release(&run->family_arena);
+    run->metric = arena_copy(&run->family_arena, metric);
+    if (run->metric.data == NULL)
+        return budget_no_memory(&run->family_arena, err);
+    return family_find(run->source.tier, metric, &run->family_arena, &run->family, err);
 }
 
 static enum status begin_series(struct export_run *run, struct error *err)
 {
-    const struct selected_series *selected = &run->source.series;
-    struct slice family = family_name(labels_metric_name(&selected->labels), selected->type);
-    enum status status = look_up_family(run, family, err);
+    const struct labels *labels = &run->source.series.labels;
+    enum status status = look_up_family(run, labels_metric_name(labels), err);
     if (status != STATUS_OK)
         return status;
     struct export_series series = {
-        .labels = &selected->labels,
-        .family = family,
-        .type = selected->type,
-        .unit = run->descriptor.unit,
-        .help = run->descriptor.help,
+        .labels = labels,
+        .family = run->family.name,
+        .type = run->family.type,
+        .unit = run->family.unit,
+        .help = run->family.help,
     };
     run->outcome->series++;
     return run->sink->ops->begin_series(run->sink, &series, err);
@@ -90,15 +78,17 @@ static enum status export_all(struct export_run *run, const struct export_reques
     return status;
 }
 
-enum status export_run(const struct export_request *request, struct export_sink *sink,
-                       struct arena *arena, struct budget *budget, struct export_outcome *outcome,
-                       struct error *err)
+enum status export_run(const struct query_environment *environment,
+                       const struct export_request *request, struct export_sink *sink,
+                       struct arena *arena, struct export_outcome *outcome, struct error *err)
 {
     struct export_run run = {.sink = sink, .outcome = outcome};
+    struct budget budget;
     *outcome = (struct export_outcome){0};
-    arena_init(&run.descriptor_arena, DESCRIPTOR_MAX_SIZE);
+    budget_init(&budget, environment, 0, 0);
+    arena_init(&run.family_arena, FAMILY_MAX_SIZE);
     enum status status = source_open(&run.source, request->selectors.items,
-                                     request->selectors.count, request->range, true, budget, err);
+                                     request->selectors.count, request->range, true, &budget, err);
     if (status == STATUS_OK)
         status = export_all(&run, request, arena, err);
     if (run.source.selection != NULL) {
@@ -107,6 +97,6 @@ enum status export_run(const struct export_request *request, struct export_sink 
         outcome->partial = stats.partial;
     }
     source_close(&run.source);
-    arena_release(&run.descriptor_arena);
+    arena_release(&run.family_arena);
     return status;
 }

@@ -4,26 +4,49 @@
 
 enum { NAME_WORK = 16, FIRST_CAPACITY = 64 };
 
-/* The first one listed that fits; no type has more than five. */
-static const char *const suffixes[][6] = {
-    [METRIC_COUNTER] = {"_total", "_created", NULL},
-    [METRIC_HISTOGRAM] = {"_bucket", "_count", "_sum", "_created", NULL},
-    [METRIC_SUMMARY] = {"_count", "_sum", "_created", NULL},
-    [METRIC_INFO] = {"_info", NULL},
-    [METRIC_GAUGEHISTOGRAM] = {"_bucket", "_gcount", "_gsum", NULL},
-    [METRIC_STATESET] = {NULL},
-    [METRIC_GAUGE] = {NULL},
-    [METRIC_UNKNOWN] = {NULL},
+/* Which types have series of other names than the family's. */
+static const struct family_suffix {
+    const char *suffix;
+    enum metric_type type;
+} suffixes[] = {
+    {"_total", METRIC_COUNTER},
+    {"_bucket", METRIC_HISTOGRAM},
+    {"_count", METRIC_HISTOGRAM},
+    {"_sum", METRIC_HISTOGRAM},
+    {"_count", METRIC_SUMMARY},
+    {"_sum", METRIC_SUMMARY},
+    {"_info", METRIC_INFO},
+    {"_bucket", METRIC_GAUGEHISTOGRAM},
+    {"_gcount", METRIC_GAUGEHISTOGRAM},
+    {"_gsum", METRIC_GAUGEHISTOGRAM},
+    {"_created", METRIC_COUNTER},
+    {"_created", METRIC_HISTOGRAM},
+    {"_created", METRIC_SUMMARY},
 };
 
-struct slice family_name(struct slice metric, enum metric_type type)
+static bool has_suffix(struct slice name, const char *suffix)
 {
-    for (const char *const *suffix = suffixes[type]; *suffix != NULL; suffix++) {
-        size_t size = strlen(*suffix);
-        if (metric.size > size && memcmp(metric.data + metric.size - size, *suffix, size) == 0)
-            return slice_of(metric.data, metric.size - size);
+    size_t size = strlen(suffix);
+    return name.size > size && memcmp(name.data + name.size - size, suffix, size) == 0;
+}
+
+enum status family_find(struct tier *tier, struct slice name, struct arena *arena,
+                        struct metric *descriptor, struct error *err)
+{
+    enum status status = storage_metric(tier, name, arena, descriptor, err);
+    for (size_t i = 0; status == STATUS_NOT_FOUND && i < sizeof suffixes / sizeof suffixes[0];
+         i++) {
+        if (!has_suffix(name, suffixes[i].suffix))
+            continue;
+        struct slice family = slice_of(name.data, name.size - strlen(suffixes[i].suffix));
+        status = storage_metric(tier, family, arena, descriptor, err);
+        if (status == STATUS_OK && descriptor->type != suffixes[i].type)
+            status = STATUS_NOT_FOUND;
     }
-    return metric;
+    if (status != STATUS_NOT_FOUND)
+        return status;
+    *descriptor = (struct metric){.name = arena_copy(arena, name)};
+    return descriptor->name.data != NULL ? STATUS_OK : budget_no_memory(arena, err);
 }
 
 struct name_entry {
@@ -40,7 +63,8 @@ struct names {
     size_t capacity;
 };
 
-static struct name_entry *names_add(struct names *names, struct slice metric, enum metric_type type)
+static enum status names_add(struct names *names, struct tier *tier, struct slice metric,
+                             struct name_entry **added, struct error *err)
 {
     if (names->count == names->capacity) {
         size_t capacity = names->capacity == 0 ? FIRST_CAPACITY : names->capacity * 2;
@@ -48,21 +72,29 @@ static struct name_entry *names_add(struct names *names, struct slice metric, en
             arena_grow(names->arena, names->entries, names->count * sizeof entries[0],
                        capacity * sizeof entries[0]);
         if (entries == NULL)
-            return NULL;
+            return budget_no_memory(names->arena, err);
         names->entries = entries;
         names->capacity = capacity;
     }
-    struct slice copy = arena_copy(names->arena, metric);
-    if (copy.data == NULL)
-        return NULL;
-    struct name_entry *entry = &names->entries[names->count];
-    *entry = (struct name_entry){
-        .metric = copy,
-        .family = family_name(copy, type),
-        .number = (uint32_t)names->count,
-    };
-    names->count++;
-    return entry;
+    struct arena scratch;
+    struct metric descriptor;
+    arena_init(&scratch, FAMILY_MAX_SIZE);
+    enum status status = family_find(tier, metric, &scratch, &descriptor, err);
+    if (status == STATUS_OK) {
+        struct name_entry *entry = &names->entries[names->count];
+        *entry = (struct name_entry){
+            .metric = arena_copy(names->arena, metric),
+            .number = (uint32_t)names->count,
+        };
+        /* The family's name is the beginning of the metric's. */
+        entry->family = slice_of(entry->metric.data, descriptor.name.size);
+        names->count++;
+        *added = entry;
+        if (entry->metric.data == NULL)
+            status = budget_no_memory(names->arena, err);
+    }
+    arena_release(&scratch);
+    return status;
 }
 
 static int compare_names(const void *a, const void *b)
@@ -90,9 +122,9 @@ static enum status read_names(struct source *source, struct names *names, uint32
             return status;
         struct slice metric = labels_metric_name(&series.labels);
         if (last == NULL || !slice_equal(last->metric, metric))
-            last = names_add(names, metric, series.type);
-        if (last == NULL)
-            return budget_no_memory(names->arena, err);
+            status = names_add(names, source->tier, metric, &last, err);
+        if (status != STATUS_OK)
+            return status;
         last->series++;
         number_of[i] = last->number;
     }

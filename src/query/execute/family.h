@@ -10,8 +10,15 @@
 
 #include "query/execute/source.h"
 
-/* The family's name within the metric's. */
-struct slice family_name(struct slice metric, enum metric_type type);
+/* Of an arena for one descriptor, with room for the looks that find nothing. */
+enum { FAMILY_MAX_SIZE = 256 * 1024 };
+
+/*
+ * What the metric `name` is registered under: its own name, or that without the suffix of a type
+ * which has such. Where there is nothing, *descriptor has the name alone. Strings go to `arena`.
+ */
+MUST_CHECK enum status family_find(struct tier *tier, struct slice name, struct arena *arena,
+                                   struct metric *descriptor, struct error *err);
 
 /* `order` gets source->count indices (arena memory). The source must be ordered. */
 MUST_CHECK enum status family_order(struct source *source, struct arena *arena, uint32_t **order,

@@ -1,6 +1,6 @@
-#include "query/execute/listing.h"
-
 #include <stdlib.h>
+
+#include "query/execute/budget.h"
 
 enum { METRIC_WORK = 64, FIRST_CAPACITY = 16 };
 
@@ -95,17 +95,19 @@ static void listing_cut(struct listing *listing, const struct listing_walk *walk
     }
 }
 
-enum status listing_read(struct listing *listing, const struct metrics_request *request,
-                         struct arena *arena, struct budget *budget, struct error *err)
+enum status listing_read(struct listing *listing, const struct query_environment *environment,
+                         const struct metrics_request *request, struct arena *arena,
+                         struct error *err)
 {
-    struct listing_walk walk = {.request = request, .arena = arena, .budget = budget};
-    struct tier *tier = budget->environment->tier;
+    struct budget budget;
+    budget_init(&budget, environment, 0, environment->limits.timeout_ms);
+    struct listing_walk walk = {.request = request, .arena = arena, .budget = &budget};
     size_t walks = request->selectors.count == 0 ? 1 : request->selectors.count;
     for (size_t i = 0; i < walks; i++) {
         walk.walk_first = walk.count;
         const struct matchers *matchers =
             request->selectors.count == 0 ? NULL : &request->selectors.items[i];
-        enum status status = storage_metrics(tier, matchers, walk_metric, &walk, err);
+        enum status status = storage_metrics(environment->tier, matchers, walk_metric, &walk, err);
         if (status != STATUS_OK && status != STATUS_END)
             return status;
     }

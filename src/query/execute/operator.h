@@ -7,24 +7,11 @@
 #ifndef METRIC_STORE_QUERY_EXECUTE_OPERATOR_H
 #define METRIC_STORE_QUERY_EXECUTE_OPERATOR_H
 
+#include "query/execute/execute.h"
 #include "query/execute/source.h"
 #include "query/execute/value_pool.h"
-#include "query/plan/plan.h"
 
 enum { OPERATOR_BATCH = 512 };
-
-struct result_series {
-    struct slice metric;  /* empty where the series of a group differ in it */
-    struct labels labels; /* canonical; a series' own include its name */
-};
-
-/* A batch of points of one series, in rising time; at least one. */
-struct result_points {
-    size_t count;
-    const int64_t *times; /* buckets by their start; raw samples by their own */
-    const double *values;
-    const int64_t *sample_times; /* of WINDOW first and last: the very samples'; else NULL */
-};
 
 struct operator;
 

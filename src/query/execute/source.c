@@ -16,7 +16,7 @@ enum status source_open(struct source *source, const struct matchers *matchers, 
         .range = range,
         .max_series = environment->limits.max_series,
         .ordered = ordered,
-        .max_memory_bytes = budget_memory_half(&environment->limits),
+        .max_memory_bytes = execution_memory(&environment->limits),
     };
     enum status status =
         storage_select(source->tier, matchers, count, &options, &source->selection, err);

@@ -1,4 +1,5 @@
-#include "query/format/answer.h"
+#include "query/format/format.h"
+#include "query/format/json.h"
 
 static const double NS_PER_MS = 1e6;
 
@@ -59,14 +60,18 @@ static enum status write_series(struct json *json, struct execution *execution, 
     }
     if (status != STATUS_END)
         return status;
-    if (execution->given == 0)
+    if (begin[0] == '{')
         json_text(json, begin);
     return json_status(json);
 }
 
-enum status answer_write(struct json *json, struct execution *execution, struct error *err)
+enum status answer_write(struct execution *execution, struct query_sink *sink, struct arena *arena,
+                         struct error *err)
 {
-    enum status status = write_series(json, execution, err);
+    struct json *json = NULL;
+    enum status status = json_new(&json, sink, arena, err);
+    if (status == STATUS_OK)
+        status = write_series(json, execution, err);
     if (status != STATUS_OK)
         return status;
     struct execution_stats stats;
@@ -78,7 +83,7 @@ enum status answer_write(struct json *json, struct execution *execution, struct 
     json_text(json, ",\"blocks_skipped\":");
     json_integer(json, (int64_t)stats.blocks_skipped);
     json_text(json, ",\"tiers\":[");
-    json_string(json, slice_from_text(execution->source.tier->ops->name));
+    json_string(json, slice_from_text(stats.tier));
     json_text(json, "],\"duration_ms\":");
     json_value(json, (double)stats.duration_ns / NS_PER_MS);
     json_text(json, stats.partial ? "},\n\"partial\":true,\"warnings\":["
@@ -87,8 +92,9 @@ enum status answer_write(struct json *json, struct execution *execution, struct 
         json_string(json, slice_from_text("damaged blocks were left out of this answer; run "
                                           "metric-store verify to see which"));
     json_text(json, "],\"next\":");
-    if (execution->next.size > 0)
-        json_string(json, bytes_slice(&execution->next));
+    struct slice next = execution_next_page(execution);
+    if (next.size > 0)
+        json_string(json, next);
     else
         json_text(json, "null");
     json_text(json, "}\n");
@@ -124,8 +130,13 @@ static void write_metric(struct json *json, const struct metric_info *info)
     json_text(json, "}");
 }
 
-enum status answer_write_metrics(struct json *json, const struct listing *listing)
+enum status answer_write_metrics(const struct listing *listing, struct query_sink *sink,
+                                 struct arena *arena, struct error *err)
 {
+    struct json *json = NULL;
+    enum status status = json_new(&json, sink, arena, err);
+    if (status != STATUS_OK)
+        return status;
     json_text(json, "{\"status\":\"success\",\"metrics\":[\n");
     for (size_t i = 0; i < listing->count && json_status(json) == STATUS_OK; i++) {
         if (i > 0)

@@ -13,12 +13,18 @@ enum { PIECE_SIZE = 48 };
 /* Every whole number up to here is a double. */
 #define MAX_WHOLE 9007199254740992.0
 
-void json_begin(struct json *json, struct query_sink *sink, struct error *err)
+enum status json_new(struct json **json, struct query_sink *sink, struct arena *arena,
+                     struct error *err)
 {
-    json->sink = sink;
-    json->status = STATUS_OK;
-    json->err = err;
-    json->used = 0;
+    *json = arena_alloc(arena, sizeof **json);
+    if (*json == NULL)
+        return fail_code(err, arena_status(arena), "query_memory_limit",
+                         "no memory for writing the answer; raise query.max_memory");
+    (*json)->sink = sink;
+    (*json)->status = STATUS_OK;
+    (*json)->err = err;
+    (*json)->used = 0;
+    return STATUS_OK;
 }
 
 static void flush(struct json *json)

@@ -7,7 +7,7 @@
 #ifndef METRIC_STORE_QUERY_FORMAT_JSON_H
 #define METRIC_STORE_QUERY_FORMAT_JSON_H
 
-#include "query/query.h"
+#include "query/format/format.h"
 
 enum { JSON_BUFFER_SIZE = 32 * 1024 };
 
@@ -19,8 +19,9 @@ struct json {
     char buffer[JSON_BUFFER_SIZE];
 };
 
-/* `err` takes the sink's error; all borrowed. */
-void json_begin(struct json *json, struct query_sink *sink, struct error *err);
+/* Gives *json, which lives in `arena`. `err` takes the sink's error; all borrowed. */
+MUST_CHECK enum status json_new(struct json **json, struct query_sink *sink, struct arena *arena,
+                                struct error *err);
 
 /* As it stands: structure and literals. */
 void json_text(struct json *json, const char *text);

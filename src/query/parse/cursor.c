@@ -1,4 +1,4 @@
-#include "query/parse/cursor.h"
+#include "query/parse/parse.h"
 
 #include "base/bits.h"
 #include "base/hash.h"

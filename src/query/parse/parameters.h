@@ -6,7 +6,7 @@
 #ifndef METRIC_STORE_QUERY_PARSE_PARAMETERS_H
 #define METRIC_STORE_QUERY_PARSE_PARAMETERS_H
 
-#include "query/query.h"
+#include "query/parse/parse.h"
 
 struct parameter_rule {
     const char *name;

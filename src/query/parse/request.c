@@ -1,11 +1,10 @@
-#include "query/parse/request.h"
+#include "query/parse/parse.h"
 
 #include <math.h>
 #include <stdlib.h>
 
 #include "base/times.h"
 #include "cxx/number.h"
-#include "query/parse/cursor.h"
 #include "query/parse/parameters.h"
 
 enum { DEFAULT_RANGE_MS = MS_PER_HOUR };

@@ -16,7 +16,7 @@
 #ifndef METRIC_STORE_QUERY_PLAN_PLAN_H
 #define METRIC_STORE_QUERY_PLAN_PLAN_H
 
-#include "query/parse/request.h"
+#include "query/parse/parse.h"
 
 /* The predecessor of a series' first sample counts for increase when it is this much older or
  * less. */

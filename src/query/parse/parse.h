@@ -1,13 +1,36 @@
 /*
- * request - what the client asked for, checked, with every default filled in.
+ * parse - from name=value pairs to a request that is checked, with every default filled in.
  *
- * Ownership: strings and arrays live in the arena that was given; the matchers' regular expressions
- * are freed by the ..._release of each.
+ * Ownership: strings and arrays live in the arena that was given or borrow the parameters, which
+ * must outlive the request; the matchers' regular expressions are freed by each ..._release.
+ * Errors: INVALID "invalid_parameter" names the parameter, what is wrong with its value, and what
+ * is accepted.
  */
-#ifndef METRIC_STORE_QUERY_PARSE_REQUEST_H
-#define METRIC_STORE_QUERY_PARSE_REQUEST_H
+#ifndef METRIC_STORE_QUERY_PARSE_PARSE_H
+#define METRIC_STORE_QUERY_PARSE_PARSE_H
 
-#include "query/query.h"
+#include "base/arena.h"
+#include "base/bytes.h"
+#include "model/matcher.h"
+#include "model/time_range.h"
+
+enum { QUERY_MAX_PARAMETERS = 256 };
+
+/* One field of a form or URL, decoded; borrowed. */
+struct query_parameter {
+    struct slice name;
+    struct slice value;
+};
+
+/* What one query may cost. 0: no limit. */
+struct query_limits {
+    uint64_t max_samples;    /* decoded; what block summaries answer is free */
+    size_t max_memory_bytes; /* half for the tier's selection, half for the rest */
+    int64_t timeout_ms;      /* a `timeout` parameter can only shorten it */
+    uint64_t max_points;     /* buckets of one series */
+    uint64_t default_limit;  /* series on a page when `limit` is not given; must not be 0 */
+    size_t max_series;       /* that may match */
+};
 
 enum query_aggregate {
     AGGREGATE_NONE, /* raw samples */
@@ -78,5 +101,23 @@ MUST_CHECK enum status metrics_request_parse(struct metrics_request *request,
                                              const struct query_limits *limits, struct arena *arena,
                                              struct error *err);
 void metrics_request_release(struct metrics_request *request);
+
+/* ---- cursors ---------------------------------------------------------------------------- */
+
+/*
+ * Where the next page begins: the labels of the last series (or group) of this one. As text:
+ * base64url without padding (RFC 4648, 5) of
+ *   kind byte, canonical encoding of the labels, CRC32C of both (little-endian)
+ * so that a cursor which was cut, or which belongs to another kind of query, is refused.
+ */
+enum cursor_kind { CURSOR_SERIES = 1, CURSOR_GROUP = 2 };
+
+/* Appends the text. */
+MUST_CHECK enum status cursor_encode(enum cursor_kind kind, const struct labels *labels,
+                                     struct bytes *text);
+
+/* INVALID when it is not a cursor of `kind`; LIMIT and MEMORY of the arena, where the labels go. */
+MUST_CHECK enum status cursor_decode(enum cursor_kind kind, struct slice text, struct arena *arena,
+                                     struct labels *labels, struct error *err);
 
 #endif
