@@ -69,7 +69,7 @@ double quantile_of(double *values, size_t count, double q)
     if (low == high)
         return low;
     double spread = high - low;
-    if (isinf(spread) && !isinf(low) && !isinf(high))
+    if (isinf(spread)) /* an infinity among the two, or they are very far apart */
         return low * (1 - fraction) + high * fraction;
     return low + spread * fraction;
 }

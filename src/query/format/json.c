@@ -18,8 +18,10 @@ enum status json_new(struct json **json, struct query_sink *sink, struct arena *
 {
     *json = arena_alloc(arena, sizeof **json);
     if (*json == NULL)
-        return fail_code(err, arena_status(arena), "query_memory_limit",
-                         "no memory for writing the answer; raise query.max_memory");
+        return arena_status(arena) == STATUS_MEMORY
+                   ? fail(err, STATUS_MEMORY, "no memory for writing the answer")
+                   : fail_code(err, STATUS_LIMIT, "query_memory_limit",
+                               "no memory left for writing the answer; raise query.max_memory");
     (*json)->sink = sink;
     (*json)->status = STATUS_OK;
     (*json)->err = err;

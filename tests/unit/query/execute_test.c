@@ -1,0 +1,247 @@
+#include "../test.h"
+
+#include <math.h>
+
+#include "base/times.h"
+#include "harness.h"
+#include "model/value.h"
+#include "reference.h"
+
+/* ---- random data against the reference -------------------------------------------------- */
+
+struct shape {
+    int64_t base_ms;
+    int64_t step_ms;
+    unsigned mode; /* of the values */
+    bool special;  /* NaN, infinities */
+};
+
+static double random_value(uint64_t *random, const struct shape *shape, double *counter)
+{
+    uint64_t dice = memory_random(random);
+    if (dice % 23 == 0)
+        return double_of_bits(VALUE_STALE_BITS);
+    if (shape->special && dice % 19 == 0)
+        return double_of_bits(dice % 2 == 0 ? VALUE_NORMAL_NAN_BITS : UINT64_C(0x7ff8000000000abc));
+    if (shape->special && dice % 67 == 0)
+        return dice % 2 == 0 ? INFINITY : -INFINITY;
+    switch (shape->mode) {
+    case 0: /* whole numbers, with many equal ones */
+        return (double)(int64_t)(memory_random(random) % 21) - 10;
+    case 1: /* a counter that starts again now and then */
+        *counter = dice % 31 == 0 ? (double)(dice % 3) : *counter + (double)(dice % 1000);
+        return *counter;
+    case 2: /* a large mean */
+        return 1e9 + (double)(memory_random(random) % 1000) / 7;
+    default: /* any magnitude */
+        return ldexp((double)(int64_t)memory_random(random), (int)(dice % 60) - 60);
+    }
+}
+
+static void fill_series(struct memory_tier *memory, size_t series, uint64_t *random,
+                        const struct shape *shape)
+{
+    int64_t time_ms = shape->base_ms;
+    double counter = 0;
+    size_t count = memory_random(random) % 300;
+    if (memory_random(random) % 8 == 0)
+        time_ms += (int64_t)(memory_random(random) % 100) * shape->step_ms;
+    for (size_t i = 0; i < count; i++) {
+        memory_tier_add(memory, series, time_ms, random_value(random, shape, &counter));
+        uint64_t dice = memory_random(random);
+        int64_t steps = dice % 29 == 0 ? 2 + (int64_t)(dice % 40) : 1;
+        time_ms += steps * shape->step_ms + (dice % 37 == 0 ? (int64_t)(dice % 5) : 0);
+    }
+}
+
+static struct shape fill_tier(struct memory_tier *memory, uint64_t *random)
+{
+    static const int64_t bases[] = {0, -1200000, HARNESS_NOW_MS - 3600000, -8000000000000,
+                                    8000000000123};
+    static const int64_t steps[] = {1, 1000, 15000, 60000, 299999};
+    struct shape shape = {
+        .base_ms = bases[memory_random(random) % 5],
+        .step_ms = steps[memory_random(random) % 5],
+        .mode = (unsigned)(memory_random(random) % 4),
+        .special = memory_random(random) % 3 == 0,
+    };
+    size_t count = 1 + memory_random(random) % 9;
+    for (size_t i = 0; i < count; i++) {
+        static const char *const regions[] = {"region=eu", "region=us", "Zone=1"};
+        static const char *const jobs[] = {"job=a", "job=b", "job="};
+        char text[80];
+        snprintf(text, sizeof text, "%s,%s,instance=%zu", regions[memory_random(random) % 3],
+                 jobs[memory_random(random) % 3], i);
+        size_t series =
+            memory_tier_add_series(memory, memory_random(random) % 4 == 0 ? "y" : "x", text);
+        fill_series(memory, series, random, &shape);
+    }
+    return shape;
+}
+
+static void random_query(char text[512], uint64_t *random, const struct shape *shape)
+{
+    static const char *const aggregates[] = {
+        "",     "sum",    "avg",  "min",      "max", "count",        "first",
+        "last", "stddev", "rate", "increase", "p50", "quantile:0.3", "quantile:1"};
+    static const char *const matches[] = {"metric=x", "match={__name__=~\".+\"}", "metric=y",
+                                          "metric=x&label=region=eu",
+                                          "match={job!=\"a\",__name__=~\"x|y\"}"};
+    static const char *const bys[] = {
+        "", "&by=", "&by=region", "&by=job,region", "&by=__name__", "&by=Zone,nothing,job"};
+    const char *aggregate = aggregates[memory_random(random) % 14];
+    int64_t span = 300 * shape->step_ms;
+    int64_t start =
+        shape->base_ms - 10 * shape->step_ms + (int64_t)(memory_random(random) % (uint64_t)span);
+    int64_t end = start + 1 + (int64_t)(memory_random(random) % (uint64_t)span);
+    const char *match = matches[memory_random(random) % 5];
+    char start_text[48], end_text[48];
+    instant_format(start_text, start);
+    instant_format(end_text, end);
+    int size = snprintf(text, 512, "%s&start=%s&end=%s", match, start_text, end_text);
+    if (aggregate[0] == 0)
+        return;
+    size += snprintf(text + size, 512 - (size_t)size, "&aggregate=%s%s", aggregate,
+                     bys[memory_random(random) % 6]);
+    if (memory_random(random) % 2 == 0)
+        size += snprintf(text + size, 512 - (size_t)size, "&over=series");
+    if (memory_random(random) % 4 != 0) {
+        int64_t interval = 1 + span / (int64_t)(1 + memory_random(random) % 400);
+        snprintf(text + size, 512 - (size_t)size, "&interval=%lldms", (long long)interval);
+    }
+}
+
+static void check_value(const char *query, const struct reference_point *want, double got,
+                        enum query_aggregate aggregate)
+{
+    bool bitwise =
+        aggregate == AGGREGATE_FIRST || aggregate == AGGREGATE_LAST || aggregate == AGGREGATE_NONE;
+    bool same;
+    if (bitwise)
+        same = bits_of_double(got) == bits_of_double(want->value);
+    else if (isnan(want->value))
+        same = bits_of_double(got) == VALUE_NORMAL_NAN_BITS;
+    else
+        same = got == want->value || fabs(got - want->value) <= want->tolerance;
+    if (!same)
+        test_fail("%s: %s at %lld: got %.17g, want %.17g", query, want->key,
+                  (long long)want->time_ms, got, want->value);
+}
+
+static int compare_points(const void *a, const void *b)
+{
+    const struct reference_point *left = a;
+    const struct reference_point *right = b;
+    int order = strcmp(left->key, right->key);
+    return order != 0 ? order : (left->time_ms > right->time_ms) - (left->time_ms < right->time_ms);
+}
+
+/* Runs the query to its end; points in the order of the reference, series checked for theirs. */
+static size_t run_query(struct harness *harness, const struct query_request *request,
+                        struct arena *arena, struct reference_point *points, size_t capacity)
+{
+    struct plan plan;
+    struct execution *execution;
+    struct result_series series;
+    struct result_points batch;
+    struct error *err = &harness->err;
+    struct arena labels_arena;
+    struct labels before = {0};
+    bool has_before = false;
+    size_t count = 0;
+    enum status status;
+    arena_init(&labels_arena, 1 << 24);
+    assert_int_equal(plan_build(&plan, request, arena, err), STATUS_OK);
+    assert_int_equal(execution_open(&execution, &harness->environment, &plan, 0, arena, err),
+                     STATUS_OK);
+    while ((status = execution_next_series(execution, &series, err)) == STATUS_OK) {
+        if (has_before)
+            assert_true(labels_compare(&before, &series.labels) < 0);
+        before.count = series.labels.count;
+        before.items = arena_grow(&labels_arena, series.labels.items,
+                                  series.labels.count * sizeof(struct label),
+                                  series.labels.count * sizeof(struct label));
+        has_before = true;
+        size_t first = count;
+        while ((status = execution_next_points(execution, &batch, err)) == STATUS_OK) {
+            assert_true(batch.count > 0);
+            for (size_t i = 0; i < batch.count; i++) {
+                assert_true(count < capacity);
+                reference_key(&series.labels, points[count].key);
+                points[count].time_ms = batch.times[i];
+                points[count].value = batch.values[i];
+                if (count > first)
+                    assert_true(points[count - 1].time_ms < batch.times[i]);
+                count++;
+            }
+        }
+        assert_int_equal(status, STATUS_END);
+        assert_true(count > first);
+    }
+    assert_int_equal(status, STATUS_END);
+    assert_int_equal(execution_next_page(execution).size, 0);
+    execution_close(execution);
+    arena_release(&labels_arena);
+    if (count > 1)
+        qsort(points, count, sizeof points[0], compare_points);
+    return count;
+}
+
+static void check_query(struct harness *harness, const char *text)
+{
+    struct arena arena;
+    struct query_request request;
+    struct reference reference;
+    arena_init(&arena, 64 << 20);
+    harness_parameters(harness, text);
+    enum status status =
+        query_request_parse(&request, harness->parameters, harness->parameter_count,
+                            &harness->environment.limits, HARNESS_NOW_MS, &arena, &harness->err);
+    if (status != STATUS_OK)
+        test_fail("%s: %s", text, harness->err.message);
+    reference_compute(&reference, harness->memory, &request);
+    struct reference_point *got = calloc(reference.count + 1, sizeof *got);
+    assert_non_null(got);
+    for (unsigned chance = 0; chance <= 100; chance += 50) {
+        harness->memory->summary_chance = chance;
+        size_t count = run_query(harness, &request, &arena, got, reference.count + 1);
+        if (count != reference.count)
+            test_fail("%s: %zu points, want %zu", text, count, reference.count);
+        for (size_t i = 0; i < count; i++) {
+            assert_string_equal(got[i].key, reference.points[i].key);
+            assert_int_equal(got[i].time_ms, reference.points[i].time_ms);
+            check_value(text, &reference.points[i], got[i].value, request.aggregate);
+        }
+    }
+    free(got);
+    reference_release(&reference);
+    query_request_release(&request);
+    arena_release(&arena);
+}
+
+static void every_aggregate_gives_what_the_plain_reference_gives(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 120; seed++) {
+        struct harness harness;
+        uint64_t random = seed * UINT64_C(0x9e3779b97f4a7c15);
+        harness_init(&harness);
+        struct shape shape = fill_tier(harness.memory, &random);
+        harness.memory->max_block = 1 + (uint32_t)(memory_random(&random) % 50);
+        for (int i = 0; i < 40; i++) {
+            char text[512];
+            harness.memory->seed = memory_random(&random);
+            random_query(text, &random, &shape);
+            check_query(&harness, text);
+        }
+        harness_release(&harness);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_aggregate_gives_what_the_plain_reference_gives),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
