@@ -238,10 +238,290 @@ static void every_aggregate_gives_what_the_plain_reference_gives(void **state)
     }
 }
 
+/* ---- exactness -------------------------------------------------------------------------- */
+
+/* The one value of a query that gives one. */
+static double one_value(struct harness *harness, const char *text)
+{
+    struct arena arena;
+    struct query_request request;
+    struct reference_point points[2];
+    arena_init(&arena, 64 << 20);
+    harness_parameters(harness, text);
+    if (query_request_parse(&request, harness->parameters, harness->parameter_count,
+                            &harness->environment.limits, HARNESS_NOW_MS, &arena,
+                            &harness->err) != STATUS_OK)
+        test_fail("%s: %s", text, harness->err.message);
+    assert_int_equal(run_query(harness, &request, &arena, points, 2), 1);
+    query_request_release(&request);
+    arena_release(&arena);
+    return points[0].value;
+}
+
+static void sums_keep_what_plain_addition_loses(void **state)
+{
+    (void)state;
+    for (unsigned chance = 0; chance <= 100; chance += 50) {
+        struct harness harness;
+        harness_init(&harness);
+        harness.memory->summary_chance = chance;
+        harness.memory->max_block = 7;
+        int64_t time_ms = HARNESS_NOW_MS - 3000000;
+        for (size_t i = 0; i < 3; i++) {
+            char text[32];
+            snprintf(text, sizeof text, "i=%zu", i);
+            size_t series = memory_tier_add_series(harness.memory, "x", text);
+            memory_tier_add(harness.memory, series, time_ms, 1e16);
+            for (int64_t j = 1; j <= 1000; j++)
+                memory_tier_add(harness.memory, series, time_ms + j, 0.5);
+            memory_tier_add(harness.memory, series, time_ms + 1001, -1e16);
+        }
+        assert_true(one_value(&harness, "metric=x&aggregate=sum&by=") == 1500);
+        assert_true(one_value(&harness, "metric=x&aggregate=sum&label=i=1") == 500);
+        assert_true(one_value(&harness, "metric=x&aggregate=avg&by=") == 1500.0 / 3006);
+        harness_release(&harness);
+    }
+}
+
+static void an_overflowing_sum_is_infinite_and_not_nan(void **state)
+{
+    (void)state;
+    for (unsigned chance = 0; chance <= 100; chance += 100) {
+        struct harness harness;
+        harness_init(&harness);
+        harness.memory->summary_chance = chance;
+        size_t series = memory_tier_add_series(harness.memory, "x", "");
+        for (int64_t i = 0; i < 5; i++)
+            memory_tier_add(harness.memory, series, HARNESS_NOW_MS - 100 + i, 1.7e308);
+        assert_true(one_value(&harness, "metric=x&aggregate=sum") == INFINITY);
+        assert_true(one_value(&harness, "metric=x&aggregate=stddev") == 0);
+        harness_release(&harness);
+    }
+}
+
+static void stddev_is_exact_whatever_the_mean(void **state)
+{
+    (void)state;
+    struct harness harness;
+    harness_init(&harness);
+    size_t series = memory_tier_add_series(harness.memory, "x", "");
+    for (int64_t i = 0; i < 3000; i++)
+        memory_tier_add(harness.memory, series, HARNESS_NOW_MS - 3000 + i,
+                        4503599627370496.0 + (double)(i % 3 == 0   ? 0
+                                                      : i % 3 == 1 ? 3
+                                                                   : 6));
+    assert_true(fabs(one_value(&harness, "metric=x&aggregate=stddev") - sqrt(6)) < 1e-15);
+    harness_release(&harness);
+}
+
+static void stddev_of_a_hundred_thousand_values_keeps_its_digits(void **state)
+{
+    (void)state;
+    struct harness harness;
+    harness_init(&harness);
+    size_t series = memory_tier_add_series(harness.memory, "x", "");
+    /* 0, 0.125, 0.25, ... in another order: (n^2 - 1) / 12 for whole steps. */
+    for (int64_t i = 0; i < 100003; i++)
+        memory_tier_add(harness.memory, series, HARNESS_NOW_MS - 200000 + i,
+                        (double)(i * 7919 % 100003) * 0.125 + 1e6);
+    double want = 0.125 * sqrt((100003.0 * 100003.0 - 1) / 12);
+    double got = one_value(&harness, "metric=x&aggregate=stddev");
+    assert_true(fabs(got - want) <= 4e-16 * want);
+    harness_release(&harness);
+}
+
+static void quantiles_of_values_that_share_their_leading_digits_are_right(void **state)
+{
+    (void)state;
+    struct harness harness;
+    harness_init(&harness);
+    size_t series = memory_tier_add_series(harness.memory, "x", "");
+    /* All but the last bits are equal: every pass of a selection by digits sees one digit. */
+    for (int64_t i = 0; i < 5000; i++)
+        memory_tier_add(harness.memory, series, HARNESS_NOW_MS - 5000 + i,
+                        double_of_bits(bits_of_double(1.5) + (uint64_t)(i * 17 % 5000)));
+    double median = one_value(&harness, "metric=x&aggregate=quantile:0.5");
+    double low = double_of_bits(bits_of_double(1.5) + 2499);
+    assert_true(median >= low && median <= double_of_bits(bits_of_double(low) + 1));
+    assert_true(one_value(&harness, "metric=x&aggregate=quantile:0") == 1.5);
+    assert_true(one_value(&harness, "metric=x&aggregate=quantile:1") ==
+                double_of_bits(bits_of_double(1.5) + 4999));
+    harness_release(&harness);
+}
+
+/* ---- what a query may cost -------------------------------------------------------------- */
+
+static void fill_plainly(struct harness *harness, size_t series_count, int64_t samples)
+{
+    for (size_t i = 0; i < series_count; i++) {
+        char text[48];
+        snprintf(text, sizeof text, "i=%05zu,region=r%zu", i, i % 7);
+        size_t series = memory_tier_add_series(harness->memory, "x", text);
+        for (int64_t j = 0; j < samples; j++)
+            memory_tier_add(harness->memory, series, HARNESS_NOW_MS - (samples - j) * 1000,
+                            (double)j);
+    }
+}
+
+static void expect(struct harness *harness, const char *text, enum status want, const char *code,
+                   const char *part)
+{
+    enum status status = harness_query(harness, text);
+    if (status != want)
+        test_fail("%s: %s, %s", text, status_name(status), harness->err.message);
+    assert_string_equal(harness->err.code, code);
+    if (strstr(harness->err.message, part) == NULL)
+        test_fail("%s: %s", text, harness->err.message);
+    assert_int_equal(harness->memory->open_selections, 0);
+}
+
+static void blocks_that_their_summaries_answer_are_not_decoded(void **state)
+{
+    (void)state;
+    static const char *const free_ones[] = {"sum",   "avg",  "min",  "max",     "count",
+                                            "first", "last", "rate", "increase"};
+    struct harness harness;
+    harness_init(&harness);
+    fill_plainly(&harness, 20, 1000);
+    harness.environment.limits.max_samples = 1;
+    for (size_t i = 0; i < sizeof free_ones / sizeof free_ones[0]; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "metric=x&by=region&aggregate=%s", free_ones[i]);
+        assert_int_equal(harness_query(&harness, text), STATUS_OK);
+        const char *output = (const char *)harness.output.data;
+        assert_non_null(strstr(output, "\"samples_scanned\":0,"));
+        assert_null(strstr(output, "\"blocks_skipped\":0,"));
+    }
+    expect(&harness, "metric=x&by=&aggregate=p50", STATUS_LIMIT, "query_samples_limit",
+           "query.max_samples");
+    harness_release(&harness);
+}
+
+static void decoded_samples_have_a_limit_and_are_counted(void **state)
+{
+    (void)state;
+    struct harness harness;
+    harness_init(&harness);
+    fill_plainly(&harness, 10, 1000);
+    harness.memory->summary_chance = 0;
+    harness.environment.limits.max_samples = 10000;
+    assert_int_equal(harness_query(&harness, "metric=x&by=&aggregate=sum"), STATUS_OK);
+    assert_non_null(strstr((const char *)harness.output.data, "\"samples_scanned\":10000,"));
+    harness.environment.limits.max_samples = 9999;
+    expect(&harness, "metric=x&by=&aggregate=sum", STATUS_LIMIT, "query_samples_limit", "9999");
+    harness_release(&harness);
+}
+
+static void a_query_ends_at_its_time_out(void **state)
+{
+    (void)state;
+    struct harness harness;
+    harness_init(&harness);
+    fill_plainly(&harness, 100, 1000);
+    harness.memory->summary_chance = 0;
+    harness.tick_ns = 100000000;
+    expect(&harness, "metric=x&by=&aggregate=sum&timeout=1s", STATUS_TIMEOUT, "query_timeout",
+           "time-out of 1s");
+    expect(&harness, "metric=x&timeout=500ms", STATUS_TIMEOUT, "query_timeout", "500ms");
+    harness.environment.limits.timeout_ms = 2000;
+    expect(&harness, "metric=x&by=&aggregate=p90&timeout=1h", STATUS_TIMEOUT, "query_timeout",
+           "time-out of 2s");
+    harness.environment.limits.timeout_ms = 0;
+    assert_int_equal(harness_query(&harness, "metric=x&by=&aggregate=sum"), STATUS_OK);
+    harness_release(&harness);
+}
+
+static bool cancelled_at_the_third_look(void *context)
+{
+    int *looks = context;
+    return ++*looks == 3;
+}
+
+static void a_query_is_cancelled_within_a_few_thousand_samples(void **state)
+{
+    (void)state;
+    static const char *const queries[] = {"metric=x&by=&aggregate=sum", "metric=x",
+                                          "metric=x&aggregate=p50&interval=1m"};
+    struct harness harness;
+    int looks = 0;
+    harness_init(&harness);
+    fill_plainly(&harness, 100, 1000);
+    harness.memory->summary_chance = 0;
+    harness.environment.cancelled = cancelled_at_the_third_look;
+    harness.environment.context = &looks;
+    for (size_t i = 0; i < 3; i++) {
+        looks = 0;
+        harness.memory->blocks_given = 0;
+        expect(&harness, queries[i], STATUS_CANCELLED, "query_cancelled", "gone");
+        assert_true(harness.memory->blocks_given < 400);
+    }
+    harness_release(&harness);
+}
+
+static void memory_has_a_bound_that_names_the_setting(void **state)
+{
+    (void)state;
+    struct harness harness;
+    harness_init(&harness);
+    fill_plainly(&harness, 200, 2000);
+    harness.environment.limits.max_memory_bytes = 2 << 20;
+    expect(&harness, "metric=x&by=&aggregate=p99", STATUS_LIMIT, "query_memory_limit",
+           "query.max_memory");
+    expect(&harness, "metric=x&by=i&aggregate=avg&interval=330ms", STATUS_LIMIT,
+           "query_memory_limit", "query.max_memory");
+    /* One series after the other needs no more than the largest. */
+    assert_int_equal(harness_query(&harness, "metric=x&aggregate=p99"), STATUS_OK);
+    assert_int_equal(harness_query(&harness, "metric=x&aggregate=p99&interval=1m"), STATUS_OK);
+    harness_release(&harness);
+}
+
+static void too_many_matching_series_are_refused(void **state)
+{
+    (void)state;
+    struct harness harness;
+    harness_init(&harness);
+    fill_plainly(&harness, 11, 1);
+    harness.environment.limits.max_series = 10;
+    expect(&harness, "metric=x&by=&aggregate=sum", STATUS_LIMIT, "query_series_limit", "");
+    harness_release(&harness);
+}
+
+static void a_fault_of_the_tier_ends_the_query_with_its_reason(void **state)
+{
+    (void)state;
+    static const char *const queries[] = {
+        "metric=x", "metric=x&aggregate=sum", "metric=x&aggregate=sum&by=region",
+        "metric=x&aggregate=sum&by=region&over=series", "metric=x&aggregate=max&over=series"};
+    struct harness harness;
+    harness_init(&harness);
+    fill_plainly(&harness, 10, 500);
+    for (size_t i = 0; i < 5; i++) {
+        for (uint64_t at = 1; at < 60; at += 7) {
+            harness.memory->blocks_given = 0;
+            harness.memory->fail_next_at = at;
+            assert_int_equal(harness_query(&harness, queries[i]), STATUS_IO);
+            assert_string_equal(harness.err.message, "block 17 cannot be read");
+        }
+    }
+    harness_release(&harness);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_aggregate_gives_what_the_plain_reference_gives),
+        cmocka_unit_test(sums_keep_what_plain_addition_loses),
+        cmocka_unit_test(an_overflowing_sum_is_infinite_and_not_nan),
+        cmocka_unit_test(stddev_is_exact_whatever_the_mean),
+        cmocka_unit_test(stddev_of_a_hundred_thousand_values_keeps_its_digits),
+        cmocka_unit_test(quantiles_of_values_that_share_their_leading_digits_are_right),
+        cmocka_unit_test(blocks_that_their_summaries_answer_are_not_decoded),
+        cmocka_unit_test(decoded_samples_have_a_limit_and_are_counted),
+        cmocka_unit_test(a_query_ends_at_its_time_out),
+        cmocka_unit_test(a_query_is_cancelled_within_a_few_thousand_samples),
+        cmocka_unit_test(memory_has_a_bound_that_names_the_setting),
+        cmocka_unit_test(too_many_matching_series_are_refused),
+        cmocka_unit_test(a_fault_of_the_tier_ends_the_query_with_its_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
