@@ -274,8 +274,7 @@ void aggregate_add_summary(const struct aggregate *aggregate, void *cell,
 
 static double sum_of(const struct sum_cell *cell)
 {
-    /* Beside an infinite sum the compensation says nothing. */
-    return isfinite(cell->sum) ? cell->sum + cell->compensation : cell->sum;
+    return cell->sum + cell->compensation;
 }
 
 /* One NaN for all that are computed, whatever the processor made of it. */

@@ -320,13 +320,19 @@ static void stddev_of_a_hundred_thousand_values_keeps_its_digits(void **state)
     struct harness harness;
     harness_init(&harness);
     size_t series = memory_tier_add_series(harness.memory, "x", "");
-    /* 0, 0.125, 0.25, ... in another order: (n^2 - 1) / 12 for whole steps. */
-    for (int64_t i = 0; i < 100003; i++)
-        memory_tier_add(harness.memory, series, HARNESS_NOW_MS - 200000 + i,
-                        (double)(i * 7919 % 100003) * 0.125 + 1e6);
-    double want = 0.125 * sqrt((100003.0 * 100003.0 - 1) / 12);
-    double got = one_value(&harness, "metric=x&aggregate=stddev");
-    assert_true(fabs(got - want) <= 4e-16 * want);
+    enum { COUNT = 100003 };
+    static double values[COUNT];
+    long double sum = 0;
+    long double squares = 0;
+    for (int64_t i = 0; i < COUNT; i++) {
+        values[i] = (double)(i * 7919 % COUNT) * 0.1;
+        sum += values[i];
+        memory_tier_add(harness.memory, series, HARNESS_NOW_MS - 200000 + i, values[i]);
+    }
+    for (int64_t i = 0; i < COUNT; i++)
+        squares += (values[i] - sum / COUNT) * (values[i] - sum / COUNT);
+    double want = (double)sqrtl(squares / COUNT);
+    assert_true(one_value(&harness, "metric=x&aggregate=stddev") == want);
     harness_release(&harness);
 }
 
