@@ -518,6 +518,11 @@ const struct manifest_state *manifest_state(const struct manifest *manifest)
     return &manifest->state;
 }
 
+bool manifest_broken(const struct manifest *manifest)
+{
+    return manifest->broken;
+}
+
 enum status manifest_verify(struct os os, const char *dir, manifest_damage *damage, void *context,
                             struct manifest_state *state, struct error *err)
 {

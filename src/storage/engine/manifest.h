@@ -60,6 +60,8 @@ MUST_CHECK enum status manifest_open(struct manifest **manifest, struct os os, c
                                      manifest_damage *damage, void *context, struct error *err);
 void manifest_close(struct manifest *manifest);
 const struct manifest_state *manifest_state(const struct manifest *manifest);
+/* Whether a sync failed: then an edit whose commit failed may be found at the next opening. */
+bool manifest_broken(const struct manifest *manifest);
 
 /* Reads every record of `dir`/manifest and changes nothing. */
 MUST_CHECK enum status manifest_verify(struct os os, const char *dir, manifest_damage *damage,

@@ -1,0 +1,280 @@
+/*
+ * append - one commit: log, sync, head.
+ *
+ * The order is the promise: memory for the head is taken before anything is logged, the log is
+ * synced before anything becomes visible, and nothing after the sync can fail.
+ */
+#include <stdlib.h>
+
+#include "base/invariant.h"
+#include "storage/engine/engine_internal.h"
+
+enum status id_list_add(struct id_list *list, uint32_t id)
+{
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity == 0 ? 256 : list->capacity * 2;
+        uint32_t *ids = realloc(list->ids, capacity * sizeof ids[0]);
+        if (ids == NULL)
+            return STATUS_MEMORY;
+        list->ids = ids;
+        list->capacity = capacity;
+    }
+    list->ids[list->count++] = id;
+    return STATUS_OK;
+}
+
+void id_list_release(struct id_list *list)
+{
+    free(list->ids);
+    *list = (struct id_list){0};
+}
+
+static enum status no_memory(struct error *err)
+{
+    return fail(err, STATUS_MEMORY, "no memory for a commit");
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    uint32_t left = *(const uint32_t *)a;
+    uint32_t right = *(const uint32_t *)b;
+    return (left > right) - (left < right);
+}
+
+/* The reserved series of the batches, each once, rising. With series_lock. */
+static enum status collect_pending(struct engine *engine, struct batch *const *batches,
+                                   size_t count)
+{
+    struct id_list *pending = &engine->pending;
+    pending->count = 0;
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < batches[i]->reserved_count; j++) {
+            uint32_t id = batches[i]->reserved[j];
+            if (engine->series.series[id].state == SERIES_RESERVED &&
+                id_list_add(pending, id) != STATUS_OK)
+                return STATUS_MEMORY;
+        }
+    if (pending->count == 0)
+        return STATUS_OK;
+    qsort(pending->ids, pending->count, sizeof pending->ids[0], compare_ids);
+    size_t kept = 1;
+    for (size_t i = 1; i < pending->count; i++)
+        if (pending->ids[i] != pending->ids[kept - 1])
+            pending->ids[kept++] = pending->ids[i];
+    pending->count = kept;
+    return STATUS_OK;
+}
+
+static enum status log_series(struct engine *engine, struct batch *const *batches, size_t count,
+                              struct error *err)
+{
+    rwlock_read(&engine->series_lock);
+    enum status status = collect_pending(engine, batches, count);
+    size_t done = 0;
+    while (done < engine->pending.count && status == STATUS_OK) {
+        size_t taken;
+        bytes_clear(&engine->record);
+        status = record_put_series(&engine->record, &engine->series, engine->pending.ids + done,
+                                   engine->pending.count - done, &taken);
+        if (status == STATUS_OK)
+            status = wal_put(engine->wal, RECORD_SERIES, bytes_slice(&engine->record),
+                             slice_of(NULL, 0), err);
+        done += taken;
+    }
+    rwlock_unlock(&engine->series_lock);
+    return status == STATUS_MEMORY ? no_memory(err) : status;
+}
+
+static enum status log_metrics(struct engine *engine, const struct batch *batch, struct error *err)
+{
+    for (size_t i = 0; i < batch->metric_count; i++) {
+        bytes_clear(&engine->record);
+        if (record_put_metric(&engine->record, &batch->metrics[i]) != STATUS_OK)
+            return no_memory(err);
+        enum status status = wal_put(engine->wal, RECORD_METRICS, bytes_slice(&engine->record),
+                                     slice_of(NULL, 0), err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+static enum status log_samples(struct engine *engine, const struct batch *batch, struct error *err)
+{
+    for (size_t done = 0; done < batch->sample_count; done += RECORD_MAX_SAMPLES) {
+        size_t count = batch->sample_count - done;
+        if (count > RECORD_MAX_SAMPLES)
+            count = RECORD_MAX_SAMPLES;
+        bytes_clear(&engine->record);
+        if (record_put_samples(&engine->record, batch->sample_series + done,
+                               batch->sample_times + done, batch->sample_values + done,
+                               count) != STATUS_OK)
+            return no_memory(err);
+        enum status status = wal_put(engine->wal, RECORD_SAMPLES, bytes_slice(&engine->record),
+                                     slice_of(NULL, 0), err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+static enum status sync_now(struct engine *engine, struct error *err)
+{
+    enum status status = wal_sync(engine->wal, err);
+    if (status != STATUS_OK) {
+        /* Nobody knows what is on disk now. Only a restart, which reads it, may go on. */
+        atomic_store(&engine->broken, true);
+        log_event(engine->log, LOG_ERROR, "engine", "sync of the log failed: writes stop",
+                  log_text("error", err == NULL ? "" : err->message));
+        return status;
+    }
+    engine->unsynced = false;
+    engine->last_sync_ns = clock_monotonic_ns(engine->os.clock);
+    return STATUS_OK;
+}
+
+enum status engine_sync_log(struct engine *engine, struct error *err)
+{
+    mutex_lock(&engine->append_lock);
+    enum status status = STATUS_OK;
+    if (engine->unsynced && !atomic_load(&engine->broken))
+        status = sync_now(engine, err);
+    mutex_unlock(&engine->append_lock);
+    return status;
+}
+
+static enum status log_all(struct engine *engine, struct batch *const *batches, size_t count,
+                           struct error *err)
+{
+    enum status status = wal_begin(engine->wal, err);
+    if (status == STATUS_OK)
+        status = log_series(engine, batches, count, err);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = log_metrics(engine, batches[i], err);
+        if (status == STATUS_OK)
+            status = log_samples(engine, batches[i], err);
+    }
+    uint64_t position;
+    if (status == STATUS_OK)
+        status = wal_commit(engine->wal, &position, err);
+    if (status != STATUS_OK)
+        return status;
+    engine->unsynced = true;
+    int64_t since_ns = clock_monotonic_ns(engine->os.clock) - engine->last_sync_ns;
+    if (engine->options.sync == ENGINE_SYNC_ALWAYS ||
+        (engine->options.sync == ENGINE_SYNC_INTERVAL &&
+         since_ns >= engine->options.sync_interval_ms * 1000000))
+        return sync_now(engine, err);
+    return STATUS_OK;
+}
+
+/* The commit is durable: what it defines becomes known. With head_lock, so that a reader sees the
+ * series and the samples of a commit together. */
+static void apply_definitions(struct engine *engine, struct batch *const *batches, size_t count)
+{
+    rwlock_write(&engine->series_lock);
+    for (size_t i = 0; i < count; i++) {
+        struct batch *batch = batches[i];
+        batch->new_series = 0;
+        for (size_t j = 0; j < batch->reserved_count; j++) {
+            uint32_t id = batch->reserved[j];
+            if (engine->series.series[id].state != SERIES_RESERVED)
+                continue;
+            series_table_commit(&engine->series, id);
+            batch->new_series++;
+            invariant(id_list_add(&engine->unflushed, id) == STATUS_OK);
+        }
+        for (size_t j = 0; j < batch->metric_count; j++) {
+            enum metric_outcome outcome;
+            enum status status = registry_put(&engine->registry, &batch->metrics[j], &outcome);
+            /* At the registry's limit the log holds a descriptor that nobody will see. */
+            invariant(status == STATUS_OK || status == STATUS_LIMIT);
+            batch->metric_outcomes[j] = (uint8_t)outcome;
+            engine->registry_dirty = true;
+        }
+    }
+    rwlock_unlock(&engine->series_lock);
+}
+
+static enum status reserve_room(struct engine *engine, struct batch *const *batches, size_t count,
+                                struct error *err)
+{
+    struct version *version = engine->version;
+    if (head_is_full(version->active->head) && version->sealed != NULL)
+        return fail(err, STATUS_BUSY,
+                    "the write head is full and the one before it is still being flushed");
+    enum status status = STATUS_OK;
+    rwlock_write(&engine->head_lock);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        status = head_reserve(version->active->head, batches[i]->sample_series,
+                              batches[i]->sample_count);
+    rwlock_unlock(&engine->head_lock);
+    if (status != STATUS_OK)
+        return fail(err, status == STATUS_LIMIT ? STATUS_BUSY : status,
+                    "no room in the write head for this commit");
+    return STATUS_OK;
+}
+
+static void apply_samples(struct engine *engine, struct batch *const *batches, size_t count)
+{
+    struct head_ref *active = engine->version->active;
+    uint64_t samples = 0;
+    for (size_t i = 0; i < count; i++) {
+        head_append(active->head, batches[i]->sample_series, batches[i]->sample_times,
+                    batches[i]->sample_values, batches[i]->sample_count);
+        samples += batches[i]->sample_count;
+    }
+    engine->sequence++;
+    if (active->first_sequence == 0)
+        active->first_sequence = engine->sequence;
+    active->last_sequence = engine->sequence;
+    atomic_fetch_add_explicit(&engine->counters.samples_appended, samples, memory_order_relaxed);
+    atomic_fetch_add_explicit(&engine->counters.commits, 1, memory_order_relaxed);
+}
+
+enum status engine_rotate(struct engine *engine, struct error *err)
+{
+    struct version *old = engine->version;
+    if (old->sealed != NULL)
+        return fail(err, STATUS_BUSY, "the head before is still being flushed");
+    if (head_sample_count(old->active->head) == 0)
+        return STATUS_END;
+    struct head_ref *fresh;
+    if (head_ref_new(&fresh, engine->options.head_bytes) != STATUS_OK)
+        return no_memory(err);
+    struct version *version = version_new(fresh, old->active, old->parts, old->part_count);
+    head_ref_release(fresh);
+    if (version == NULL)
+        return no_memory(err);
+    old->active->end_position = wal_position(engine->wal);
+    rwlock_write(&engine->head_lock);
+    engine->version = version;
+    rwlock_unlock(&engine->head_lock);
+    version_release(old);
+    return STATUS_OK;
+}
+
+enum status engine_append(struct tier *tier, struct batch *const *batches, size_t count,
+                          struct error *err)
+{
+    struct engine *engine = engine_of(tier);
+    if (atomic_load(&engine->broken))
+        return fail(err, STATUS_UNAVAILABLE,
+                    "the log could not be synced; writes stop until a restart recovers it");
+    mutex_lock(&engine->append_lock);
+    enum status status = reserve_room(engine, batches, count, err);
+    if (status == STATUS_OK)
+        status = log_all(engine, batches, count, err);
+    if (status == STATUS_OK) {
+        rwlock_write(&engine->head_lock);
+        apply_definitions(engine, batches, count);
+        apply_samples(engine, batches, count);
+        rwlock_unlock(&engine->head_lock);
+        /* A rotation that cannot be now (no memory, a flush runs) is tried after the next commit.
+         */
+        if (head_is_full(engine->version->active->head) && engine_rotate(engine, NULL) == STATUS_OK)
+            background_wake(engine);
+    }
+    mutex_unlock(&engine->append_lock);
+    return status;
+}

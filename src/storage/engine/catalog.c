@@ -1,0 +1,330 @@
+/*
+ * catalog - what the store has: metrics, chunks, condition.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/invariant.h"
+#include "base/times.h"
+#include "storage/engine/engine_internal.h"
+#include "storage/engine/matching.h"
+
+struct version *engine_version(struct engine *engine)
+{
+    rwlock_read(&engine->head_lock);
+    struct version *version = version_acquire(engine->version);
+    rwlock_unlock(&engine->head_lock);
+    return version;
+}
+
+/* ---- metrics ---------------------------------------------------------------------------- */
+
+struct metric_row {
+    struct slice name; /* in the listing's arena, as are the other strings */
+    uint32_t id;       /* METRIC_ID_NONE: registered, without series */
+    struct metric_info info;
+};
+
+struct listing {
+    struct engine *engine;
+    struct arena arena;
+    struct metric_row *rows;
+    size_t count, capacity;
+};
+
+static enum status no_memory(struct error *err)
+{
+    return fail(err, STATUS_MEMORY, "no memory to list metrics");
+}
+
+static enum status add_row(struct listing *listing, const struct metric *metric, uint32_t id,
+                           uint64_t series)
+{
+    if (listing->count == listing->capacity) {
+        size_t capacity = listing->capacity == 0 ? 256 : listing->capacity * 2;
+        struct metric_row *rows = realloc(listing->rows, capacity * sizeof rows[0]);
+        if (rows == NULL)
+            return STATUS_MEMORY;
+        listing->rows = rows;
+        listing->capacity = capacity;
+    }
+    struct metric copy = *metric;
+    copy.name = arena_copy(&listing->arena, metric->name);
+    copy.unit = arena_copy(&listing->arena, metric->unit);
+    copy.help = arena_copy(&listing->arena, metric->help);
+    if (copy.name.data == NULL || copy.unit.data == NULL || copy.help.data == NULL)
+        return STATUS_MEMORY;
+    listing->rows[listing->count++] = (struct metric_row){
+        .name = copy.name,
+        .id = id,
+        .info = {.metric = copy, .series = series},
+    };
+    return STATUS_OK;
+}
+
+/* Committed series of each metric, among `matched` if that is not NULL. With series_lock. */
+static enum status count_series(const struct series_table *table, const roaring_bitmap_t *matched,
+                                uint32_t **counts)
+{
+    *counts = calloc((size_t)table->metric_count + 1, sizeof(*counts)[0]);
+    if (*counts == NULL)
+        return STATUS_MEMORY;
+    for (uint32_t id = 0; id < table->series_count; id++)
+        if (table->series[id].state == SERIES_COMMITTED &&
+            (matched == NULL || roaring_bitmap_contains(matched, id)))
+            (*counts)[table->series[id].metric]++;
+    return STATUS_OK;
+}
+
+static enum status add_rows(struct listing *listing, const uint32_t *counts, bool all)
+{
+    struct engine *engine = listing->engine;
+    const struct series_table *table = &engine->series;
+    enum status status = STATUS_OK;
+    for (uint32_t id = 0; id < table->metric_count && status == STATUS_OK; id++) {
+        if (counts[id] == 0)
+            continue;
+        struct slice name = pair_value(&table->pairs, table->metrics[id].name_pair);
+        const struct metric *known = registry_find(&engine->registry, name);
+        struct metric metric = known != NULL ? *known : (struct metric){.name = name};
+        status = add_row(listing, &metric, id, counts[id]);
+    }
+    for (size_t i = 0; all && i < engine->registry.capacity && status == STATUS_OK; i++) {
+        const struct registry_entry *entry = &engine->registry.entries[i];
+        if (entry->text == NULL)
+            continue;
+        uint32_t id = series_table_find_metric(table, entry->metric.name);
+        if (id == METRIC_ID_NONE || counts[id] == 0)
+            status = add_row(listing, &entry->metric, METRIC_ID_NONE, 0);
+    }
+    return status;
+}
+
+static enum status fill_listing(struct listing *listing, const struct matchers *matchers)
+{
+    struct engine *engine = listing->engine;
+    roaring_bitmap_t *matched = NULL;
+    uint32_t *counts = NULL;
+    enum status status = STATUS_OK;
+    rwlock_read(&engine->series_lock);
+    if (matchers != NULL) {
+        matched = roaring_bitmap_create();
+        status =
+            matched == NULL ? STATUS_MEMORY : matching_series(&engine->series, matchers, matched);
+    }
+    if (status == STATUS_OK)
+        status = count_series(&engine->series, matched, &counts);
+    if (status == STATUS_OK)
+        status = add_rows(listing, counts, matchers == NULL);
+    rwlock_unlock(&engine->series_lock);
+    if (matched != NULL)
+        roaring_bitmap_free(matched);
+    free(counts);
+    return status;
+}
+
+static int compare_rows(const void *a, const void *b)
+{
+    const struct metric_row *left = a;
+    const struct metric_row *right = b;
+    return slice_compare(left->name, right->name);
+}
+
+static void widen(struct metric_info *info, int64_t first_ms, int64_t last_ms)
+{
+    if (!info->has_samples || first_ms < info->first_ms)
+        info->first_ms = first_ms;
+    if (!info->has_samples || last_ms > info->last_ms)
+        info->last_ms = last_ms;
+    info->has_samples = true;
+}
+
+/* First and last sample of every metric: out of block headers and heads, nothing is decoded. */
+struct spans {
+    struct metric_info **by_id;
+    uint32_t count;
+};
+
+static enum status spans_of_part(struct spans *spans, struct part_ref *part, struct error *err)
+{
+    struct part_cursor *cursor;
+    enum status status = part_cursor_new(&cursor, part->part, err);
+    if (status != STATUS_OK)
+        return status;
+    for (uint32_t id = 0; id < spans->count && status == STATUS_OK; id++) {
+        struct metric_info *info = spans->by_id[id];
+        /* A part that lies within what is known adds nothing. */
+        if (info == NULL || (info->has_samples && part->info.min_ms >= info->first_ms &&
+                             part->info.max_ms <= info->last_ms))
+            continue;
+        part_cursor_seek(cursor, id, 0);
+        for (;;) {
+            const struct part_block *block;
+            struct part_loss lost;
+            status = part_cursor_next(cursor, &block, &lost, err);
+            if (status == STATUS_CORRUPT)
+                continue;
+            if (status != STATUS_OK || block->metric != id)
+                break;
+            widen(info, block->first_ms, block->last_ms);
+        }
+        if (status == STATUS_END)
+            status = STATUS_OK;
+    }
+    part_cursor_free(cursor);
+    return status;
+}
+
+static void spans_of_head(struct spans *spans, struct engine *engine, const struct head *head)
+{
+    rwlock_read(&engine->head_lock);
+    uint32_t end = head_series_end(head);
+    rwlock_unlock(&engine->head_lock);
+    for (uint32_t id = 0; id < end; id++) {
+        rwlock_read(&engine->head_lock);
+        struct head_entry entry = head_entry(head, id);
+        rwlock_unlock(&engine->head_lock);
+        if (entry.count == 0)
+            continue;
+        rwlock_read(&engine->series_lock);
+        uint32_t metric = engine->series.series[id].metric;
+        rwlock_unlock(&engine->series_lock);
+        struct metric_info *info = metric < spans->count ? spans->by_id[metric] : NULL;
+        if (info == NULL)
+            continue;
+        int64_t first_ms, last_ms;
+        head_span(head, entry, &first_ms, &last_ms);
+        widen(info, first_ms, last_ms);
+    }
+}
+
+static enum status fill_spans(struct listing *listing, struct error *err)
+{
+    struct spans spans = {.count = 0};
+    for (size_t i = 0; i < listing->count; i++)
+        if (listing->rows[i].id != METRIC_ID_NONE && listing->rows[i].id >= spans.count)
+            spans.count = listing->rows[i].id + 1;
+    spans.by_id = calloc((size_t)spans.count + 1, sizeof spans.by_id[0]);
+    if (spans.by_id == NULL)
+        return no_memory(err);
+    for (size_t i = 0; i < listing->count; i++)
+        if (listing->rows[i].id != METRIC_ID_NONE)
+            spans.by_id[listing->rows[i].id] = &listing->rows[i].info;
+    struct version *version = engine_version(listing->engine);
+    spans_of_head(&spans, listing->engine, version->active->head);
+    if (version->sealed != NULL)
+        spans_of_head(&spans, listing->engine, version->sealed->head);
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < version->part_count && status == STATUS_OK; i++)
+        status = spans_of_part(&spans, version->parts[i], err);
+    version_release(version);
+    free(spans.by_id);
+    return status;
+}
+
+enum status engine_metrics(struct tier *tier, const struct matchers *matchers,
+                           storage_visit_metric *visit, void *context, struct error *err)
+{
+    struct listing listing = {.engine = engine_of(tier)};
+    arena_init(&listing.arena, (size_t)256 * 1024 * 1024);
+    enum status status = fill_listing(&listing, matchers);
+    if (status != STATUS_OK)
+        status = no_memory(err);
+    if (status == STATUS_OK)
+        status = fill_spans(&listing, err);
+    if (status == STATUS_OK && listing.count > 0)
+        qsort(listing.rows, listing.count, sizeof listing.rows[0], compare_rows);
+    for (size_t i = 0; i < listing.count && status == STATUS_OK; i++)
+        status = visit(context, &listing.rows[i].info, err);
+    free(listing.rows);
+    arena_release(&listing.arena);
+    return status;
+}
+
+enum status engine_metric(struct tier *tier, struct slice name, struct arena *arena,
+                          struct metric *metric, struct error *err)
+{
+    struct engine *engine = engine_of(tier);
+    enum status status = STATUS_NOT_FOUND;
+    rwlock_read(&engine->series_lock);
+    const struct metric *known = registry_find(&engine->registry, name);
+    if (known != NULL) {
+        *metric = *known;
+        metric->name = arena_copy(arena, known->name);
+        metric->unit = arena_copy(arena, known->unit);
+        metric->help = arena_copy(arena, known->help);
+        bool copied =
+            metric->name.data != NULL && metric->unit.data != NULL && metric->help.data != NULL;
+        status = copied ? STATUS_OK : arena_status(arena);
+    }
+    rwlock_unlock(&engine->series_lock);
+    if (status != STATUS_OK)
+        return fail(err, status, "metric \"%.*s\" %s", SLICE_FORMAT(name),
+                    status == STATUS_NOT_FOUND ? "is not registered" : "does not fit in memory");
+    return STATUS_OK;
+}
+
+/* ---- chunks ----------------------------------------------------------------------------- */
+
+enum status engine_chunks(struct tier *tier, storage_visit_chunk *visit, void *context,
+                          struct error *err)
+{
+    struct version *version = engine_version(engine_of(tier));
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < version->part_count && status == STATUS_OK;) {
+        struct chunk_info info = {.day = version->parts[i]->info.day};
+        for (; i < version->part_count && version->parts[i]->info.day == info.day; i++) {
+            info.parts++;
+            info.samples += version->parts[i]->info.samples;
+            info.bytes += version->parts[i]->info.bytes;
+        }
+        status = visit(context, &info, err);
+    }
+    version_release(version);
+    return status;
+}
+
+/* ---- condition -------------------------------------------------------------------------- */
+
+void engine_trouble(struct engine *engine, enum storage_health health, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    mutex_lock(&engine->trouble_lock);
+    engine->trouble.health = health;
+    vsnprintf(engine->trouble.message, sizeof engine->trouble.message, format, args);
+    mutex_unlock(&engine->trouble_lock);
+    va_end(args);
+}
+
+enum { DISK_LOW_PERCENT = 10 };
+
+void engine_condition(struct tier *tier, struct storage_condition *condition)
+{
+    struct engine *engine = engine_of(tier);
+    if (atomic_load(&engine->broken)) {
+        *condition = (struct storage_condition){.health = STORAGE_FAILING};
+        snprintf(condition->message, sizeof condition->message,
+                 "the log could not be synced: writes are refused until a restart");
+        return;
+    }
+    mutex_lock(&engine->trouble_lock);
+    *condition = engine->trouble;
+    mutex_unlock(&engine->trouble_lock);
+    struct filesystem_space space;
+    if (condition->health == STORAGE_HEALTHY &&
+        filesystem_space(engine->os.fs, engine->dir, &space, NULL) == STATUS_OK &&
+        space.free_bytes < space.total_bytes / 100 * DISK_LOW_PERCENT) {
+        condition->health = STORAGE_DEGRADED;
+        snprintf(condition->message, sizeof condition->message,
+                 "less than %d%% of the disk is free: %llu MiB; make room or shorten "
+                 "retention.default",
+                 DISK_LOW_PERCENT, (unsigned long long)(space.free_bytes >> 20));
+    }
+    if (condition->health == STORAGE_HEALTHY && engine->recovery.damaged > 0) {
+        condition->health = STORAGE_DEGRADED;
+        snprintf(condition->message, sizeof condition->message,
+                 "%llu damaged places were found at start; run metric-store verify",
+                 (unsigned long long)engine->recovery.damaged);
+    }
+}

@@ -1,0 +1,470 @@
+/*
+ * cursor - one series' samples in rising time, out of parts and heads.
+ *
+ * Day by day: the block headers that the day's parts hold of the series are collected and sorted by
+ * time. Blocks that overlap nothing are handed on as they are, with their summary; the head's
+ * samples between them as slices. Where blocks, or a block and the head, overlap, all of that
+ * stretch is decoded and merged: at equal times the one with the higher sequence wins, and the
+ * heads over all.
+ */
+#include <stdlib.h>
+
+#include "base/invariant.h"
+#include "base/times.h"
+#include "storage/engine/pieces.h"
+#include "storage/engine/sample_array.h"
+#include "storage/engine/selection.h"
+
+enum { MAX_PART_CURSORS = 32, HEAD_SLICE = 1024, PART_CURSOR_BYTES = 256 * 1024 };
+
+/* A part's cursor, kept from series to series because the next series is often on the same page. */
+struct open_part {
+    struct part_ref *part;
+    struct part_cursor *cursor;
+    uint64_t used; /* when, for giving up the oldest */
+};
+
+enum given { GIVEN_NONE, GIVEN_BLOCK, GIVEN_SAMPLES };
+
+struct storage_cursor {
+    struct selection *selection;
+    struct storage_cursor *next_cursor;
+    struct time_range range;
+    uint32_t metric, series;
+
+    struct sample_array head; /* of both heads, merged */
+    size_t head_at;
+
+    size_t part_at, part_end; /* parts of version that may be in the range and are not yet read */
+    struct pieces pieces;     /* of the day in hand, by first time */
+    size_t piece_at;
+
+    enum given given;
+    const struct piece *block; /* GIVEN_BLOCK: not loaded yet */
+    const int64_t *times;      /* GIVEN_SAMPLES */
+    const double *values;
+    size_t sample_count;
+
+    struct sample_array loaded; /* of the block in hand */
+    struct sample_array merged, spare;
+
+    struct open_part open[MAX_PART_CURSORS];
+    size_t open_count;
+    uint64_t clock;
+};
+
+static enum status array_reach(struct storage_cursor *cursor, struct sample_array *array,
+                               size_t count, struct error *err)
+{
+    enum status status =
+        selection_take_memory(cursor->selection, sample_array_growth(array, count), err);
+    if (status != STATUS_OK)
+        return status;
+    status = sample_array_reach(array, count);
+    return status == STATUS_OK ? status : fail(err, status, "no memory for a query");
+}
+
+/* ---- heads ------------------------------------------------------------------------------ */
+
+/* `later` wins at equal times. The result is in `to`, which is neither. */
+static enum status merge_arrays(struct storage_cursor *cursor, const struct sample_array *earlier,
+                                const struct sample_array *later, struct sample_array *to,
+                                struct error *err)
+{
+    enum status status = array_reach(cursor, to, earlier->count + later->count, err);
+    if (status == STATUS_OK)
+        sample_array_merge(earlier, later, to);
+    return status;
+}
+
+static enum status copy_head(struct storage_cursor *cursor, const struct head *head,
+                             struct head_entry entry, struct sample_array *to, struct error *err)
+{
+    to->count = 0;
+    if (entry.count == 0)
+        return STATUS_OK;
+    enum status status = array_reach(cursor, to, entry.count, err);
+    if (status != STATUS_OK)
+        return status;
+    struct head_sample *scratch = NULL;
+    if (entry.disordered) {
+        scratch = malloc(2 * (size_t)entry.count * sizeof scratch[0]);
+        if (scratch == NULL)
+            return fail(err, STATUS_MEMORY, "no memory for a query");
+    }
+    to->count = head_copy(head, entry, cursor->range.start_ms, cursor->range.end_ms, scratch,
+                          to->times, to->values);
+    free(scratch);
+    return STATUS_OK;
+}
+
+static enum status read_heads(struct storage_cursor *cursor, size_t index, struct error *err)
+{
+    struct selection *selection = cursor->selection;
+    const struct version *version = selection->version;
+    enum status status =
+        copy_head(cursor, version->active->head, selection->entries[index], &cursor->head, err);
+    if (status != STATUS_OK || version->sealed == NULL)
+        return status;
+    struct head_entry sealed = head_entry(version->sealed->head, selection->ids[index]);
+    if (sealed.count == 0)
+        return STATUS_OK;
+    status = copy_head(cursor, version->sealed->head, sealed, &cursor->spare, err);
+    if (status == STATUS_OK)
+        status = merge_arrays(cursor, &cursor->spare, &cursor->head, &cursor->merged, err);
+    sample_array_swap(&cursor->head, &cursor->merged);
+    return status;
+}
+
+/* ---- parts ------------------------------------------------------------------------------ */
+
+static enum status open_part(struct storage_cursor *cursor, struct part_ref *part,
+                             struct part_cursor **result, struct error *err)
+{
+    size_t oldest = 0;
+    cursor->clock++;
+    for (size_t i = 0; i < cursor->open_count; i++) {
+        if (cursor->open[i].part == part) {
+            cursor->open[i].used = cursor->clock;
+            *result = cursor->open[i].cursor;
+            return STATUS_OK;
+        }
+        if (cursor->open[i].used < cursor->open[oldest].used)
+            oldest = i;
+    }
+    if (cursor->open_count < MAX_PART_CURSORS) {
+        enum status status = selection_take_memory(cursor->selection, PART_CURSOR_BYTES, err);
+        if (status != STATUS_OK)
+            return status;
+        oldest = cursor->open_count++;
+        cursor->open[oldest] = (struct open_part){0};
+    }
+    struct open_part *open = &cursor->open[oldest];
+    part_cursor_free(open->cursor);
+    *open = (struct open_part){.part = part, .used = cursor->clock};
+    enum status status = part_cursor_new(&open->cursor, part->part, err);
+    *result = open->cursor;
+    return status;
+}
+
+static void note_damage(struct storage_cursor *cursor, const struct error *why)
+{
+    struct engine *engine = cursor->selection->engine;
+    cursor->selection->stats.partial = true;
+    atomic_fetch_add_explicit(&engine->counters.damaged_blocks, 1, memory_order_relaxed);
+    engine_trouble(engine, STORAGE_DEGRADED, "damaged data: %s", why->message);
+    log_event(engine->log, LOG_WARN, "engine", "damaged data was left out of an answer",
+              log_text("error", why->message));
+}
+
+static enum status add_piece(struct storage_cursor *cursor, const struct part_block *block,
+                             size_t part, struct error *err)
+{
+    enum status status =
+        selection_take_memory(cursor->selection, pieces_growth(&cursor->pieces), err);
+    if (status != STATUS_OK)
+        return status;
+    status = pieces_add(&cursor->pieces, block, part);
+    return status == STATUS_OK ? status : fail(err, status, "no memory for a query");
+}
+
+/* The headers of the series' blocks in one part that touch the range. */
+static enum status collect_from(struct storage_cursor *cursor, size_t part, struct error *err)
+{
+    struct part_cursor *blocks;
+    enum status status = open_part(cursor, cursor->selection->version->parts[part], &blocks, err);
+    if (status != STATUS_OK)
+        return status;
+    part_cursor_find(blocks, cursor->metric, cursor->series);
+    for (;;) {
+        const struct part_block *block;
+        struct part_loss lost;
+        struct error why = {0};
+        status = part_cursor_next(blocks, &block, &lost, &why);
+        if (status == STATUS_END)
+            return STATUS_OK;
+        if (status == STATUS_CORRUPT) {
+            note_damage(cursor, &why);
+            continue;
+        }
+        if (status != STATUS_OK)
+            return fail(err, status, "%s", why.message);
+        if (block->last_ms < cursor->range.start_ms || block->first_ms >= cursor->range.end_ms) {
+            cursor->selection->stats.blocks_skipped++;
+            continue;
+        }
+        status = add_piece(cursor, block, part, err);
+        if (status != STATUS_OK)
+            return status;
+    }
+}
+
+/* Collects the next day that has blocks of the series. END after the last. */
+static enum status next_day(struct storage_cursor *cursor, struct error *err)
+{
+    const struct version *version = cursor->selection->version;
+    cursor->pieces.count = 0;
+    cursor->piece_at = 0;
+    while (cursor->part_at < cursor->part_end && cursor->pieces.count == 0) {
+        int64_t day = version->parts[cursor->part_at]->info.day;
+        size_t parts = 0;
+        for (;
+             cursor->part_at < cursor->part_end && version->parts[cursor->part_at]->info.day == day;
+             cursor->part_at++, parts++) {
+            const struct manifest_part *info = &version->parts[cursor->part_at]->info;
+            if (info->max_ms < cursor->range.start_ms || info->min_ms >= cursor->range.end_ms)
+                continue;
+            enum status status = collect_from(cursor, cursor->part_at, err);
+            if (status != STATUS_OK)
+                return status;
+        }
+        if (parts > 1)
+            pieces_sort_by_time(&cursor->pieces);
+    }
+    return cursor->pieces.count > 0 ? STATUS_OK : STATUS_END;
+}
+
+/* Decodes a block's samples within the range into `to`. A damaged block has none. */
+static enum status load_piece(struct storage_cursor *cursor, const struct piece *piece,
+                              struct sample_array *to, struct error *err)
+{
+    const struct version *version = cursor->selection->version;
+    struct part_cursor *blocks;
+    to->count = 0;
+    enum status status = open_part(cursor, version->parts[piece->part], &blocks, err);
+    if (status == STATUS_OK)
+        status = array_reach(cursor, to, piece->block.count, err);
+    if (status != STATUS_OK)
+        return status;
+    struct error why = {0};
+    status = part_block_read_range(blocks, &piece->block, cursor->range.start_ms,
+                                   cursor->range.end_ms, to->times, to->values, &to->count, &why);
+    if (status == STATUS_CORRUPT) {
+        note_damage(cursor, &why);
+        to->count = 0;
+        return STATUS_OK;
+    }
+    if (status != STATUS_OK)
+        return fail(err, status, "%s", why.message);
+    cursor->selection->stats.blocks_loaded++;
+    cursor->selection->stats.samples_decoded += to->count;
+    return STATUS_OK;
+}
+
+/* ---- positioning ------------------------------------------------------------------------ */
+
+static struct storage_cursor *cursor_new(struct selection *selection)
+{
+    struct storage_cursor *cursor = calloc(1, sizeof *cursor);
+    if (cursor == NULL)
+        return NULL;
+    cursor->selection = selection;
+    cursor->next_cursor = selection->cursors;
+    selection->cursors = cursor;
+    return cursor;
+}
+
+void storage_cursor_free(struct storage_cursor *cursor)
+{
+    while (cursor != NULL) {
+        struct storage_cursor *next = cursor->next_cursor;
+        for (size_t i = 0; i < cursor->open_count; i++)
+            part_cursor_free(cursor->open[i].cursor);
+        sample_array_release(&cursor->head);
+        sample_array_release(&cursor->loaded);
+        sample_array_release(&cursor->merged);
+        sample_array_release(&cursor->spare);
+        pieces_release(&cursor->pieces);
+        free(cursor);
+        cursor = next;
+    }
+}
+
+/* The first part whose day is not before `day`. */
+static size_t first_part_of(const struct version *version, int64_t day)
+{
+    size_t low = 0;
+    size_t high = version->part_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (version->parts[middle]->info.day < day)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+enum status engine_selection_read(struct selection *selection, size_t index,
+                                  struct time_range range, struct storage_cursor **result,
+                                  struct error *err)
+{
+    struct storage_cursor *cursor = *result == NULL ? cursor_new(selection) : *result;
+    if (cursor == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for a query");
+    *result = cursor;
+    cursor->range = range;
+    cursor->series = selection->ids[index];
+    cursor->metric = selection->metrics[index];
+    cursor->given = GIVEN_NONE;
+    cursor->head_at = 0;
+    cursor->pieces.count = 0;
+    cursor->piece_at = 0;
+    cursor->part_at = cursor->part_end = 0;
+    cursor->head.count = 0;
+    if (time_range_empty(range))
+        return STATUS_OK;
+    cursor->part_at = first_part_of(selection->version, day_of_time(range.start_ms));
+    cursor->part_end = first_part_of(selection->version, day_of_time(range.end_ms - 1) + 1);
+    return read_heads(cursor, index, err);
+}
+
+/* ---- walking ---------------------------------------------------------------------------- */
+
+static enum status give_samples(struct storage_cursor *cursor, const struct sample_array *array,
+                                size_t from, size_t to, struct storage_block *block)
+{
+    cursor->given = GIVEN_SAMPLES;
+    cursor->times = array->times + from;
+    cursor->values = array->values + from;
+    cursor->sample_count = to - from;
+    *block = (struct storage_block){
+        .count = (uint32_t)(to - from),
+        .first_ms = array->times[from],
+        .last_ms = array->times[to - 1],
+    };
+    return STATUS_OK;
+}
+
+static enum status give_block(struct storage_cursor *cursor, const struct piece *piece,
+                              struct storage_block *block)
+{
+    const struct part_block *header = &piece->block;
+    bool whole =
+        header->first_ms >= cursor->range.start_ms && header->last_ms < cursor->range.end_ms;
+    cursor->given = GIVEN_BLOCK;
+    cursor->block = piece;
+    *block = (struct storage_block){
+        .count = header->count,
+        .first_ms = header->first_ms,
+        .last_ms = header->last_ms,
+        .summary = whole ? &header->summary : NULL,
+    };
+    return STATUS_OK;
+}
+
+/* How many head samples from head_at on are before `time_ms`. */
+static size_t head_before(const struct storage_cursor *cursor, int64_t time_ms)
+{
+    size_t low = cursor->head_at;
+    size_t high = cursor->head.count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (cursor->head.times[middle] < time_ms)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low - cursor->head_at;
+}
+
+static enum status give_head(struct storage_cursor *cursor, size_t count,
+                             struct storage_block *block)
+{
+    if (count > HEAD_SLICE)
+        count = HEAD_SLICE;
+    size_t from = cursor->head_at;
+    cursor->head_at += count;
+    return give_samples(cursor, &cursor->head, from, from + count, block);
+}
+
+/* Decodes pieces [piece_at, end), oldest part first, and the head's samples up to `last_ms` over
+ * them. */
+static enum status merge_stretch(struct storage_cursor *cursor, size_t end, int64_t last_ms,
+                                 struct error *err)
+{
+    cursor->merged.count = 0;
+    pieces_sort_by_part(&cursor->pieces, cursor->piece_at, end);
+    for (; cursor->piece_at < end; cursor->piece_at++) {
+        enum status status =
+            load_piece(cursor, &cursor->pieces.items[cursor->piece_at], &cursor->loaded, err);
+        if (status == STATUS_OK)
+            status = merge_arrays(cursor, &cursor->merged, &cursor->loaded, &cursor->spare, err);
+        if (status != STATUS_OK)
+            return status;
+        sample_array_swap(&cursor->merged, &cursor->spare);
+    }
+    size_t from_head = last_ms == INT64_MAX ? cursor->head.count - cursor->head_at
+                                            : head_before(cursor, last_ms + 1);
+    if (from_head == 0)
+        return STATUS_OK;
+    struct sample_array head = {
+        .times = cursor->head.times + cursor->head_at,
+        .values = cursor->head.values + cursor->head_at,
+        .count = from_head,
+    };
+    cursor->head_at += from_head;
+    enum status status = merge_arrays(cursor, &cursor->merged, &head, &cursor->spare, err);
+    sample_array_swap(&cursor->merged, &cursor->spare);
+    return status;
+}
+
+enum status engine_cursor_next(struct storage_cursor *cursor, struct storage_block *block,
+                               struct error *err)
+{
+    if (cursor->given == GIVEN_BLOCK)
+        cursor->selection->stats.blocks_skipped++;
+    cursor->given = GIVEN_NONE;
+    for (;;) {
+        if (cursor->piece_at == cursor->pieces.count) {
+            enum status status = next_day(cursor, err);
+            if (status == STATUS_END && cursor->head_at < cursor->head.count)
+                return give_head(cursor, cursor->head.count - cursor->head_at, block);
+            if (status != STATUS_OK)
+                return status;
+        }
+        const struct piece *piece = &cursor->pieces.items[cursor->piece_at];
+        size_t before = head_before(cursor, piece->block.first_ms);
+        if (before > 0)
+            return give_head(cursor, before, block);
+        int64_t last_ms;
+        size_t end = pieces_stretch(&cursor->pieces, cursor->piece_at, &last_ms);
+        bool head_within =
+            cursor->head_at < cursor->head.count && cursor->head.times[cursor->head_at] <= last_ms;
+        if (end == cursor->piece_at + 1 && !head_within) {
+            cursor->piece_at++;
+            return give_block(cursor, piece, block);
+        }
+        enum status status = merge_stretch(cursor, end, last_ms, err);
+        if (status != STATUS_OK)
+            return status;
+        /* Empty when all of it was outside the range, or damaged. */
+        if (cursor->merged.count > 0)
+            return give_samples(cursor, &cursor->merged, 0, cursor->merged.count, block);
+    }
+}
+
+enum status engine_cursor_load(struct storage_cursor *cursor, struct storage_block *block,
+                               struct error *err)
+{
+    invariant(cursor->given != GIVEN_NONE);
+    if (cursor->given == GIVEN_BLOCK) {
+        enum status status = load_piece(cursor, cursor->block, &cursor->loaded, err);
+        if (status != STATUS_OK)
+            return status;
+        cursor->given = GIVEN_SAMPLES;
+        cursor->times = cursor->loaded.times;
+        cursor->values = cursor->loaded.values;
+        cursor->sample_count = cursor->loaded.count;
+    } else {
+        cursor->selection->stats.samples_decoded += cursor->sample_count;
+    }
+    block->times = cursor->times;
+    block->values = cursor->values;
+    block->count = (uint32_t)cursor->sample_count;
+    if (block->count > 0) {
+        block->first_ms = cursor->times[0];
+        block->last_ms = cursor->times[cursor->sample_count - 1];
+    }
+    return STATUS_OK;
+}

@@ -1,0 +1,247 @@
+#include "storage/engine/engine.h"
+
+#include <stdlib.h>
+
+#include "base/invariant.h"
+#include "storage/engine/engine_internal.h"
+#include "storage/engine/paths.h"
+
+static const struct tier_ops engine_ops = {
+    .name = "hot",
+    .resolve = engine_resolve,
+    .append = engine_append,
+    .settle = engine_settle,
+    .select = engine_select,
+    .selection_count = engine_selection_count,
+    .selection_series = engine_selection_series,
+    .selection_read = engine_selection_read,
+    .cursor_next = engine_cursor_next,
+    .cursor_load = engine_cursor_load,
+    .selection_stats = engine_selection_stats,
+    .selection_close = engine_selection_close,
+    .metrics = engine_metrics,
+    .metric = engine_metric,
+    .chunks = engine_chunks,
+    .condition = engine_condition,
+};
+
+static void locks_init(struct engine *engine)
+{
+    mutex_init(&engine->append_lock);
+    rwlock_init(&engine->head_lock);
+    rwlock_init(&engine->series_lock);
+    mutex_init(&engine->background_lock);
+    mutex_init(&engine->work_lock);
+    mutex_init(&engine->trouble_lock);
+    condition_init(&engine->work);
+}
+
+static void engine_free(struct engine *engine)
+{
+    version_release(engine->version);
+    wal_close(engine->wal);
+    manifest_close(engine->manifest);
+    series_table_release(&engine->series);
+    registry_release(&engine->registry);
+    raw_cache_release(&engine->raw_cache);
+    day_set_release(&engine->days);
+    id_list_release(&engine->unflushed);
+    id_list_release(&engine->pending);
+    bytes_release(&engine->record);
+    file_close(engine->lock);
+    mutex_release(&engine->append_lock);
+    rwlock_release(&engine->head_lock);
+    rwlock_release(&engine->series_lock);
+    mutex_release(&engine->background_lock);
+    mutex_release(&engine->work_lock);
+    mutex_release(&engine->trouble_lock);
+    condition_release(&engine->work);
+    free(engine->dir);
+    free(engine);
+}
+
+static enum status take_directory(struct engine *engine, struct error *err)
+{
+    enum status status = filesystem_make_directory(engine->os.fs, engine->dir, err);
+    if (status != STATUS_OK)
+        return status;
+    char *path = path_format("%s/lock", engine->dir);
+    if (path == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for a path");
+    status = filesystem_lock(engine->os.fs, path, &engine->lock, err);
+    free(path);
+    return status;
+}
+
+enum status engine_open(const struct engine_options *options, struct tier **tier, struct error *err)
+{
+    *tier = NULL;
+    struct engine *engine = calloc(1, sizeof *engine);
+    if (engine == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for the engine");
+    engine->tier.ops = &engine_ops;
+    engine->options = *options;
+    engine->os = options->os;
+    engine->log = options->log;
+    engine->dir = path_format("%s", options->dir);
+    engine->options.dir = engine->dir;
+    atomic_init(&engine->retention_ms, options->retention_ms);
+    bytes_init(&engine->record, 4 * (size_t)RECORD_MAX_SIZE);
+    locks_init(engine);
+    enum status status = engine->dir == NULL ? fail(err, STATUS_MEMORY, "no memory for a path")
+                                             : take_directory(engine, err);
+    if (status == STATUS_OK)
+        status = engine_recover(engine, err);
+    if (status == STATUS_OK && options->background)
+        status = background_start(engine, err);
+    if (status != STATUS_OK) {
+        error_prefix(err, "cannot open the store in %s", options->dir);
+        engine_free(engine);
+        return status;
+    }
+    log_event(engine->log, LOG_INFO, "engine", "store opened",
+              log_int("series", engine->series.committed_series),
+              log_int("parts", (int64_t)engine->version->part_count),
+              log_int("log_samples", (int64_t)engine->recovery.log_samples),
+              log_int("damaged", (int64_t)engine->recovery.damaged),
+              log_int("duration_ms", engine->recovery.duration_ms));
+    *tier = &engine->tier;
+    return STATUS_OK;
+}
+
+/* Flushes both heads. */
+static enum status flush_all(struct engine *engine, struct error *err)
+{
+    enum status status = STATUS_OK;
+    mutex_lock(&engine->background_lock);
+    for (int round = 0; round < 2 && status == STATUS_OK; round++) {
+        status = engine_flush_sealed(engine, err);
+        if (status == STATUS_END)
+            status = STATUS_OK;
+        if (status != STATUS_OK || round == 1)
+            break;
+        mutex_lock(&engine->append_lock);
+        status = engine_rotate(engine, err);
+        mutex_unlock(&engine->append_lock);
+    }
+    mutex_unlock(&engine->background_lock);
+    return status == STATUS_END ? STATUS_OK : status;
+}
+
+enum status engine_flush(struct tier *tier, struct error *err)
+{
+    return flush_all(engine_of(tier), err);
+}
+
+void engine_close(struct tier *tier)
+{
+    if (tier == NULL)
+        return;
+    struct engine *engine = engine_of(tier);
+    background_stop(engine);
+    struct error why = {0};
+    if (!engine->options.read_only && !atomic_load(&engine->broken) &&
+        flush_all(engine, &why) != STATUS_OK)
+        log_event(engine->log, LOG_WARN, "engine",
+                  "the head could not be flushed; the log will be replayed at the next start",
+                  log_text("error", why.message));
+    engine_free(engine);
+}
+
+void engine_abandon(struct tier *tier)
+{
+    if (tier == NULL)
+        return;
+    struct engine *engine = engine_of(tier);
+    background_stop(engine);
+    engine_free(engine);
+}
+
+enum status engine_background_step(struct tier *tier, bool *did, struct error *err)
+{
+    return background_step(engine_of(tier), did, err);
+}
+
+void engine_set_retention(struct tier *tier, int64_t retention_ms)
+{
+    atomic_store(&engine_of(tier)->retention_ms, retention_ms);
+}
+
+/* ---- statistics ------------------------------------------------------------------------- */
+
+static void version_stats(struct engine *engine, struct engine_stats *stats)
+{
+    struct version *version = engine_version(engine);
+    int64_t day = INT64_MIN;
+    stats->parts = version->part_count;
+    for (size_t i = 0; i < version->part_count; i++) {
+        const struct manifest_part *info = &version->parts[i]->info;
+        stats->part_samples += info->samples;
+        stats->part_bytes += info->bytes;
+        stats->chunks += info->day != day;
+        day = info->day;
+    }
+    rwlock_read(&engine->head_lock);
+    stats->head_samples = head_sample_count(version->active->head);
+    stats->head_bytes = head_memory(version->active->head);
+    rwlock_unlock(&engine->head_lock);
+    if (version->sealed != NULL) {
+        stats->sealed_samples = head_sample_count(version->sealed->head);
+        stats->sealed_bytes = head_memory(version->sealed->head);
+    }
+    version_release(version);
+}
+
+static void series_stats(struct engine *engine, struct engine_stats *stats)
+{
+    rwlock_read(&engine->series_lock);
+    stats->series_committed = engine->series.committed_series;
+    stats->series_reserved = engine->series.live_series - engine->series.committed_series;
+    stats->metrics_registered = engine->registry.count;
+    stats->series_table_bytes = series_table_memory(&engine->series);
+    stats->raw_cache_bytes = raw_cache_memory(&engine->raw_cache);
+    stats->raw_cache_evictions = engine->raw_cache.evictions;
+    rwlock_unlock(&engine->series_lock);
+}
+
+static void log_stats(struct engine *engine, struct engine_stats *stats)
+{
+    struct wal_stats wal;
+    wal_stats(engine->wal, &wal);
+    stats->log_bytes_written = wal.bytes;
+    stats->log_syncs = wal.syncs;
+    stats->log_segments = wal.segments;
+    stats->log_sync_ns_sum = wal.sync_ns_sum;
+    stats->log_sync_ns_max = wal.sync_ns_max;
+}
+
+void engine_stats(struct tier *tier, struct engine_stats *stats)
+{
+    struct engine *engine = engine_of(tier);
+    const struct engine_counters *counters = &engine->counters;
+    *stats = (struct engine_stats){
+        .samples_appended = atomic_load(&counters->samples_appended),
+        .commits = atomic_load(&counters->commits),
+        .raw_cache_hits = atomic_load(&counters->cache_hits),
+        .raw_cache_misses = atomic_load(&counters->cache_misses),
+        .flushes = atomic_load(&counters->flushes),
+        .flush_failures = atomic_load(&counters->flush_failures),
+        .flushed_samples = atomic_load(&counters->flushed_samples),
+        .flushed_bytes = atomic_load(&counters->flushed_bytes),
+        .merges = atomic_load(&counters->merges),
+        .merge_failures = atomic_load(&counters->merge_failures),
+        .merged_bytes_read = atomic_load(&counters->merged_bytes_read),
+        .merged_bytes_written = atomic_load(&counters->merged_bytes_written),
+        .chunks_dropped = atomic_load(&counters->chunks_dropped),
+        .damaged_blocks = atomic_load(&counters->damaged_blocks),
+        .recovery = engine->recovery,
+    };
+    version_stats(engine, stats);
+    series_stats(engine, stats);
+    log_stats(engine, stats);
+    struct filesystem_space space;
+    if (filesystem_space(engine->os.fs, engine->dir, &space, NULL) == STATUS_OK) {
+        stats->disk_total_bytes = space.total_bytes;
+        stats->disk_free_bytes = space.free_bytes;
+    }
+}

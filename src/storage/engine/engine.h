@@ -1,0 +1,106 @@
+/*
+ * engine - the embedded storage engine: a tier (storage/storage.h) in one directory.
+ *
+ * A sample's way: resolve finds or reserves its series (series_table.h), append logs it (wal.h),
+ * syncs, and puts it into the head (head.h); a full head is sealed and flushed into parts, one a
+ * day touched (part_writer.h), after which its part of the log is used again. Merges keep the parts
+ * few. The manifest (manifest.h) says which files count. docs/ARCHITECTURE.md follows a sample file
+ * by file.
+ *
+ * Threads: see storage.h. One background thread flushes, merges and drops; without threads
+ * (options.background false) the owner calls engine_background_step itself.
+ */
+#ifndef METRIC_STORE_STORAGE_ENGINE_ENGINE_H
+#define METRIC_STORE_STORAGE_ENGINE_ENGINE_H
+
+#include "base/log.h"
+#include "os/os.h"
+#include "storage/storage.h"
+
+enum engine_sync { ENGINE_SYNC_ALWAYS, ENGINE_SYNC_INTERVAL, ENGINE_SYNC_NEVER };
+
+struct engine_options {
+    struct os os;
+    const char *dir;
+    const struct log *log; /* may be NULL */
+    enum engine_sync sync;
+    int64_t sync_interval_ms;
+    size_t head_bytes; /* of memory, before the head is flushed; two heads may be there at once */
+    size_t raw_cache_bytes;
+    uint64_t log_segment_bytes;
+    uint32_t max_chunks;   /* days with samples */
+    uint32_t merge_fan_in; /* parts of one day that are merged into one */
+    int64_t retention_ms;  /* 0: for ever */
+    bool background;       /* start the background thread */
+    bool read_only;        /* for export, verify and query on a stopped store: nothing is written */
+};
+
+/* What recovery found. */
+struct engine_recovery {
+    uint64_t log_samples; /* replayed */
+    uint64_t damaged;     /* places; each was logged */
+    uint64_t torn_bytes;  /* at the log's end, of writes that were never acknowledged */
+    int64_t duration_ms;
+};
+
+struct engine_stats {
+    uint64_t series_committed, series_reserved;
+    uint64_t metrics_registered;
+    uint64_t samples_appended, commits;
+    uint64_t head_samples, head_bytes, sealed_samples, sealed_bytes;
+    uint64_t series_table_bytes, raw_cache_bytes, raw_cache_hits, raw_cache_misses,
+        raw_cache_evictions;
+    uint64_t parts, part_samples, part_bytes, index_segments, index_bytes, chunks;
+    uint64_t log_bytes_written, log_syncs, log_segments, log_sync_ns_sum, log_sync_ns_max;
+    uint64_t flushes, flush_failures, flushed_samples, flushed_bytes;
+    uint64_t merges, merge_failures, merged_bytes_read, merged_bytes_written;
+    uint64_t chunks_dropped;
+    uint64_t damaged_blocks;
+    uint64_t disk_total_bytes, disk_free_bytes;
+    struct engine_recovery recovery;
+};
+
+/*
+ * Opens or creates the store in options->dir and recovers it. Gives *tier, ended by engine_close.
+ *   CONFLICT   another process has it open
+ *   CORRUPT    the manifest cannot be read
+ *   IO, NO_SPACE, MEMORY
+ */
+MUST_CHECK enum status engine_open(const struct engine_options *options, struct tier **tier,
+                                   struct error *err);
+
+/* Flushes what the head holds, if it can, and closes. The store opens again either way: what could
+ * not be flushed is in the log. Accepts NULL. */
+void engine_close(struct tier *tier);
+
+/* As a crash would: nothing is flushed. For tests and for a clean exit after a fatal error. */
+void engine_abandon(struct tier *tier);
+
+void engine_stats(struct tier *tier, struct engine_stats *stats);
+
+/* Seals the head and flushes it now. BUSY while another flush runs. */
+MUST_CHECK enum status engine_flush(struct tier *tier, struct error *err);
+
+/* Runs one background job that is due, if any: *did says whether there was one. */
+MUST_CHECK enum status engine_background_step(struct tier *tier, bool *did, struct error *err);
+
+/* Changes what a reload may change. Threads: any. */
+void engine_set_retention(struct tier *tier, int64_t retention_ms);
+
+/* Called with one sentence for each damaged place. */
+typedef void engine_report(void *context, const char *path, const char *description);
+
+struct engine_verify_result {
+    uint64_t files, bytes, damaged;
+    uint64_t samples, series;
+};
+
+/* Reads every byte of a store that nobody has open and checks every checksum and cross-reference.
+ * OK also when damage was found: `result` counts it. `progress` (may be NULL) is told bytes done
+ * and in all. */
+MUST_CHECK enum status engine_verify(struct os os, const char *dir, engine_report *report,
+                                     void (*progress)(void *context, uint64_t done, uint64_t total),
+                                     void *context, struct engine_verify_result *result,
+                                     struct error *err);
+
+#endif

@@ -1,0 +1,526 @@
+/*
+ * flush - a sealed head becomes parts, its series definitions an index segment, and its stretch of
+ * the log is given back.
+ *
+ * Everything is written and synced first; one edit of the manifest then makes it count. A crash
+ * before that leaves files that nothing names; a crash after it, a log that begins later.
+ */
+#include <stdlib.h>
+
+#include "base/invariant.h"
+#include "base/times.h"
+#include "storage/engine/engine_internal.h"
+#include "storage/engine/part_writer.h"
+#include "storage/engine/paths.h"
+#include "storage/engine/sample_array.h"
+
+enum {
+    WRITERS_AT_ONCE = 64,     /* days written in one pass over the head */
+    SERIES_SEGMENTS_MAX = 16, /* then they become one */
+};
+
+struct day_writer {
+    int64_t day;
+    uint64_t id;
+    struct part_writer *writer;
+};
+
+struct flush {
+    struct engine *engine;
+    struct head_ref *sealed;
+    struct version *version;
+    struct error *err;
+
+    uint64_t *keys; /* metric << 32 | series, rising: what the head holds */
+    size_t key_count;
+    uint64_t orphans; /* samples of series that nobody defined: their definitions were damaged */
+    struct day_set days;
+
+    struct day_writer writers[WRITERS_AT_ONCE];
+    size_t writer_count;
+    struct sample_array samples;
+
+    struct part_ref **parts; /* made by this flush */
+    size_t part_count, part_capacity;
+
+    struct id_list unflushed;
+    struct manifest_edit edit;
+    uint64_t old_segments[SERIES_SEGMENTS_MAX + 2];
+    size_t old_segment_count;
+};
+
+static enum status no_memory(struct flush *flush)
+{
+    return fail(flush->err, STATUS_MEMORY, "no memory for a flush");
+}
+
+/* ---- what there is ---------------------------------------------------------------------- */
+
+static int compare_keys(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a;
+    uint64_t right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
+}
+
+static enum status collect_keys(struct flush *flush)
+{
+    struct engine *engine = flush->engine;
+    const struct head *head = flush->sealed->head;
+    uint32_t end = head_series_end(head);
+    flush->keys = malloc(((size_t)end + 1) * sizeof flush->keys[0]);
+    if (flush->keys == NULL)
+        return no_memory(flush);
+    rwlock_read(&engine->series_lock);
+    for (uint32_t id = 0; id < end; id++) {
+        struct head_entry entry = head_entry(head, id);
+        if (entry.count == 0)
+            continue;
+        if (id >= engine->series.series_count ||
+            engine->series.series[id].state != SERIES_COMMITTED) {
+            flush->orphans += entry.count;
+            continue;
+        }
+        flush->keys[flush->key_count++] = (uint64_t)engine->series.series[id].metric << 32 | id;
+    }
+    rwlock_unlock(&engine->series_lock);
+    qsort(flush->keys, flush->key_count, sizeof flush->keys[0], compare_keys);
+    return STATUS_OK;
+}
+
+static enum status collect_days(struct flush *flush)
+{
+    const struct head *head = flush->sealed->head;
+    int64_t first = day_of_time(head_min_ms(head));
+    int64_t last = day_of_time(head_max_ms(head));
+    if (first == last)
+        return day_set_add(&flush->days, first) == STATUS_OK ? STATUS_OK : no_memory(flush);
+    int64_t known = INT64_MIN;
+    for (size_t i = 0; i < flush->key_count; i++) {
+        struct head_reader reader;
+        const struct head_sample *samples;
+        head_reader_init(&reader, head, head_entry(head, (uint32_t)flush->keys[i]));
+        for (size_t count; (count = head_reader_next(&reader, &samples)) > 0;)
+            for (size_t j = 0; j < count; j++) {
+                int64_t day = day_of_time(samples[j].time_ms);
+                if (day != known && day_set_add(&flush->days, day) != STATUS_OK)
+                    return no_memory(flush);
+                known = day;
+            }
+    }
+    return STATUS_OK;
+}
+
+/* ---- parts ------------------------------------------------------------------------------ */
+
+static enum status open_writer(struct flush *flush, int64_t day)
+{
+    struct engine *engine = flush->engine;
+    struct day_writer *writer = &flush->writers[flush->writer_count];
+    *writer = (struct day_writer){.day = day, .id = engine->next_file++};
+    struct part_writer_options options = {
+        .identity = {.id = writer->id,
+                     .day = day,
+                     .min_sequence = flush->sealed->first_sequence,
+                     .max_sequence = flush->sealed->last_sequence},
+        .hash_seed = manifest_state(engine->manifest)->secret,
+    };
+    char *path = path_of_part(engine->dir, writer->id);
+    if (path == NULL)
+        return no_memory(flush);
+    enum status status =
+        part_writer_open(&writer->writer, engine->os.fs, path, &options, flush->err);
+    free(path);
+    if (status == STATUS_OK)
+        flush->writer_count++;
+    return status;
+}
+
+/* The samples of one series within the days of this pass, each day's to its writer. */
+static enum status add_series(struct flush *flush, uint64_t key, int64_t start_ms, int64_t end_ms)
+{
+    const struct head *head = flush->sealed->head;
+    struct head_entry entry = head_entry(head, (uint32_t)key);
+    struct sample_array *samples = &flush->samples;
+    if (sample_array_reach(samples, entry.count) != STATUS_OK)
+        return no_memory(flush);
+    struct head_sample *scratch = NULL;
+    if (entry.disordered) {
+        scratch = malloc(2 * (size_t)entry.count * sizeof scratch[0]);
+        if (scratch == NULL)
+            return no_memory(flush);
+    }
+    size_t count =
+        head_copy(head, entry, start_ms, end_ms, scratch, samples->times, samples->values);
+    free(scratch);
+    size_t writer = 0;
+    for (size_t from = 0; from < count;) {
+        int64_t day = day_of_time(samples->times[from]);
+        while (writer < flush->writer_count && flush->writers[writer].day < day)
+            writer++;
+        invariant(writer < flush->writer_count && flush->writers[writer].day == day);
+        int64_t next_day_ms = (day + 1) * MS_PER_DAY;
+        size_t to = from;
+        while (to < count && samples->times[to] < next_day_ms)
+            to++;
+        enum status status = part_writer_add(flush->writers[writer].writer, (uint32_t)(key >> 32),
+                                             (uint32_t)key, PART_KIND_FLOAT, samples->times + from,
+                                             samples->values + from, to - from, flush->err);
+        if (status != STATUS_OK)
+            return status;
+        from = to;
+    }
+    return STATUS_OK;
+}
+
+static enum status parts_reach(struct flush *flush, size_t count)
+{
+    if (count <= flush->part_capacity)
+        return STATUS_OK;
+    size_t capacity = flush->part_capacity == 0 ? 16 : flush->part_capacity * 2;
+    struct part_ref **parts = realloc(flush->parts, capacity * sizeof parts[0]);
+    if (parts == NULL)
+        return no_memory(flush);
+    flush->parts = parts;
+    flush->part_capacity = capacity;
+    return STATUS_OK;
+}
+
+static enum status finish_writer(struct flush *flush, struct day_writer *writer)
+{
+    struct engine *engine = flush->engine;
+    struct part_totals totals;
+    enum status status = part_writer_finish(writer->writer, &totals, flush->err);
+    writer->writer = NULL;
+    /* A day whose only samples are of undefined series has nothing to write. */
+    if (status == STATUS_INVALID)
+        return STATUS_OK;
+    if (status == STATUS_OK)
+        status = parts_reach(flush, flush->part_count + 1);
+    if (status != STATUS_OK)
+        return status;
+    struct manifest_part info = {
+        .id = writer->id,
+        .day = writer->day,
+        .min_sequence = flush->sealed->first_sequence,
+        .max_sequence = flush->sealed->last_sequence,
+        .samples = totals.samples,
+        .bytes = totals.bytes,
+        .min_ms = totals.min_ms,
+        .max_ms = totals.max_ms,
+    };
+    status =
+        part_ref_open(&flush->parts[flush->part_count], engine->os, engine->dir, &info, flush->err);
+    if (status != STATUS_OK)
+        return status;
+    /* Until the manifest names it, the file goes with the reference. */
+    atomic_store(&flush->parts[flush->part_count]->doomed, true);
+    flush->part_count++;
+    manifest_add_part(&flush->edit, &info);
+    return STATUS_OK;
+}
+
+static enum status write_pass(struct flush *flush, size_t first_day, size_t day_count)
+{
+    enum status status = STATUS_OK;
+    flush->writer_count = 0;
+    for (size_t i = 0; i < day_count && status == STATUS_OK; i++)
+        status = open_writer(flush, flush->days.days[first_day + i]);
+    int64_t start_ms = flush->days.days[first_day] * MS_PER_DAY;
+    int64_t end_ms = (flush->days.days[first_day + day_count - 1] + 1) * MS_PER_DAY;
+    for (size_t i = 0; i < flush->key_count && status == STATUS_OK; i++)
+        status = add_series(flush, flush->keys[i], start_ms, end_ms);
+    for (size_t i = 0; i < flush->writer_count; i++) {
+        if (status == STATUS_OK)
+            status = finish_writer(flush, &flush->writers[i]);
+        else
+            part_writer_abort(flush->writers[i].writer);
+    }
+    return status;
+}
+
+static enum status write_parts(struct flush *flush)
+{
+    enum status status = collect_keys(flush);
+    if (status == STATUS_OK)
+        status = collect_days(flush);
+    for (size_t done = 0; done < flush->days.count && status == STATUS_OK;
+         done += WRITERS_AT_ONCE) {
+        size_t left = flush->days.count - done;
+        status = write_pass(flush, done, left < WRITERS_AT_ONCE ? left : WRITERS_AT_ONCE);
+    }
+    char *directory = path_format("%s/parts", flush->engine->dir);
+    if (directory == NULL)
+        return no_memory(flush);
+    if (status == STATUS_OK)
+        status = filesystem_sync_directory(flush->engine->os.fs, directory, flush->err);
+    free(directory);
+    return status;
+}
+
+/* ---- index ------------------------------------------------------------------------------ */
+
+static enum status all_committed(struct flush *flush)
+{
+    struct engine *engine = flush->engine;
+    enum status status = STATUS_OK;
+    flush->unflushed.count = 0;
+    rwlock_read(&engine->series_lock);
+    for (uint32_t id = 0; id < engine->series.series_count && status == STATUS_OK; id++)
+        if (engine->series.series[id].state == SERIES_COMMITTED)
+            status = id_list_add(&flush->unflushed, id);
+    rwlock_unlock(&engine->series_lock);
+    return status == STATUS_OK ? status : no_memory(flush);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    uint32_t left = *(const uint32_t *)a;
+    uint32_t right = *(const uint32_t *)b;
+    return (left > right) - (left < right);
+}
+
+static void replace_segments(struct flush *flush, enum segment_kind kind)
+{
+    const struct manifest_state *state = manifest_state(flush->engine->manifest);
+    for (size_t i = 0; i < state->segment_count; i++) {
+        if (state->segments[i].kind != kind)
+            continue;
+        invariant(flush->old_segment_count < sizeof flush->old_segments / sizeof(uint64_t));
+        manifest_remove_segment(&flush->edit, state->segments[i].id);
+        flush->old_segments[flush->old_segment_count++] = state->segments[i].id;
+    }
+}
+
+static size_t count_segments(const struct manifest_state *state, enum segment_kind kind)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < state->segment_count; i++)
+        count += state->segments[i].kind == kind;
+    return count;
+}
+
+static enum status write_series(struct flush *flush)
+{
+    struct engine *engine = flush->engine;
+    rwlock_write(&engine->series_lock);
+    flush->unflushed = engine->unflushed;
+    engine->unflushed = (struct id_list){0};
+    rwlock_unlock(&engine->series_lock);
+    if (flush->unflushed.count == 0)
+        return STATUS_OK;
+    bool all =
+        count_segments(manifest_state(engine->manifest), SEGMENT_SERIES) + 1 >= SERIES_SEGMENTS_MAX;
+    if (all) {
+        enum status status = all_committed(flush);
+        if (status != STATUS_OK)
+            return status;
+        replace_segments(flush, SEGMENT_SERIES);
+    } else {
+        qsort(flush->unflushed.ids, flush->unflushed.count, sizeof flush->unflushed.ids[0],
+              compare_ids);
+    }
+    struct manifest_segment segment = {.id = engine->next_file++, .kind = SEGMENT_SERIES};
+    struct index_segment_stats stats;
+    enum status status = index_segment_write_series(
+        engine->os, engine->dir, segment.id, &engine->series, &engine->series_lock,
+        flush->unflushed.ids, flush->unflushed.count, &stats, flush->err);
+    segment.entries = stats.entries;
+    segment.bytes = stats.bytes;
+    if (status == STATUS_OK)
+        manifest_add_segment(&flush->edit, &segment);
+    return status;
+}
+
+static enum status write_metrics(struct flush *flush)
+{
+    struct engine *engine = flush->engine;
+    rwlock_write(&engine->series_lock);
+    bool dirty = engine->registry_dirty;
+    engine->registry_dirty = false;
+    rwlock_unlock(&engine->series_lock);
+    if (!dirty)
+        return STATUS_OK;
+    struct manifest_segment segment = {.id = engine->next_file++, .kind = SEGMENT_METRICS};
+    struct index_segment_stats stats;
+    enum status status =
+        index_segment_write_metrics(engine->os, engine->dir, segment.id, &engine->registry,
+                                    &engine->series_lock, &stats, flush->err);
+    if (status == STATUS_OK) {
+        segment.entries = stats.entries;
+        segment.bytes = stats.bytes;
+        replace_segments(flush, SEGMENT_METRICS);
+        manifest_add_segment(&flush->edit, &segment);
+        return STATUS_OK;
+    }
+    rwlock_write(&engine->series_lock);
+    engine->registry_dirty = true;
+    rwlock_unlock(&engine->series_lock);
+    return status;
+}
+
+/* ---- making it count -------------------------------------------------------------------- */
+
+enum status engine_publish(struct engine *engine, struct part_ref *const *parts, size_t count,
+                           bool drop_sealed, struct error *err)
+{
+    /* Rotation replaces the version too, but under append_lock. */
+    mutex_lock(&engine->append_lock);
+    struct version *old = engine->version;
+    struct version *version =
+        version_new(old->active, drop_sealed ? NULL : old->sealed, parts, count);
+    if (version != NULL) {
+        rwlock_write(&engine->head_lock);
+        engine->version = version;
+        rwlock_unlock(&engine->head_lock);
+    }
+    mutex_unlock(&engine->append_lock);
+    if (version == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for a version");
+    version_release(old);
+    return STATUS_OK;
+}
+
+static int compare_parts(const void *a, const void *b)
+{
+    const struct manifest_part *left = &(*(struct part_ref *const *)a)->info;
+    const struct manifest_part *right = &(*(struct part_ref *const *)b)->info;
+    if (left->day != right->day)
+        return left->day < right->day ? -1 : 1;
+    return (left->min_sequence > right->min_sequence) - (left->min_sequence < right->min_sequence);
+}
+
+static enum status publish_with_new(struct flush *flush)
+{
+    const struct version *version = flush->version;
+    size_t count = version->part_count + flush->part_count;
+    struct part_ref **parts = malloc((count + 1) * sizeof parts[0]);
+    if (parts == NULL)
+        return no_memory(flush);
+    if (version->part_count > 0)
+        memcpy(parts, version->parts, version->part_count * sizeof parts[0]);
+    if (flush->part_count > 0)
+        memcpy(parts + version->part_count, flush->parts, flush->part_count * sizeof parts[0]);
+    qsort(parts, count, sizeof parts[0], compare_parts);
+    enum status status = engine_publish(flush->engine, parts, count, true, flush->err);
+    free(parts);
+    return status;
+}
+
+static void remove_old_segments(struct flush *flush)
+{
+    struct engine *engine = flush->engine;
+    for (size_t i = 0; i < flush->old_segment_count; i++) {
+        char *path = path_of_segment(engine->dir, flush->old_segments[i]);
+        /* One that stays is removed at the next start. */
+        enum status removed =
+            path == NULL ? STATUS_MEMORY : filesystem_remove(engine->os.fs, path, NULL);
+        (void)removed;
+        free(path);
+    }
+}
+
+static enum status commit(struct flush *flush)
+{
+    struct engine *engine = flush->engine;
+    manifest_set_flushed(&flush->edit, flush->sealed->end_position, flush->sealed->last_sequence);
+    manifest_set_next_file(&flush->edit, engine->next_file);
+    enum status status = manifest_commit(engine->manifest, &flush->edit, flush->err);
+    if (status == STATUS_OK) {
+        for (size_t i = 0; i < flush->part_count; i++)
+            atomic_store(&flush->parts[i]->doomed, false);
+        /* From here on only memory can fail, and without this version the head cannot go. */
+        invariant(publish_with_new(flush) == STATUS_OK);
+        remove_old_segments(flush);
+        mutex_lock(&engine->append_lock);
+        struct error why = {0};
+        enum status released = wal_release(engine->wal, flush->sealed->end_position, &why);
+        mutex_unlock(&engine->append_lock);
+        if (released != STATUS_OK)
+            log_event(engine->log, LOG_WARN, "engine", "log segments were not given back",
+                      log_text("error", why.message));
+        return STATUS_OK;
+    }
+    if (manifest_broken(engine->manifest)) {
+        /* The edit may be on disk: the files that it names must stay for the next start. */
+        for (size_t i = 0; i < flush->part_count; i++)
+            atomic_store(&flush->parts[i]->doomed, false);
+        atomic_store(&engine->broken, true);
+    }
+    return status;
+}
+
+static void put_back_unflushed(struct flush *flush)
+{
+    struct engine *engine = flush->engine;
+    rwlock_write(&engine->series_lock);
+    for (size_t i = 0; i < flush->unflushed.count; i++)
+        invariant(id_list_add(&engine->unflushed, flush->unflushed.ids[i]) == STATUS_OK);
+    rwlock_unlock(&engine->series_lock);
+}
+
+static void report(struct flush *flush, enum status status, int64_t started_ns)
+{
+    struct engine *engine = flush->engine;
+    if (status != STATUS_OK) {
+        atomic_fetch_add(&engine->counters.flush_failures, 1);
+        return;
+    }
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < flush->part_count; i++)
+        bytes += flush->parts[i]->info.bytes;
+    atomic_fetch_add(&engine->counters.flushes, 1);
+    atomic_fetch_add(&engine->counters.flushed_samples, head_sample_count(flush->sealed->head));
+    atomic_fetch_add(&engine->counters.flushed_bytes, bytes);
+    if (flush->orphans > 0)
+        log_event(engine->log, LOG_ERROR, "engine",
+                  "samples of series whose definition was damaged are lost",
+                  log_int("samples", (int64_t)flush->orphans));
+    log_event(
+        engine->log, LOG_INFO, "engine", "head flushed",
+        log_int("samples", (int64_t)head_sample_count(flush->sealed->head)),
+        log_int("parts", (int64_t)flush->part_count), log_int("bytes", (int64_t)bytes),
+        log_int("duration_ms", (clock_monotonic_ns(engine->os.clock) - started_ns) / 1000000));
+}
+
+enum status engine_flush_sealed(struct engine *engine, struct error *err)
+{
+    struct flush flush = {.engine = engine, .err = err};
+    flush.version = engine_version(engine);
+    flush.sealed = flush.version->sealed;
+    if (flush.sealed == NULL) {
+        version_release(flush.version);
+        return STATUS_END;
+    }
+    int64_t started_ns = clock_monotonic_ns(engine->os.clock);
+    manifest_edit_init(&flush.edit);
+    enum status status = write_parts(&flush);
+    if (status == STATUS_OK)
+        status = write_series(&flush);
+    bool wrote_metrics = false;
+    if (status == STATUS_OK) {
+        status = write_metrics(&flush);
+        wrote_metrics = status == STATUS_OK;
+    }
+    if (status == STATUS_OK)
+        status = commit(&flush);
+    report(&flush, status, started_ns);
+    if (status != STATUS_OK) {
+        put_back_unflushed(&flush);
+        if (wrote_metrics) {
+            rwlock_write(&engine->series_lock);
+            engine->registry_dirty = true;
+            rwlock_unlock(&engine->series_lock);
+        }
+    }
+    for (size_t i = 0; i < flush.part_count; i++)
+        part_ref_release(flush.parts[i]);
+    manifest_edit_release(&flush.edit);
+    day_set_release(&flush.days);
+    sample_array_release(&flush.samples);
+    id_list_release(&flush.unflushed);
+    free(flush.parts);
+    free(flush.keys);
+    version_release(flush.version);
+    return status;
+}

@@ -1,0 +1,352 @@
+/*
+ * recovery - the store as it was: definitions from the index segments, parts opened, and the log
+ * above the flushed position replayed into a head.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/invariant.h"
+#include "base/times.h"
+#include "storage/engine/engine_internal.h"
+#include "storage/engine/paths.h"
+
+struct recovery {
+    struct engine *engine;
+    uint32_t *ids; /* room for RECORD_MAX_SAMPLES, as the other two */
+    int64_t *times;
+    double *values;
+    uint64_t frame; /* the one whose records are coming */
+};
+
+static void note_damage(void *context, const char *description)
+{
+    struct recovery *recovery = context;
+    recovery->engine->recovery.damaged++;
+    log_event(recovery->engine->log, LOG_ERROR, "engine", "damage found at start",
+              log_text("damage", description));
+}
+
+static void note_log_damage(void *context, const char *description, uint64_t from, uint64_t to)
+{
+    (void)from;
+    (void)to;
+    note_damage(context, description);
+}
+
+/* ---- definitions ------------------------------------------------------------------------ */
+
+static enum status restore_metric(void *context, const struct metric *metric, struct error *err)
+{
+    struct recovery *recovery = context;
+    enum metric_outcome outcome;
+    enum status status = registry_put(&recovery->engine->registry, metric, &outcome);
+    if (status == STATUS_MEMORY)
+        return fail(err, status, "no memory for the metric registry");
+    return STATUS_OK;
+}
+
+static enum status restore_record(void *context, enum record_type type, struct slice record,
+                                  struct error *err)
+{
+    struct recovery *recovery = context;
+    size_t count;
+    if (type == RECORD_SERIES)
+        return record_restore_series(record, &recovery->engine->series, &count, err);
+    if (type == RECORD_METRICS)
+        return record_get_metrics(record, restore_metric, recovery, err);
+    return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
+}
+
+static enum status load_segments(struct recovery *recovery, struct error *err)
+{
+    struct engine *engine = recovery->engine;
+    const struct manifest_state *state = manifest_state(engine->manifest);
+    for (size_t i = 0; i < state->segment_count; i++) {
+        char *path = path_of_segment(engine->dir, state->segments[i].id);
+        if (path == NULL)
+            return fail(err, STATUS_MEMORY, "no memory for a path");
+        enum status status =
+            index_segment_read(engine->os, path, restore_record, note_damage, recovery, err);
+        if (status == STATUS_NOT_FOUND) {
+            note_damage(recovery, err == NULL ? "an index segment is missing" : err->message);
+            status = STATUS_OK;
+        }
+        free(path);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+/* ---- parts ------------------------------------------------------------------------------ */
+
+static enum status open_parts(struct recovery *recovery, struct head_ref *head, struct error *err)
+{
+    struct engine *engine = recovery->engine;
+    const struct manifest_state *state = manifest_state(engine->manifest);
+    struct part_ref **parts = calloc(state->part_count + 1, sizeof parts[0]);
+    size_t opened = 0;
+    enum status status =
+        parts == NULL ? fail(err, STATUS_MEMORY, "no memory for parts") : STATUS_OK;
+    for (size_t i = 0; i < state->part_count && status == STATUS_OK; i++) {
+        struct error why = {0};
+        status = part_ref_open(&parts[opened], engine->os, engine->dir, &state->parts[i], &why);
+        if (status == STATUS_OK) {
+            opened++;
+        } else if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) {
+            /* The manifest keeps naming it, so that verify does too and its file stays. */
+            note_damage(recovery, why.message);
+            status = STATUS_OK;
+        } else {
+            status = fail(err, status, "%s", why.message);
+        }
+        if (status == STATUS_OK && day_set_add(&engine->days, state->parts[i].day) != STATUS_OK)
+            status = fail(err, STATUS_MEMORY, "no memory for parts");
+    }
+    if (status == STATUS_OK) {
+        engine->version = version_new(head, NULL, parts, opened);
+        if (engine->version == NULL)
+            status = fail(err, STATUS_MEMORY, "no memory for parts");
+    }
+    for (size_t i = 0; i < opened; i++)
+        part_ref_release(parts[i]);
+    free(parts);
+    return status;
+}
+
+/* ---- the log ---------------------------------------------------------------------------- */
+
+static enum status note_days(struct engine *engine, const int64_t *times, size_t count)
+{
+    int64_t start_ms = 0;
+    int64_t end_ms = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (times[i] >= start_ms && times[i] < end_ms)
+            continue;
+        int64_t day = day_of_time(times[i]);
+        if (day_set_add(&engine->days, day) != STATUS_OK)
+            return STATUS_MEMORY;
+        start_ms = day * MS_PER_DAY;
+        end_ms = start_ms + MS_PER_DAY;
+    }
+    return STATUS_OK;
+}
+
+static enum status replay_samples(struct recovery *recovery, struct slice record, struct error *err)
+{
+    struct engine *engine = recovery->engine;
+    size_t count;
+    enum status status =
+        record_get_samples(record, recovery->ids, recovery->times, recovery->values, &count, err);
+    if (status != STATUS_OK)
+        return status;
+    struct head_ref *active = engine->version->active;
+    if (head_reserve(active->head, recovery->ids, count) != STATUS_OK ||
+        note_days(engine, recovery->times, count) != STATUS_OK)
+        return fail(err, STATUS_MEMORY, "no memory to replay the log; give the process more");
+    head_append(active->head, recovery->ids, recovery->times, recovery->values, count);
+    engine->sequence++;
+    if (active->first_sequence == 0)
+        active->first_sequence = engine->sequence;
+    active->last_sequence = engine->sequence;
+    engine->recovery.log_samples += count;
+    return STATUS_OK;
+}
+
+/* Definitions that the log brings are in no segment yet. */
+static enum status replay_series(struct recovery *recovery, struct slice record, struct error *err)
+{
+    struct engine *engine = recovery->engine;
+    size_t count;
+    uint32_t before = engine->series.series_count;
+    enum status status = record_restore_series(record, &engine->series, &count, err);
+    for (uint32_t id = before; id < engine->series.series_count; id++)
+        if (engine->series.series[id].state == SERIES_COMMITTED &&
+            id_list_add(&engine->unflushed, id) != STATUS_OK)
+            return fail(err, STATUS_MEMORY, "no memory to replay the log");
+    return status;
+}
+
+/* A head that is full is sealed and flushed before the next frame is replayed. */
+static enum status make_room(struct recovery *recovery, uint64_t frame, struct error *err)
+{
+    struct engine *engine = recovery->engine;
+    uint64_t before = recovery->frame;
+    if (frame == before)
+        return STATUS_OK;
+    recovery->frame = frame;
+    if (engine->options.read_only || !head_is_full(engine->version->active->head))
+        return STATUS_OK;
+    struct head_ref *fresh;
+    if (head_ref_new(&fresh, engine->options.head_bytes) != STATUS_OK)
+        return fail(err, STATUS_MEMORY, "no memory for a head");
+    struct version *old = engine->version;
+    struct version *version = version_new(fresh, old->active, old->parts, old->part_count);
+    head_ref_release(fresh);
+    if (version == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for a head");
+    old->active->end_position = before;
+    engine->version = version;
+    version_release(old);
+    return engine_flush_sealed(engine, err);
+}
+
+static enum status replay(void *context, struct slice record, uint8_t type, uint64_t lsn,
+                          struct error *err)
+{
+    struct recovery *recovery = context;
+    enum status status = make_room(recovery, lsn, err);
+    if (status != STATUS_OK)
+        return status;
+    struct error why = {0};
+    switch ((enum record_type)type) {
+    case RECORD_SERIES:
+        status = replay_series(recovery, record, &why);
+        break;
+    case RECORD_SAMPLES:
+        status = replay_samples(recovery, record, &why);
+        break;
+    case RECORD_METRICS:
+        recovery->engine->registry_dirty = true;
+        status = record_get_metrics(record, restore_metric, recovery, &why);
+        break;
+    default:
+        return fail(err, STATUS_UNSUPPORTED,
+                    "the log holds a record of type %u, which this version does not know", type);
+    }
+    if (status == STATUS_CORRUPT) {
+        note_damage(recovery, why.message);
+        return STATUS_OK;
+    }
+    return status == STATUS_OK ? status : fail(err, status, "%s", why.message);
+}
+
+/* ---- leftovers -------------------------------------------------------------------------- */
+
+struct leftovers {
+    struct engine *engine;
+    const char *folder; /* "parts" or "index" */
+    const char *ending;
+    bool part;
+};
+
+static bool is_named(const struct leftovers *leftovers, uint64_t id)
+{
+    const struct manifest_state *state = manifest_state(leftovers->engine->manifest);
+    for (size_t i = 0; i < state->part_count && leftovers->part; i++)
+        if (state->parts[i].id == id)
+            return true;
+    for (size_t i = 0; i < state->segment_count && !leftovers->part; i++)
+        if (state->segments[i].id == id)
+            return true;
+    return false;
+}
+
+static enum status remove_leftover(void *context, const char *name, bool is_directory,
+                                   struct error *err)
+{
+    const struct leftovers *leftovers = context;
+    char *end;
+    uint64_t id = strtoull(name, &end, 16);
+    if (is_directory || end != name + 16 || strcmp(end, leftovers->ending) != 0 ||
+        is_named(leftovers, id))
+        return STATUS_OK;
+    char *path = path_format("%s/%s/%s", leftovers->engine->dir, leftovers->folder, name);
+    if (path == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for a path");
+    enum status status = filesystem_remove(leftovers->engine->os.fs, path, err);
+    free(path);
+    return status;
+}
+
+static enum status prepare_folder(struct engine *engine, const char *folder, const char *ending,
+                                  bool part, struct error *err)
+{
+    char *path = path_format("%s/%s", engine->dir, folder);
+    if (path == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for a path");
+    struct leftovers leftovers = {
+        .engine = engine, .folder = folder, .ending = ending, .part = part};
+    enum status status = filesystem_make_directory(engine->os.fs, path, err);
+    if (status == STATUS_OK)
+        status = filesystem_list(engine->os.fs, path, remove_leftover, &leftovers, err);
+    free(path);
+    return status;
+}
+
+/* ---- all of it -------------------------------------------------------------------------- */
+
+static enum status open_log(struct recovery *recovery, struct error *err)
+{
+    struct engine *engine = recovery->engine;
+    char *path = path_format("%s/wal", engine->dir);
+    if (path == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for a path");
+    struct wal_options options = {
+        .os = engine->os,
+        .dir = path,
+        .segment_size = engine->options.log_segment_bytes,
+        .frame_max = WAL_FRAME_MAX,
+        .spares = 2,
+        .log = engine->log,
+    };
+    recovery->frame = manifest_state(engine->manifest)->log_position;
+    enum status status =
+        wal_open(&engine->wal, &options, recovery->frame, replay, note_log_damage, recovery, err);
+    free(path);
+    return status;
+}
+
+static enum status recover(struct recovery *recovery, struct error *err)
+{
+    struct engine *engine = recovery->engine;
+    enum status status =
+        manifest_open(&engine->manifest, engine->os, engine->dir, note_damage, recovery, err);
+    if (status != STATUS_OK)
+        return status;
+    const struct manifest_state *state = manifest_state(engine->manifest);
+    engine->next_file = state->next_file;
+    engine->sequence = state->last_sequence;
+    if (series_table_init(&engine->series, state->secret) != STATUS_OK ||
+        registry_init(&engine->registry, state->secret) != STATUS_OK ||
+        raw_cache_init(&engine->raw_cache, engine->options.raw_cache_bytes) != STATUS_OK)
+        return fail(err, STATUS_MEMORY, "no memory for the series table");
+    status = prepare_folder(engine, "parts", ".part", true, err);
+    if (status == STATUS_OK)
+        status = prepare_folder(engine, "index", ".seg", false, err);
+    if (status == STATUS_OK)
+        status = filesystem_sync_directory(engine->os.fs, engine->dir, err);
+    if (status == STATUS_OK)
+        status = load_segments(recovery, err);
+    struct head_ref *head = NULL;
+    if (status == STATUS_OK && head_ref_new(&head, engine->options.head_bytes) != STATUS_OK)
+        status = fail(err, STATUS_MEMORY, "no memory for a head");
+    if (status == STATUS_OK)
+        status = open_parts(recovery, head, err);
+    head_ref_release(head);
+    if (status == STATUS_OK)
+        status = open_log(recovery, err);
+    if (status == STATUS_OK)
+        series_table_finish_restore(&engine->series);
+    return status;
+}
+
+enum status engine_recover(struct engine *engine, struct error *err)
+{
+    struct recovery recovery = {
+        .engine = engine,
+        .ids = malloc(RECORD_MAX_SAMPLES * sizeof(uint32_t)),
+        .times = malloc(RECORD_MAX_SAMPLES * sizeof(int64_t)),
+        .values = malloc(RECORD_MAX_SAMPLES * sizeof(double)),
+    };
+    int64_t started_ns = clock_monotonic_ns(engine->os.clock);
+    enum status status = recovery.ids == NULL || recovery.times == NULL || recovery.values == NULL
+                             ? fail(err, STATUS_MEMORY, "no memory to recover the store")
+                             : recover(&recovery, err);
+    free(recovery.ids);
+    free(recovery.times);
+    free(recovery.values);
+    engine->recovery.duration_ms = (clock_monotonic_ns(engine->os.clock) - started_ns) / 1000000;
+    return status;
+}

@@ -1,0 +1,351 @@
+/*
+ * resolve - the labels of a batch become series ids.
+ *
+ * Known series: one hash and one probe each, with the cache lines fetched ahead. The others, in
+ * small groups so that the lock is never held long: labels are decoded and made canonical without
+ * the lock, looked up, put to admission, and only then given memory.
+ */
+#include <stdlib.h>
+
+#include "base/invariant.h"
+#include "base/times.h"
+#include "storage/engine/engine_internal.h"
+
+enum { PROBE_AHEAD = 16, MISS_GROUP = 64, MISS_ARENA = 16 * 1024 * 1024 };
+
+struct refusal {
+    const char *code;
+    struct slice message;
+    struct slice metric;
+};
+
+struct resolution {
+    struct engine *engine;
+    struct batch *batch;
+    struct admitter *admitter;
+    struct refusal *refusals; /* by series entry; made with the first refusal */
+    struct error *err;
+};
+
+static enum status refuse(struct resolution *work, size_t entry, const struct error *why,
+                          struct slice metric)
+{
+    struct arena *arena = work->batch->arena;
+    if (work->refusals == NULL)
+        work->refusals = arena_calloc(arena, work->batch->series_count, sizeof work->refusals[0]);
+    if (work->refusals == NULL)
+        return fail(work->err, arena_status(arena), "no memory for refused series");
+    /* Few messages are ever shown: the rest are counted by their code. */
+    static const char beyond[] = "";
+    bool shown = work->batch->rejection_count < BATCH_MAX_REJECTIONS;
+    work->refusals[entry] = (struct refusal){
+        .code = why->code == NULL ? status_name(why->status) : why->code,
+        .message = shown ? arena_copy(arena, slice_from_text(why->message)) : slice_of(beyond, 0),
+        .metric =
+            shown ? arena_copy(arena, slice_of(metric.data, metric.size > 200 ? 200 : metric.size))
+                  : slice_of(beyond, 0),
+    };
+    return STATUS_OK;
+}
+
+/* ---- known series ----------------------------------------------------------------------- */
+
+/* Ids of the series that the cache knows; *misses lists the other entries. */
+static enum status probe(struct resolution *work, uint32_t **misses, size_t *miss_count)
+{
+    struct engine *engine = work->engine;
+    struct batch *batch = work->batch;
+    struct batch_series *series = batch->series;
+    uint64_t seed = engine->series.seed ^ batch->hash_tag;
+    for (size_t i = 0; i < batch->series_count; i++)
+        series[i].hash = hash128(series[i].raw, seed);
+    size_t missed = 0;
+    rwlock_read(&engine->series_lock);
+    for (size_t i = 0; i < batch->series_count; i++) {
+        if (i + PROBE_AHEAD < batch->series_count)
+            raw_cache_prefetch(&engine->raw_cache, series[i + PROBE_AHEAD].hash);
+        series[i].id = raw_cache_find(&engine->raw_cache, series[i].hash);
+        missed += series[i].id == SERIES_ID_NONE;
+    }
+    rwlock_unlock(&engine->series_lock);
+    atomic_fetch_add_explicit(&engine->counters.cache_hits, batch->series_count - missed,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&engine->counters.cache_misses, missed, memory_order_relaxed);
+    *miss_count = missed;
+    *misses = NULL;
+    if (missed == 0)
+        return STATUS_OK;
+    *misses = arena_alloc(batch->arena, missed * sizeof(*misses)[0]);
+    batch->reserved = arena_alloc(batch->arena, missed * sizeof batch->reserved[0]);
+    if (*misses == NULL || batch->reserved == NULL)
+        return fail(work->err, arena_status(batch->arena), "no memory for new series");
+    size_t place = 0;
+    for (uint32_t i = 0; i < batch->series_count; i++)
+        if (series[i].id == SERIES_ID_NONE)
+            (*misses)[place++] = i;
+    return STATUS_OK;
+}
+
+/* ---- the others ------------------------------------------------------------------------- */
+
+static void question_fill(struct engine *engine, const struct labels *labels,
+                          struct admission_question *question)
+{
+    struct slice metric = labels_metric_name(labels);
+    uint32_t id = series_table_find_metric(&engine->series, metric);
+    const struct metric *descriptor = registry_find(&engine->registry, metric);
+    *question = (struct admission_question){
+        .labels = labels,
+        .metric = metric,
+        .metric_series = id == METRIC_ID_NONE ? 0 : engine->series.metrics[id].series,
+        .total_series = engine->series.live_series,
+        .has_max_series = descriptor != NULL && descriptor->has_max_series,
+        .max_series = descriptor != NULL ? descriptor->max_series : 0,
+    };
+}
+
+/* With series_lock for writing. */
+static enum status find_or_reserve(struct resolution *work, const struct labels *labels,
+                                   size_t entry, struct error *why)
+{
+    struct engine *engine = work->engine;
+    struct batch *batch = work->batch;
+    uint32_t id = series_table_find(&engine->series, labels);
+    if (id == SERIES_ID_NONE) {
+        struct admission_question question;
+        question_fill(engine, labels, &question);
+        enum status status = work->admitter == NULL
+                                 ? STATUS_OK
+                                 : work->admitter->ops->admit(work->admitter, &question, why);
+        if (status != STATUS_OK)
+            return status;
+        status = series_table_reserve(&engine->series, labels, &id);
+        if (status != STATUS_OK)
+            return fail(why, status, "no memory for a new series");
+        batch->reserved[batch->reserved_count++] = id;
+    } else if (engine->series.series[id].state == SERIES_RESERVED) {
+        series_table_hold(&engine->series, id);
+        batch->reserved[batch->reserved_count++] = id;
+    }
+    batch->series[entry].id = id;
+    return STATUS_OK;
+}
+
+static bool is_refusal(enum status status)
+{
+    return status == STATUS_INVALID || status == STATUS_LIMIT || status == STATUS_UNSUPPORTED;
+}
+
+struct missed {
+    struct labels labels;
+    struct error why;
+};
+
+static enum status resolve_group(struct resolution *work, const uint32_t *entries, size_t count,
+                                 struct arena *arena)
+{
+    struct batch *batch = work->batch;
+    struct missed *missed = arena_calloc(arena, count, sizeof missed[0]);
+    if (missed == NULL)
+        return fail(work->err, arena_status(arena), "no memory for new series");
+    for (size_t i = 0; i < count; i++) {
+        struct missed *one = &missed[i];
+        one->why.status =
+            batch->decode_labels(batch->series[entries[i]].raw, arena, &one->labels, &one->why);
+        if (one->why.status == STATUS_OK)
+            one->why.status = labels_canonicalise(&one->labels, &one->why);
+        if (one->why.status != STATUS_OK && !is_refusal(one->why.status))
+            return fail(work->err, one->why.status, "%s", one->why.message);
+    }
+    rwlock_write(&work->engine->series_lock);
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        struct missed *one = &missed[i];
+        if (one->why.status == STATUS_OK)
+            one->why.status = find_or_reserve(work, &one->labels, entries[i], &one->why);
+        if (one->why.status != STATUS_OK && !is_refusal(one->why.status))
+            status = fail(work->err, one->why.status, "%s", one->why.message);
+    }
+    rwlock_unlock(&work->engine->series_lock);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        if (missed[i].why.status != STATUS_OK)
+            status =
+                refuse(work, entries[i], &missed[i].why, labels_metric_name(&missed[i].labels));
+    return status;
+}
+
+static enum status resolve_misses(struct resolution *work, const uint32_t *misses, size_t count)
+{
+    enum status status = STATUS_OK;
+    for (size_t done = 0; done < count && status == STATUS_OK; done += MISS_GROUP) {
+        struct arena arena;
+        arena_init(&arena, MISS_ARENA);
+        size_t group = count - done < MISS_GROUP ? count - done : MISS_GROUP;
+        status = resolve_group(work, misses + done, group, &arena);
+        arena_release(&arena);
+    }
+    return status;
+}
+
+/* ---- samples ---------------------------------------------------------------------------- */
+
+/* Makes place for the sample's day. False when there may be no further one. */
+static bool day_admit(struct engine *engine, int64_t day)
+{
+    rwlock_read(&engine->series_lock);
+    bool known = day_set_has(&engine->days, day);
+    rwlock_unlock(&engine->series_lock);
+    if (known)
+        return true;
+    rwlock_write(&engine->series_lock);
+    bool admitted =
+        day_set_has(&engine->days, day) ||
+        ((engine->options.max_chunks == 0 || engine->days.count < engine->options.max_chunks) &&
+         day_set_add(&engine->days, day) == STATUS_OK);
+    rwlock_unlock(&engine->series_lock);
+    return admitted;
+}
+
+static void reject_sample(struct resolution *work, uint32_t entry)
+{
+    struct batch *batch = work->batch;
+    const struct batch_series *series = &batch->series[entry];
+    const struct refusal *refusal = &work->refusals[entry];
+    batch_reject(batch, 1, series->index, series->line, refusal->code, refusal->metric, "%.*s",
+                 (int)refusal->message.size, (const char *)refusal->message.data);
+}
+
+/* Takes out the samples of refused series and of days beyond the limit; the others' series become
+ * ids. */
+static void keep_admitted(struct resolution *work)
+{
+    struct batch *batch = work->batch;
+    int64_t known_start = 0;
+    int64_t known_end = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < batch->sample_count; i++) {
+        uint32_t entry = batch->sample_series[i];
+        uint32_t id = batch->series[entry].id;
+        int64_t time_ms = batch->sample_times[i];
+        if (id == SERIES_ID_NONE) {
+            reject_sample(work, entry);
+            continue;
+        }
+        if (time_ms < known_start || time_ms >= known_end) {
+            int64_t day = day_of_time(time_ms);
+            if (!day_admit(work->engine, day)) {
+                batch_reject(batch, 1, batch->series[entry].index, batch->series[entry].line,
+                             "chunk_limit", slice_of(NULL, 0),
+                             "a sample of a further day; %u days with samples are the limit "
+                             "(storage.max_chunks)",
+                             work->engine->options.max_chunks);
+                continue;
+            }
+            known_start = day * MS_PER_DAY;
+            known_end = known_start + MS_PER_DAY;
+        }
+        batch->sample_series[kept] = id;
+        batch->sample_times[kept] = time_ms;
+        batch->sample_values[kept++] = batch->sample_values[i];
+    }
+    batch->sample_count = kept;
+}
+
+/* ---- descriptors ------------------------------------------------------------------------ */
+
+static void keep_telling(struct resolution *work)
+{
+    struct batch *batch = work->batch;
+    struct engine *engine = work->engine;
+    size_t kept = 0;
+    rwlock_read(&engine->series_lock);
+    for (size_t i = 0; i < batch->metric_count; i++) {
+        const struct metric *metric = &batch->metrics[i];
+        enum metric_outcome outcome = registry_compare(&engine->registry, metric);
+        if (outcome == METRIC_CONTRADICTS)
+            batch_warn(
+                batch,
+                "metric \"%.*s\" is registered as %s; its samples are stored, the type %s is "
+                "not",
+                SLICE_FORMAT(metric->name),
+                metric_type_name(registry_find(&engine->registry, metric->name)->type),
+                metric_type_name(metric->type));
+        if (outcome == METRIC_NEW || outcome == METRIC_CHANGED)
+            batch->metrics[kept++] = *metric;
+    }
+    rwlock_unlock(&engine->series_lock);
+    batch->metric_count = kept;
+}
+
+static enum status outcomes_make(struct resolution *work)
+{
+    struct batch *batch = work->batch;
+    if (batch->metric_count == 0)
+        return STATUS_OK;
+    batch->metric_outcomes = arena_calloc(batch->arena, batch->metric_count, 1);
+    return batch->metric_outcomes == NULL
+               ? fail(work->err, arena_status(batch->arena), "no memory for descriptors")
+               : STATUS_OK;
+}
+
+enum status engine_resolve(struct tier *tier, struct batch *batch, struct admitter *admitter,
+                           struct error *err)
+{
+    struct resolution work = {
+        .engine = engine_of(tier), .batch = batch, .admitter = admitter, .err = err};
+    uint32_t *misses;
+    size_t miss_count;
+    batch->reserved_count = 0;
+    enum status status = probe(&work, &misses, &miss_count);
+    if (status == STATUS_OK && miss_count > 0)
+        status = resolve_misses(&work, misses, miss_count);
+    if (status == STATUS_OK) {
+        keep_admitted(&work);
+        keep_telling(&work);
+        status = outcomes_make(&work);
+    }
+    batch->missed = misses;
+    batch->missed_count = miss_count;
+    if (status != STATUS_OK) {
+        engine_settle(tier, batch);
+        return status;
+    }
+    if (batch->atomic && batch->rejected > 0) {
+        batch->rejected += batch->sample_count;
+        batch->sample_count = 0;
+        batch->metric_count = 0;
+    }
+    return STATUS_OK;
+}
+
+/* Committed series that came by slow are remembered by their raw bytes. Only now: bytes of a series
+ * that a failed commit forgets must never be found. */
+static void remember(struct engine *engine, const struct batch *batch)
+{
+    for (size_t done = 0; done < batch->missed_count; done += 8 * MISS_GROUP) {
+        size_t end = done + 8 * MISS_GROUP < batch->missed_count ? done + 8 * MISS_GROUP
+                                                                 : batch->missed_count;
+        rwlock_write(&engine->series_lock);
+        for (size_t i = done; i < end; i++) {
+            const struct batch_series *series = &batch->series[batch->missed[i]];
+            if (series->id != SERIES_ID_NONE &&
+                engine->series.series[series->id].state == SERIES_COMMITTED)
+                raw_cache_insert(&engine->raw_cache, series->hash, series->id);
+        }
+        rwlock_unlock(&engine->series_lock);
+    }
+}
+
+void engine_settle(struct tier *tier, struct batch *batch)
+{
+    struct engine *engine = engine_of(tier);
+    remember(engine, batch);
+    if (batch->reserved_count > 0) {
+        rwlock_write(&engine->series_lock);
+        for (size_t i = 0; i < batch->reserved_count; i++)
+            series_table_unhold(&engine->series, batch->reserved[i]);
+        rwlock_unlock(&engine->series_lock);
+    }
+    batch->reserved_count = 0;
+    batch->missed_count = 0;
+}

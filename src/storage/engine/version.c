@@ -1,0 +1,107 @@
+#include "storage/engine/version.h"
+
+#include <stdlib.h>
+
+#include "storage/engine/paths.h"
+
+enum status head_ref_new(struct head_ref **result, size_t max_bytes)
+{
+    *result = NULL;
+    struct head_ref *ref = calloc(1, sizeof *ref);
+    if (ref == NULL || head_new(&ref->head, max_bytes) != STATUS_OK) {
+        free(ref);
+        return STATUS_MEMORY;
+    }
+    atomic_init(&ref->references, 1);
+    *result = ref;
+    return STATUS_OK;
+}
+
+void head_ref_release(struct head_ref *ref)
+{
+    if (ref == NULL || atomic_fetch_sub(&ref->references, 1) != 1)
+        return;
+    head_free(ref->head);
+    free(ref);
+}
+
+enum status part_ref_open(struct part_ref **result, struct os os, const char *dir,
+                          const struct manifest_part *info, struct error *err)
+{
+    *result = NULL;
+    struct part_ref *ref = calloc(1, sizeof *ref);
+    if (ref == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for a part");
+    ref->os = os;
+    ref->info = *info;
+    atomic_init(&ref->references, 1);
+    atomic_init(&ref->doomed, false);
+    atomic_init(&ref->unreadable, false);
+    ref->path = path_of_part(dir, info->id);
+    enum status status = ref->path == NULL ? fail(err, STATUS_MEMORY, "no memory for a part")
+                                           : part_open(&ref->part, os.fs, ref->path, err);
+    if (status != STATUS_OK) {
+        free(ref->path);
+        free(ref);
+        return status;
+    }
+    *result = ref;
+    return STATUS_OK;
+}
+
+void part_ref_release(struct part_ref *ref)
+{
+    if (ref == NULL || atomic_fetch_sub(&ref->references, 1) != 1)
+        return;
+    part_close(ref->part);
+    if (atomic_load(&ref->doomed)) {
+        /* A file that stays behind is removed at the next start: nothing names it. */
+        enum status removed = filesystem_remove(ref->os.fs, ref->path, NULL);
+        (void)removed;
+    }
+    free(ref->path);
+    free(ref);
+}
+
+struct version *version_new(struct head_ref *active, struct head_ref *sealed,
+                            struct part_ref *const *parts, size_t part_count)
+{
+    struct version *version = calloc(1, sizeof *version);
+    if (version == NULL)
+        return NULL;
+    version->parts = malloc((part_count + 1) * sizeof version->parts[0]);
+    if (version->parts == NULL) {
+        free(version);
+        return NULL;
+    }
+    atomic_init(&version->references, 1);
+    atomic_fetch_add(&active->references, 1);
+    version->active = active;
+    if (sealed != NULL)
+        atomic_fetch_add(&sealed->references, 1);
+    version->sealed = sealed;
+    for (size_t i = 0; i < part_count; i++) {
+        atomic_fetch_add(&parts[i]->references, 1);
+        version->parts[i] = parts[i];
+    }
+    version->part_count = part_count;
+    return version;
+}
+
+struct version *version_acquire(struct version *version)
+{
+    atomic_fetch_add(&version->references, 1);
+    return version;
+}
+
+void version_release(struct version *version)
+{
+    if (version == NULL || atomic_fetch_sub(&version->references, 1) != 1)
+        return;
+    head_ref_release(version->active);
+    head_ref_release(version->sealed);
+    for (size_t i = 0; i < version->part_count; i++)
+        part_ref_release(version->parts[i]);
+    free(version->parts);
+    free(version);
+}

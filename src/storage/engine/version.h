@@ -1,0 +1,59 @@
+/*
+ * version - what a reader sees: the heads and the parts as of one moment.
+ *
+ * Versions, heads and parts are counted: a query holds a version, a version its heads and parts.
+ * What the newest version no longer has goes when the last query that sees it ends; a part that was
+ * replaced then loses its file.
+ *
+ * Threads: counts are atomic; a version never changes once it is published.
+ */
+#ifndef METRIC_STORE_STORAGE_ENGINE_VERSION_H
+#define METRIC_STORE_STORAGE_ENGINE_VERSION_H
+
+#include <stdatomic.h>
+
+#include "os/os.h"
+#include "storage/engine/head.h"
+#include "storage/engine/manifest.h"
+#include "storage/engine/part_reader.h"
+
+struct head_ref {
+    atomic_uint references;
+    struct head *head;
+    uint64_t first_sequence, last_sequence;
+    uint64_t end_position; /* of the log, once sealed: everything below is here or flushed before */
+};
+
+struct part_ref {
+    atomic_uint references;
+    struct part *part;
+    struct manifest_part info;
+    struct os os;
+    char *path;
+    atomic_bool doomed;     /* its file goes with the last reference */
+    atomic_bool unreadable; /* a merge found damage: it is left as it is */
+};
+
+struct version {
+    atomic_uint references;
+    struct head_ref *active;
+    struct head_ref *sealed; /* or NULL; older than all of active */
+    struct part_ref **parts; /* by (day, min_sequence) */
+    size_t part_count;
+};
+
+MUST_CHECK enum status head_ref_new(struct head_ref **ref, size_t max_bytes);
+void head_ref_release(struct head_ref *ref); /* accepts NULL */
+
+/* Opens the part's file. */
+MUST_CHECK enum status part_ref_open(struct part_ref **ref, struct os os, const char *dir,
+                                     const struct manifest_part *info, struct error *err);
+void part_ref_release(struct part_ref *ref); /* accepts NULL */
+
+/* Takes its own references on heads and parts. NULL without memory. */
+struct version *version_new(struct head_ref *active, struct head_ref *sealed,
+                            struct part_ref *const *parts, size_t part_count);
+struct version *version_acquire(struct version *version);
+void version_release(struct version *version); /* accepts NULL */
+
+#endif
