@@ -19,6 +19,7 @@
 #define METRIC_STORE_STORAGE_STORAGE_H
 
 #include "base/bytes.h"
+#include "model/admitter.h"
 #include "model/batch.h"
 #include "model/matcher.h"
 #include "model/metric.h"
@@ -27,31 +28,6 @@
 
 struct tier;
 struct selection; /* opaque; the tier's own */
-
-/* ---- admission -------------------------------------------------------------------------- */
-
-/* A series the tier has never stored, before anything is allocated for it. Everything borrowed. */
-struct admission_question {
-    const struct labels *labels;
-    struct slice metric;
-    uint32_t metric_series; /* series of that metric now */
-    uint64_t total_series;  /* series of the tier now */
-    bool has_max_series;    /* the metric is registered with a limit of its own: */
-    uint32_t max_series;
-};
-
-struct admitter;
-
-struct admitter_ops {
-    /* OK admits. LIMIT refuses, with a stable code and a message that names the setting. Called
-     * under the tier's lock, so that counts are exact: must be quick and must not call back. */
-    enum status (*admit)(struct admitter *admitter, const struct admission_question *question,
-                         struct error *err);
-};
-
-struct admitter {
-    const struct admitter_ops *ops;
-};
 
 /* ---- reading ---------------------------------------------------------------------------- */
 

@@ -1,0 +1,33 @@
+/*
+ * admitter - who decides whether a series that a tier has never stored may come in.
+ */
+#ifndef METRIC_STORE_MODEL_ADMITTER_H
+#define METRIC_STORE_MODEL_ADMITTER_H
+
+#include "base/status.h"
+#include "model/labels.h"
+
+/* A series the tier has never stored, before anything is allocated for it. Everything borrowed. */
+struct admission_question {
+    const struct labels *labels;
+    struct slice metric;
+    uint32_t metric_series; /* series of that metric now */
+    uint64_t total_series;  /* series of the tier now */
+    bool has_max_series;    /* the metric is registered with a limit of its own: */
+    uint32_t max_series;
+};
+
+struct admitter;
+
+struct admitter_ops {
+    /* OK admits. LIMIT refuses, with a stable code and a message that names the setting. Called
+     * under the tier's lock, so that counts are exact: must be quick and must not call back. */
+    enum status (*admit)(struct admitter *admitter, const struct admission_question *question,
+                         struct error *err);
+};
+
+struct admitter {
+    const struct admitter_ops *ops;
+};
+
+#endif
