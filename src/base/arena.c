@@ -8,6 +8,8 @@ struct arena_block {
     struct arena_block *next;
     size_t size; /* of the whole block, this header included */
 };
+#define BLOCK_HEADER                                                                               \
+    ((sizeof(struct arena_block) + ARENA_ALIGNMENT - 1) & ~(size_t)(ARENA_ALIGNMENT - 1))
 
 void arena_init(struct arena *arena, size_t max)
 {
@@ -25,6 +27,38 @@ void arena_release(struct arena *arena)
     arena_init(arena, arena->max);
 }
 
+static uint8_t *block_data(struct arena_block *block)
+{
+    return (uint8_t *)block + BLOCK_HEADER;
+}
+
+static void arena_use(struct arena *arena, struct arena_block *block, size_t size)
+{
+    block->next = NULL;
+    block->size = size;
+    arena->blocks = block;
+    arena->taken = size;
+    arena->next = block_data(block);
+    arena->end = (uint8_t *)block + size;
+}
+
+void arena_reset(struct arena *arena, size_t keep)
+{
+    size_t taken = arena->taken;
+    struct arena_block *block = arena->blocks;
+    if (block != NULL && block->next == NULL && block->size <= keep) {
+        arena_use(arena, block, block->size);
+        return;
+    }
+    arena_release(arena);
+    size_t size = taken < keep ? taken : keep;
+    if (size <= BLOCK_HEADER || size > arena->max)
+        return;
+    block = malloc(size);
+    if (block != NULL)
+        arena_use(arena, block, size);
+}
+
 static size_t arena_block_size(const struct arena *arena)
 {
     size_t size = arena->taken < ARENA_FIRST_BLOCK ? ARENA_FIRST_BLOCK : arena->taken;
@@ -33,12 +67,11 @@ static size_t arena_block_size(const struct arena *arena)
 
 static void *arena_alloc_slow(struct arena *arena, size_t size)
 {
-    size_t header = (sizeof(struct arena_block) + ARENA_ALIGNMENT - 1) & ~(size_t)15;
-    if (size > SIZE_MAX - header) {
+    if (size > SIZE_MAX - BLOCK_HEADER) {
         arena->exhausted = true;
         return NULL;
     }
-    size_t need = header + size;
+    size_t need = BLOCK_HEADER + size;
     size_t left = arena->max - arena->taken;
     if (need > left) {
         arena->exhausted = true;
@@ -58,7 +91,7 @@ static void *arena_alloc_slow(struct arena *arena, size_t size)
     block->size = block_size;
     arena->blocks = block;
     arena->taken += block_size;
-    uint8_t *data = (uint8_t *)block + header;
+    uint8_t *data = block_data(block);
     uint8_t *end = (uint8_t *)block + block_size;
     /* Keep filling the older block if more room is left there than here. */
     if ((size_t)(end - (data + size)) >= (size_t)(arena->end - arena->next)) {

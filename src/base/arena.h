@@ -24,6 +24,13 @@ struct arena {
 void arena_init(struct arena *arena, size_t max);
 void arena_release(struct arena *arena);
 
+/*
+ * Forgets all that was allocated and keeps memory for the next use: one block of at most `keep`
+ * bytes, as large as all that was taken where `keep` allows. A recycled arena faults no pages in
+ * again.
+ */
+void arena_reset(struct arena *arena, size_t keep);
+
 /* `size` bytes aligned to 16, not zeroed; NULL over the maximum or without heap. */
 void *arena_alloc(struct arena *arena, size_t size);
 

@@ -127,8 +127,10 @@ void batch_reject(struct batch *batch, uint64_t samples, uint32_t index, uint32_
                   const char *code, struct slice metric, const char *format, ...)
 {
     batch->rejected += samples;
-    if (batch->rejection_count == BATCH_MAX_REJECTIONS)
+    if (batch->rejection_count == BATCH_MAX_REJECTIONS) {
+        batch->listing_full = true;
         return;
+    }
     va_list args;
     va_start(args, format);
     struct slice message = message_format(batch->arena, format, args);

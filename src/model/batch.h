@@ -64,6 +64,7 @@ struct batch {
     struct batch_rejection rejections[BATCH_MAX_REJECTIONS];
     size_t rejection_count; /* listed */
     uint64_t rejected;      /* samples, listed or not */
+    bool listing_full;      /* reasons were left out of the list */
     struct slice warnings[BATCH_MAX_WARNINGS];
     size_t warning_count;
 

@@ -124,6 +124,30 @@ static void many_small_allocations_take_few_blocks(void **state)
     arena_release(&arena);
 }
 
+static void a_reset_keeps_one_block_that_holds_as_much_again(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    for (int i = 0; i < 100; i++)
+        assert_non_null(arena_alloc(&arena, 1000));
+    size_t taken = arena.taken;
+    arena_reset(&arena, 1 << 20);
+    assert_true(arena.taken <= taken);
+    size_t kept = arena.taken;
+    for (int i = 0; i < 100; i++)
+        memset(arena_alloc(&arena, 1000), i, 1000);
+    assert_int_equal(arena.taken, kept);
+    arena_reset(&arena, 1 << 20);
+    assert_int_equal(arena.taken, kept);
+    arena_reset(&arena, 512);
+    assert_true(arena.taken <= 512);
+    arena_reset(&arena, 0);
+    assert_int_equal(arena.taken, 0);
+    assert_non_null(arena_alloc(&arena, 10));
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +158,7 @@ int main(void)
         cmocka_unit_test(calloc_zeroes_memory_that_was_used_before),
         cmocka_unit_test(growing_copies_and_leaves_the_old_memory),
         cmocka_unit_test(a_copied_slice_outlives_its_source),
+        cmocka_unit_test(a_reset_keeps_one_block_that_holds_as_much_again),
         cmocka_unit_test(many_small_allocations_take_few_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
