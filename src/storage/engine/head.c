@@ -9,6 +9,7 @@ enum {
     UNIT_SIZE = 16,        /* slabs are addressed in units of one sample */
     BLOCK_UNITS = 1 << 16, /* 1 MiB of slabs */
     PAGE_ENTRIES = 256,
+    FIRST_SLAB = 3,
     LARGEST_SLAB = 63,
     SLACK_BLOCKS = 1024,
     AHEAD = 12, /* how many samples ahead lines are fetched */
@@ -28,6 +29,7 @@ struct head {
     size_t block_count, max_blocks;
     uint32_t used_units; /* of the last block that slabs were taken from */
     size_t current_block;
+    uint64_t promised_units; /* of the commit that is being reserved */
     struct head_entry **pages;
     size_t page_count; /* of the array */
     size_t pages_made;
@@ -148,10 +150,27 @@ static enum status blocks_reserve(struct head *head, uint64_t units)
     return STATUS_OK;
 }
 
-enum status head_reserve(struct head *head, const uint32_t *ids, size_t count)
+/*
+ * The most units that one more sample of a series can ask for, counted so that the sum over a
+ * series' k samples is enough for all of them. Of the slabs that they open all but the last are
+ * filled by them (k units and k headers at most), and the last is twice the one before and one (2k
+ * + 1), or follows the slab in hand: that costs no more than 4k + 2 when the slab in hand is less
+ * than half full, and is counted with each sample when it is fuller.
+ */
+static uint32_t units_for(const struct head_entry *entry)
 {
-    /* Slabs that double cover n samples in at most 2n units, beside the one that begins now. */
-    uint64_t units = 2 * (uint64_t)count;
+    uint32_t units = 6;
+    if (entry->count == 0)
+        units += 4;
+    else if (entry->in_last * 2 >= entry->last_capacity)
+        units += next_capacity(entry->last_capacity) + 1;
+    return units;
+}
+
+enum status head_reserve(struct head *head, bool begins, const uint32_t *ids, size_t count)
+{
+    if (begins)
+        head->promised_units = 0;
     for (size_t i = 0; i < count; i++) {
         uint32_t id = ids[i];
         if (id / PAGE_ENTRIES >= head->page_count || head->pages[id / PAGE_ENTRIES] == NULL) {
@@ -159,13 +178,9 @@ enum status head_reserve(struct head *head, const uint32_t *ids, size_t count)
             if (status != STATUS_OK)
                 return status;
         }
-        const struct head_entry *entry = entry_at(head, id);
-        if (entry->count == 0)
-            units += 4;
-        else if (entry->in_last >= 3)
-            units += LARGEST_SLAB + 1;
+        head->promised_units += units_for(entry_at(head, id));
     }
-    return blocks_reserve(head, units);
+    return blocks_reserve(head, head->promised_units);
 }
 
 static uint32_t slab_take(struct head *head, uint32_t capacity)
@@ -187,14 +202,16 @@ static void append_one(struct head *head, struct head_entry *entry, int64_t time
 {
     struct slab *slab;
     if (entry->count == 0) {
-        entry->first = entry->last = slab_take(head, 3);
+        entry->first = entry->last = slab_take(head, FIRST_SLAB);
+        entry->last_capacity = FIRST_SLAB;
         slab = slab_at(head, entry->last);
     } else {
         slab = slab_at(head, entry->last);
         if (slab->samples[entry->in_last - 1].time_ms >= time_ms)
             entry->disordered = true;
         if (entry->in_last == slab->capacity) {
-            slab->next = slab_take(head, next_capacity(slab->capacity));
+            entry->last_capacity = (uint8_t)next_capacity(slab->capacity);
+            slab->next = slab_take(head, entry->last_capacity);
             entry->last = slab->next;
             entry->in_last = 0;
             slab = slab_at(head, entry->last);
