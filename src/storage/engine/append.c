@@ -205,8 +205,9 @@ static enum status reserve_room(struct engine *engine, struct batch *const *batc
                     "the write head is full and the one before it is still being flushed");
     enum status status = STATUS_OK;
     rwlock_write(&engine->head_lock);
+    head_reserve_begin(version->active->head);
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
-        status = head_reserve(version->active->head, i == 0, batches[i]->sample_series,
+        status = head_reserve(version->active->head, batches[i]->sample_series,
                               batches[i]->sample_count);
     rwlock_unlock(&engine->head_lock);
     if (status != STATUS_OK)

@@ -9,7 +9,6 @@ enum {
     UNIT_SIZE = 16,        /* slabs are addressed in units of one sample */
     BLOCK_UNITS = 1 << 16, /* 1 MiB of slabs */
     PAGE_ENTRIES = 256,
-    FIRST_SLAB = 3,
     LARGEST_SLAB = 63,
     SLACK_BLOCKS = 1024,
     AHEAD = 12, /* how many samples ahead lines are fetched */
@@ -29,7 +28,7 @@ struct head {
     size_t block_count, max_blocks;
     uint32_t used_units; /* of the last block that slabs were taken from */
     size_t current_block;
-    uint64_t promised_units; /* of the commit that is being reserved */
+    uint64_t reserved_units; /* by head_reserve since it began */
     struct head_entry **pages;
     size_t page_count; /* of the array */
     size_t pages_made;
@@ -150,27 +149,40 @@ static enum status blocks_reserve(struct head *head, uint64_t units)
     return STATUS_OK;
 }
 
-/*
- * The most units that one more sample of a series can ask for, counted so that the sum over a
- * series' k samples is enough for all of them. Of the slabs that they open all but the last are
- * filled by them (k units and k headers at most), and the last is twice the one before and one (2k
- * + 1), or follows the slab in hand: that costs no more than 4k + 2 when the slab in hand is less
- * than half full, and is counted with each sample when it is fuller.
- */
-static uint32_t units_for(const struct head_entry *entry)
+void head_reserve_begin(struct head *head)
 {
-    uint32_t units = 6;
-    if (entry->count == 0)
-        units += 4;
-    else if (entry->in_last * 2 >= entry->last_capacity)
-        units += next_capacity(entry->last_capacity) + 1;
-    return units;
+    head->reserved_units = 0;
 }
 
-enum status head_reserve(struct head *head, bool begins, const uint32_t *ids, size_t count)
+/* Of the last slab of `entry`, which has samples: what the slabs before it hold tells. */
+static uint32_t last_capacity(const struct head_entry *entry)
 {
-    if (begins)
-        head->promised_units = 0;
+    uint32_t before = 0;
+    uint32_t capacity = next_capacity(1);
+    while (capacity < LARGEST_SLAB && before < entry->count - entry->in_last) {
+        before += capacity;
+        capacity = next_capacity(capacity);
+    }
+    return capacity;
+}
+
+/*
+ * Units for one of the samples that a series gets, such that n times that is enough for n of them.
+ * Slabs that double take at most 2n units, beside the next one: that begins only after `room`
+ * samples more, so each of them brings its share of it.
+ */
+static uint64_t units_for_one(const struct head_entry *entry)
+{
+    if (entry->count == 0)
+        return 2 + 4;
+    uint32_t capacity = last_capacity(entry);
+    uint32_t room = capacity - entry->in_last;
+    return 2 + (next_capacity(capacity) + 1 + room) / (room + 1);
+}
+
+enum status head_reserve(struct head *head, const uint32_t *ids, size_t count)
+{
+    uint64_t units = head->reserved_units;
     for (size_t i = 0; i < count; i++) {
         uint32_t id = ids[i];
         if (id / PAGE_ENTRIES >= head->page_count || head->pages[id / PAGE_ENTRIES] == NULL) {
@@ -178,9 +190,12 @@ enum status head_reserve(struct head *head, bool begins, const uint32_t *ids, si
             if (status != STATUS_OK)
                 return status;
         }
-        head->promised_units += units_for(entry_at(head, id));
+        units += units_for_one(entry_at(head, id));
     }
-    return blocks_reserve(head, head->promised_units);
+    enum status status = blocks_reserve(head, units);
+    if (status == STATUS_OK)
+        head->reserved_units = units;
+    return status;
 }
 
 static uint32_t slab_take(struct head *head, uint32_t capacity)
@@ -202,16 +217,14 @@ static void append_one(struct head *head, struct head_entry *entry, int64_t time
 {
     struct slab *slab;
     if (entry->count == 0) {
-        entry->first = entry->last = slab_take(head, FIRST_SLAB);
-        entry->last_capacity = FIRST_SLAB;
+        entry->first = entry->last = slab_take(head, 3);
         slab = slab_at(head, entry->last);
     } else {
         slab = slab_at(head, entry->last);
         if (slab->samples[entry->in_last - 1].time_ms >= time_ms)
             entry->disordered = true;
         if (entry->in_last == slab->capacity) {
-            entry->last_capacity = (uint8_t)next_capacity(slab->capacity);
-            slab->next = slab_take(head, entry->last_capacity);
+            slab->next = slab_take(head, next_capacity(slab->capacity));
             entry->last = slab->next;
             entry->in_last = 0;
             slab = slab_at(head, entry->last);
@@ -241,6 +254,7 @@ void head_append(struct head *head, const uint32_t *ids, const int64_t *times, c
     head->min_ms = min_ms;
     head->max_ms = max_ms;
     head->sample_count += count;
+    head->reserved_units = 0;
 }
 
 struct head_entry head_entry(const struct head *head, uint32_t series_id)
@@ -255,7 +269,7 @@ uint32_t head_series_end(const struct head *head)
 {
     for (size_t page = head->page_count; page > 0; page--)
         if (head->pages[page - 1] != NULL)
-            return (uint32_t)(page * PAGE_ENTRIES);
+            return page * PAGE_ENTRIES > UINT32_MAX ? UINT32_MAX : (uint32_t)(page * PAGE_ENTRIES);
     return 0;
 }
 
@@ -296,23 +310,6 @@ size_t head_reader_next(struct head_reader *reader, const struct head_sample **s
     if (reader->left > 0)
         reader->slab = slab->next;
     return count;
-}
-
-void head_span(const struct head *head, struct head_entry entry, int64_t *first_ms,
-               int64_t *last_ms)
-{
-    *first_ms = slab_at(head, entry.first)->samples[0].time_ms;
-    *last_ms = slab_at(head, entry.last)->samples[entry.in_last - 1].time_ms;
-    if (!entry.disordered)
-        return;
-    struct head_reader reader;
-    head_reader_init(&reader, head, entry);
-    const struct head_sample *samples;
-    for (size_t count; (count = head_reader_next(&reader, &samples)) > 0;)
-        for (size_t i = 0; i < count; i++) {
-            *first_ms = samples[i].time_ms < *first_ms ? samples[i].time_ms : *first_ms;
-            *last_ms = samples[i].time_ms > *last_ms ? samples[i].time_ms : *last_ms;
-        }
 }
 
 static size_t copy_ordered(const struct head *head, struct head_entry entry, int64_t start_ms,

@@ -33,9 +33,8 @@ struct head_entry {
     uint32_t first; /* slab; 0 with count 0 */
     uint32_t last;
     uint32_t count;
-    uint16_t in_last;      /* samples in the last slab */
-    uint8_t last_capacity; /* of the last slab */
-    bool disordered;       /* times do not strictly rise: sort, and let the later write win */
+    uint16_t in_last; /* samples in the last slab */
+    bool disordered;  /* times do not strictly rise: sort, and let the later write win */
 };
 
 /* Gives *head, ended by head_free. `max_bytes` is when head_is_full. */
@@ -43,14 +42,14 @@ MUST_CHECK enum status head_new(struct head **head, size_t max_bytes);
 void head_free(struct head *head);
 
 /*
- * Takes the memory for samples of these series: after OK head_append cannot fail for them. Called
- * for each run of samples of a commit before the first is appended; `begins` with the first, which
- * forgets what an abandoned commit had reserved. The maximum is not looked at here: whoever owns
- * the head stops writing to a full one, and one commit may reach beyond. LIMIT when the tables end
- * (1 GiB beyond the maximum), MEMORY.
+ * Takes the memory for samples of these series: after OK head_append cannot fail for them. Calls
+ * add up until the first head_append, so that several batches may be reserved and then appended;
+ * head_reserve_begin gives up what was reserved for a commit that failed. The maximum is not looked
+ * at here: whoever owns the head stops writing to a full one, and one commit may reach beyond.
+ * LIMIT when the tables end (1 GiB beyond the maximum), MEMORY.
  */
-MUST_CHECK enum status head_reserve(struct head *head, bool begins, const uint32_t *ids,
-                                    size_t count);
+void head_reserve_begin(struct head *head);
+MUST_CHECK enum status head_reserve(struct head *head, const uint32_t *ids, size_t count);
 
 /* Appends samples [0, count) in order: ids[i], times[i], values[i]. Reserve first. */
 void head_append(struct head *head, const uint32_t *ids, const int64_t *times, const double *values,
@@ -77,10 +76,6 @@ struct head_reader {
 void head_reader_init(struct head_reader *reader, const struct head *head, struct head_entry entry);
 /* The next run of samples, borrowed for the head's life; 0 at the end. */
 size_t head_reader_next(struct head_reader *reader, const struct head_sample **samples);
-
-/* First and last time of `entry`, whose count is not 0. */
-void head_span(const struct head *head, struct head_entry entry, int64_t *first_ms,
-               int64_t *last_ms);
 
 /*
  * Copies the samples of `entry` with start <= time < end, in strictly rising time, the later write

@@ -142,7 +142,7 @@ static enum status replay_samples(struct recovery *recovery, struct slice record
     if (status != STATUS_OK)
         return status;
     struct head_ref *active = engine->version->active;
-    if (head_reserve(active->head, true, recovery->ids, count) != STATUS_OK ||
+    if (head_reserve(active->head, recovery->ids, count) != STATUS_OK ||
         note_days(engine, recovery->times, count) != STATUS_OK)
         return fail(err, STATUS_MEMORY, "no memory to replay the log; give the process more");
     head_append(active->head, recovery->ids, recovery->times, recovery->values, count);
