@@ -334,6 +334,7 @@ enum status series_table_reserve(struct series_table *table, const struct labels
     *id = reuse ? table->free_series : table->series_count;
     uint32_t next_free = reuse ? table->series[*id].pairs : SERIES_ID_NONE;
     uint32_t metric;
+    uint32_t metric_count = table->metric_count;
     enum status status = STATUS_OK;
     if (*id >= SLOT_WAS_USED)
         status = STATUS_MEMORY;
@@ -348,6 +349,7 @@ enum status series_table_reserve(struct series_table *table, const struct labels
         /* The last place of the array goes back, or it would be neither free nor used. */
         if (!reuse && table->series_count == *id + 1)
             table->series_count--;
+        table->metric_count = metric_count;
         return status;
     }
     if (reuse)
@@ -358,6 +360,8 @@ enum status series_table_reserve(struct series_table *table, const struct labels
 enum status series_table_restore_pairs(struct series_table *table, uint32_t id, uint32_t metric,
                                        const uint32_t *pairs, size_t count, struct error *err)
 {
+    if (id >= SLOT_WAS_USED || metric >= METRIC_ID_NONE - 1)
+        return fail(err, STATUS_CORRUPT, "series %u of metric %u: no such ids", id, metric);
     uint32_t known = find_by_pairs(table, pairs, count, pairs_hash(table, pairs, count));
     if (known == id)
         return STATUS_OK;
@@ -365,8 +369,6 @@ enum status series_table_restore_pairs(struct series_table *table, uint32_t id, 
         return fail(err, STATUS_CORRUPT, "series %u has the labels of series %u", id, known);
     if (id < table->series_count && table->series[id].state != SERIES_FREE)
         return fail(err, STATUS_CORRUPT, "series %u is defined twice, with other labels", id);
-    if (id >= SLOT_WAS_USED || metric >= METRIC_ID_NONE - 1)
-        return fail(err, STATUS_CORRUPT, "series %u of metric %u: no such ids", id, metric);
     uint32_t name_pair = name_pair_of(table, pairs, count);
     if (name_pair == PAIR_NONE)
         return fail(err, STATUS_CORRUPT, "series %u has no metric name", id);
@@ -374,6 +376,9 @@ enum status series_table_restore_pairs(struct series_table *table, uint32_t id, 
     if (known_metric != METRIC_ID_NONE && known_metric != metric)
         return fail(err, STATUS_CORRUPT, "series %u: metric %u was %u before", id, metric,
                     known_metric);
+    if (metric < table->metric_count && table->metrics[metric].name_pair != PAIR_NONE &&
+        table->metrics[metric].name_pair != name_pair)
+        return fail(err, STATUS_CORRUPT, "series %u: metric %u has another name", id, metric);
     if (series_array_reach(table, id + 1) != STATUS_OK ||
         metrics_reach(table, metric + 1) != STATUS_OK ||
         series_make(table, id, metric, pairs, count, SERIES_COMMITTED) != STATUS_OK)

@@ -75,7 +75,8 @@ uint32_t series_table_find_metric(const struct series_table *table, struct slice
 MUST_CHECK enum status series_table_reserve(struct series_table *table, const struct labels *labels,
                                             uint32_t *id);
 /* Makes the series as a log or an index segment defines it, committed. CORRUPT when the id or
- * the labels are taken by another series. The same definition again changes nothing. */
+ * the labels are taken by another series, or the metric's id by another name. The same definition
+ * again changes nothing. */
 MUST_CHECK enum status series_table_restore(struct series_table *table, uint32_t id,
                                             uint32_t metric, const struct labels *labels,
                                             struct error *err);
