@@ -1,0 +1,118 @@
+/*
+ * Records of any bytes: each kind is read, or refused as CORRUPT. What was read of samples and
+ * metrics is written again and reads back as the same; series are found by the labels that a second
+ * reader (record_walk.h) sees in them.
+ */
+#include "fuzz.h"
+
+#include "base/invariant.h"
+#include "storage/engine/record.h"
+
+#include "../unit/storage/engine/record_walk.h"
+
+struct columns {
+    uint32_t ids[RECORD_MAX_SAMPLES];
+    int64_t times[RECORD_MAX_SAMPLES];
+    double values[RECORD_MAX_SAMPLES];
+    size_t count;
+};
+
+static void feed_samples(struct slice record)
+{
+    static struct columns columns, again;
+    enum status status = record_get_samples(record, columns.ids, columns.times, columns.values,
+                                            &columns.count, NULL);
+    invariant(status == STATUS_OK || status == STATUS_CORRUPT);
+    if (status != STATUS_OK)
+        return;
+    struct bytes copy;
+    bytes_init(&copy, 2 * RECORD_MAX_SIZE);
+    invariant(record_put_samples(&copy, columns.ids, columns.times, columns.values,
+                                 columns.count) == STATUS_OK);
+    invariant(record_get_samples(bytes_slice(&copy), again.ids, again.times, again.values,
+                                 &again.count, NULL) == STATUS_OK);
+    invariant(again.count == columns.count);
+    invariant(memcmp(again.ids, columns.ids, again.count * sizeof again.ids[0]) == 0);
+    invariant(memcmp(again.times, columns.times, again.count * sizeof again.times[0]) == 0);
+    invariant(memcmp(again.values, columns.values, again.count * sizeof again.values[0]) == 0);
+    bytes_release(&copy);
+}
+
+struct walked {
+    const struct series_table *table; /* NULL: only the largest ids are noted */
+    uint32_t max_id, max_metric;
+    size_t count;
+};
+
+static void note_definition(void *context, uint32_t id, uint32_t metric,
+                            const struct labels *labels)
+{
+    struct walked *walked = context;
+    walked->max_id = id > walked->max_id ? id : walked->max_id;
+    walked->max_metric = metric > walked->max_metric ? metric : walked->max_metric;
+    walked->count++;
+    if (walked->table == NULL)
+        return;
+    invariant(series_table_find(walked->table, labels) == id);
+    invariant(walked->table->series[id].metric == metric);
+}
+
+static void feed_series(struct slice record)
+{
+    struct walked walked = {.table = NULL};
+    bool whole = record_walk(record, note_definition, &walked);
+    /* Room is made for all ids below the largest: not what is to be found out here. */
+    if (walked.max_id > 100000 || walked.max_metric > 100000)
+        return;
+    struct series_table table;
+    size_t count = 0;
+    invariant(series_table_init(&table, 1) == STATUS_OK);
+    enum status status = record_restore_series(record, &table, &count, NULL);
+    invariant(status == STATUS_CORRUPT || (status == STATUS_OK && whole));
+    series_table_finish_restore(&table);
+    if (status == STATUS_OK) {
+        struct walked again = {.table = &table};
+        invariant(record_walk(record, note_definition, &again));
+        invariant(again.count == count);
+    }
+    series_table_release(&table);
+}
+
+static enum status copy_metric(void *context, const struct metric *metric, struct error *err)
+{
+    (void)err;
+    return record_put_metric(context, metric);
+}
+
+static void feed_metrics(struct slice record)
+{
+    struct bytes copy, again;
+    bytes_init(&copy, 2 * record.size + 64);
+    bytes_init(&again, 2 * record.size + 64);
+    enum status status = record_get_metrics(record, copy_metric, &copy, NULL);
+    invariant(status == STATUS_OK || status == STATUS_CORRUPT);
+    invariant(record_get_metrics(bytes_slice(&copy), copy_metric, &again, NULL) == STATUS_OK);
+    invariant(slice_equal(bytes_slice(&copy), bytes_slice(&again)));
+    bytes_release(&copy);
+    bytes_release(&again);
+}
+
+/* The first byte is the record's type. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (size == 0 || size > RECORD_MAX_SIZE)
+        return 0;
+    struct slice record = slice_of(data + 1, size - 1);
+    switch ((enum record_type)data[0]) {
+    case RECORD_SAMPLES:
+        feed_samples(record);
+        break;
+    case RECORD_SERIES:
+        feed_series(record);
+        break;
+    case RECORD_METRICS:
+        feed_metrics(record);
+        break;
+    }
+    return 0;
+}
