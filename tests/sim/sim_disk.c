@@ -435,17 +435,16 @@ static enum status sim_sync_directory(struct filesystem *fs, const char *path, s
     enum sim_failure failure = begin_call(disk, SIM_SYNC_DIRECTORY, path, 0, 0);
     if (sim_sites_sync(disk->sites, sim_site_current()))
         return STATUS_OK;
-    /* Failed: forgotten without being durable, as with the bytes of a file. */
-    size_t kept = 0;
-    for (size_t i = 0; i < disk->operation_count; i++) {
-        if (!touches(&disk->operations[i], place.inode))
-            disk->operations[kept++] = disk->operations[i];
-        else if (failure == SIM_NO_FAILURE)
-            make_durable(disk, &disk->operations[i]);
-    }
-    disk->operation_count = kept;
     if (failure != SIM_NO_FAILURE)
         return fail_call(failure, SIM_SYNC_DIRECTORY, path, err);
+    size_t kept = 0;
+    for (size_t i = 0; i < disk->operation_count; i++) {
+        if (touches(&disk->operations[i], place.inode))
+            make_durable(disk, &disk->operations[i]);
+        else
+            disk->operations[kept++] = disk->operations[i];
+    }
+    disk->operation_count = kept;
     return STATUS_OK;
 }
 

@@ -12,7 +12,8 @@
  *  - a rename is one change: the new name or the old one, never none and never both.
  *
  * A sync that is made to fail loses the unsynced bytes for good, although they stay readable, as
- * the kernel does it: a second sync that returns OK makes them no more durable.
+ * the kernel does it: a second sync that returns OK makes them no more durable. A directory's names
+ * are different: they stay undecided after a failed sync_directory until one succeeds.
  *
  * Every call is numbered; a hook is called before each, where a test can clone the disk and see
  * what a crash at this point would leave. Clones share pages, so that they cost little.
