@@ -106,8 +106,8 @@ static enum status show_segment(struct inspection *inspection, struct file *file
         error_prefix(inspection->err, "%s", path);
         return status;
     }
-    inspection->source =
-        (struct wal_source){.file = file, .number = header.number, .size = header.size};
+    inspection->source = (struct wal_source){
+        .file = file, .number = header.number, .size = size < header.size ? size : header.size};
     struct wal_entry entry = {
         .kind = WAL_ENTRY_SEGMENT,
         .state = damaged || size < header.size ? WAL_ENTRY_BAD : WAL_ENTRY_GOOD,

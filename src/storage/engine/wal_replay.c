@@ -136,7 +136,7 @@ static void report_damage(struct recovery *recovery, uint64_t from, uint64_t to,
         recovery->replay->damage(recovery->replay->context, text, from, to);
 }
 
-/* *known: the header could be read. Without one the size of the file stands for the segment's. */
+/* *known: the header could be read. */
 static enum status open_segment(struct recovery *recovery, struct wal_segment *segment, bool *known,
                                 struct wal_segment_header *header, struct error *err)
 {
@@ -147,6 +147,7 @@ static enum status open_segment(struct recovery *recovery, struct wal_segment *s
     enum status status = wal_path(wal, name, path, err);
     if (status == STATUS_OK)
         status = filesystem_open(wal->os.fs, path, FILE_READ_WRITE, &segment->file, err);
+    const uint64_t least = 2 * WAL_DATA_START;
     uint8_t block[WAL_DATA_START] = {0};
     size_t got = 0;
     uint64_t size = 0;
@@ -164,11 +165,10 @@ static enum status open_segment(struct recovery *recovery, struct wal_segment *s
         error_prefix(err, "%s", path);
         return status;
     }
+    /* A file that is shorter than it was made ends earlier: nothing can be read behind it. */
     size -= size % WAL_DATA_START;
-    segment->size = *known                        ? header->size
-                    : size > WAL_SEGMENT_SIZE_MAX ? WAL_SEGMENT_SIZE_MAX
-                    : size < 2 * WAL_DATA_START   ? 2 * WAL_DATA_START
-                                                  : size;
+    uint64_t most = *known ? header->size : WAL_SEGMENT_SIZE_MAX;
+    segment->size = size > most ? most : size < least ? least : size;
     if (damaged || !*known)
         report_damage(recovery, wal_lsn(segment->number, 0),
                       wal_lsn(segment->number, WAL_DATA_START),
