@@ -150,7 +150,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint64_t end = 0;
     enum status status = wal_inspect(options.os, path, visit, &end, NULL);
     invariant(status == STATUS_OK || status == STATUS_CORRUPT || status == STATUS_UNSUPPORTED);
-    check_log(&options, (data[0] & LATER) != 0 ? wal_lsn(1, WAL_DATA_START + 100) : 0);
+    check_log(&options, (data[0] & LATER) != 0 ? wal_lsn(1, WAL_DATA_START + 128) : 0);
     sim_disk_free(disk);
     return 0;
 }

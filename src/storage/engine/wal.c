@@ -399,6 +399,10 @@ enum status wal_open(struct wal **out, const struct wal_options *options, uint64
     enum status status = check_options(options, err);
     if (status != STATUS_OK)
         return status;
+    if (replay_from != 0 &&
+        (wal_lsn_segment(replay_from) == 0 || wal_lsn_offset(replay_from) < WAL_DATA_START ||
+         wal_lsn_offset(replay_from) % WAL_ALIGNMENT != 0))
+        return fail(err, STATUS_INVALID, "no frame of the log can begin at %" PRIx64, replay_from);
     struct wal *wal = calloc(1, sizeof *wal);
     char *dir = strdup(options->dir);
     if (wal == NULL || dir == NULL) {

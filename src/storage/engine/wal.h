@@ -62,7 +62,7 @@ typedef void wal_damage(void *context, const char *description, uint64_t from, u
  * behind the last frame. A torn tail (a frame that was being written when the machine stopped) is
  * dropped, which is no damage; stats and log tell its place.
  * Gives *wal, ended by wal_close; on failure *wal is NULL.
- *   INVALID      an option is out of its range
+ *   INVALID      an option is out of its range; replay_from is no position that wal_commit gave
  *   UNSUPPORTED  a segment was written by a newer version
  *   IO, NO_SPACE, MEMORY, and what `apply` returned
  */

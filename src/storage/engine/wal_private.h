@@ -20,7 +20,7 @@ struct wal_segment {
     uint64_t number;
     uint64_t size;
     struct file *file; /* NULL where it is only waiting to be released */
-    bool usable;       /* its header is good, so that frames written to it can be read */
+    bool damaged;      /* its header is to be written again */
 };
 
 /* A run of the frame's bytes that goes into one segment. */
@@ -95,7 +95,9 @@ MUST_CHECK enum status wal_path(const struct wal *wal, const char *name, char pa
 struct wal_segment *wal_find_segment(struct wal *wal, uint64_t number);
 MUST_CHECK enum status wal_add_segment(struct wal *wal, const struct wal_segment *segment,
                                        struct error *err);
-/* Makes the segment behind the last one, durably empty and named. */
+MUST_CHECK enum status wal_write_header(struct wal *wal, const struct wal_segment *segment,
+                                        struct error *err);
+/* Makes a segment behind the last one, durably named. */
 MUST_CHECK enum status wal_install_segment(struct wal *wal, uint64_t number, struct error *err);
 /* Takes segments[index] out of the log, for reuse or for good. */
 MUST_CHECK enum status wal_retire_segment(struct wal *wal, size_t index, struct error *err);

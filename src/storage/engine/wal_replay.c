@@ -160,16 +160,16 @@ static enum status open_segment(struct recovery *recovery, struct wal_segment *s
     bool damaged = false;
     status = wal_segment_header_decode(block, header, &damaged, err);
     *known = status == STATUS_OK && header->number == segment->number;
-    segment->usable = *known;
     if (status != STATUS_OK && status != STATUS_CORRUPT) {
         error_prefix(err, "%s", path);
         return status;
     }
     /* A file that is shorter than it was made ends earlier: nothing can be read behind it. */
-    size -= size % WAL_DATA_START;
+    size = (size + WAL_DATA_START - 1) / WAL_DATA_START * WAL_DATA_START;
     uint64_t most = *known ? header->size : WAL_SEGMENT_SIZE_MAX;
     segment->size = size > most ? most : size < least ? least : size;
-    if (damaged || !*known)
+    segment->damaged = damaged || !*known;
+    if (segment->damaged)
         report_damage(recovery, wal_lsn(segment->number, 0),
                       wal_lsn(segment->number, WAL_DATA_START),
                       *known ? "one copy of the segment's header" : "the segment's header");
@@ -302,6 +302,12 @@ static enum status handle_invalid(struct recovery *recovery, bool *ended, struct
     const char *reason = reader->reason;
     bool torn = reader->torn;
     bool damaged = false;
+    uint64_t replay_from = recovery->replay->replay_from;
+    if (wal_reader_lsn(reader, place) < replay_from) {
+        /* Nobody needs what is before it. It is in the first segment, and a frame begins there. */
+        wal_reader_seek(reader, (struct wal_place){.offset = wal_lsn_offset(replay_from)});
+        return STATUS_OK;
+    }
     if (reader->sources[place.source].file == NULL)
         reason = "a segment is missing";
     enum status status = look_behind(recovery, place, &damaged, err);
@@ -402,37 +408,34 @@ static enum status retire_segments(struct recovery *recovery, uint64_t current, 
             status = wal_retire_segment(wal, i, err);
             continue;
         }
-        if (segment->number < current) {
-            file_close(segment->file);
-            segment->file = NULL;
-        }
         i++;
     }
     return status;
 }
 
-/* Goes on at a place, or at the start of a segment where that one cannot be used. */
+/* Goes on at a place, in a new segment where that one is missing. */
 static enum status continue_at(struct recovery *recovery, uint64_t number, uint64_t offset,
                                struct error *err)
 {
     struct wal *wal = recovery->wal;
-    uint64_t replay_from = recovery->replay->replay_from;
-    /* What is written below replay_from would not be replayed. */
-    if (wal_lsn(number, offset) < replay_from) {
-        number = wal_lsn_segment(replay_from) + 1;
-        offset = WAL_DATA_START;
+    enum status status = retire_segments(recovery, number, err);
+    for (size_t i = 0; i < wal->segment_count && status == STATUS_OK; i++) {
+        struct wal_segment *segment = &wal->segments[i];
+        if (segment->damaged)
+            status = wal_write_header(wal, segment, err);
+        segment->damaged = false;
+        if (segment->number < number) {
+            file_close(segment->file);
+            segment->file = NULL;
+        }
     }
-    const struct wal_segment *segment = wal_find_segment(wal, number);
-    while (segment != NULL && !segment->usable) {
-        number++;
-        offset = WAL_DATA_START;
-        segment = wal_find_segment(wal, number);
+    if (status == STATUS_OK && wal_find_segment(wal, number) == NULL) {
+        status = wal_install_segment(wal, number, err);
+        if (offset > wal->segment_size)
+            offset = wal->segment_size;
     }
     wal->number = number;
     wal->offset = offset;
-    enum status status = retire_segments(recovery, number, err);
-    if (status == STATUS_OK && wal_find_segment(wal, number) == NULL)
-        status = wal_install_segment(wal, number, err);
     return status;
 }
 

@@ -122,19 +122,20 @@ static enum status take_spare(struct wal *wal, uint64_t number, char path[WAL_PA
     return create_spare(wal, path, file, err);
 }
 
-static enum status write_header(struct wal *wal, struct file *file, uint64_t number,
-                                struct error *err)
+enum status wal_write_header(struct wal *wal, const struct wal_segment *segment, struct error *err)
 {
     uint8_t block[WAL_DATA_START];
-    wal_segment_header_encode(
-        &(struct wal_segment_header){.number = number,
-                                     .size = wal->segment_size,
-                                     .key = wal->key,
-                                     .created_ms = clock_wall_ms(wal->os.clock),
-                                     .epoch = wal->epoch},
-        block);
-    enum status status = file_write(file, block, sizeof block, 0, err);
-    return status == STATUS_OK ? file_sync(file, err) : status;
+    struct wal_segment_header header = {
+        .number = segment->number,
+        /* Of a file that was cut: the reader takes the smaller one. */
+        .size = segment->size < WAL_SEGMENT_SIZE_MIN ? WAL_SEGMENT_SIZE_MIN : segment->size,
+        .key = wal->key,
+        .created_ms = clock_wall_ms(wal->os.clock),
+        .epoch = wal->epoch,
+    };
+    wal_segment_header_encode(&header, block);
+    enum status status = file_write(segment->file, block, sizeof block, 0, err);
+    return status == STATUS_OK ? file_sync(segment->file, err) : status;
 }
 
 enum status wal_install_segment(struct wal *wal, uint64_t number, struct error *err)
@@ -144,32 +145,27 @@ enum status wal_install_segment(struct wal *wal, uint64_t number, struct error *
     char spare[WAL_PATH_SIZE];
     char path[WAL_PATH_SIZE];
     char name[WAL_NAME_SIZE];
-    struct file *file = NULL;
+    struct wal_segment segment = {.number = number, .size = wal->segment_size};
     wal_segment_name(name, number);
     enum status status = wal_path(wal, name, path, err);
     if (status == STATUS_OK)
-        status = take_spare(wal, number, spare, &file, err);
+        status = take_spare(wal, number, spare, &segment.file, err);
     if (status != STATUS_OK)
         return status;
-    status = write_header(wal, file, number, err);
+    status = wal_write_header(wal, &segment, err);
     if (status == STATUS_OK)
         status = filesystem_rename(wal->os.fs, spare, path, err);
     if (status != STATUS_OK) {
-        discard(wal, file, spare);
+        discard(wal, segment.file, spare);
         return status;
     }
+    /* If this fails, the name is there now and may be gone after a crash: nothing can be built on
+     * it. */
     status = filesystem_sync_directory(wal->os.fs, wal->dir, err);
+    if (status == STATUS_OK)
+        status = wal_add_segment(wal, &segment, err);
     if (status != STATUS_OK) {
-        /* The name is there now and may be gone after a crash; nothing can be built on that. */
-        file_close(file);
-        wal_break(wal, err);
-        return status;
-    }
-    struct wal_segment segment = {
-        .number = number, .size = wal->segment_size, .file = file, .usable = true};
-    status = wal_add_segment(wal, &segment, err);
-    if (status != STATUS_OK) {
-        file_close(file);
+        file_close(segment.file);
         wal_break(wal, err);
     }
     return status;
