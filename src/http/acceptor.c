@@ -87,8 +87,10 @@ static void pause_for_descriptors(struct http_server *server, int number)
     /* Said once in each shortage: every pause after the first is its continuation. */
     if (server->listen_resume_ns == 0) {
         char text[128];
-        log_event(server->options.log, LOG_WARN, "http", "cannot accept connections for now",
-                  log_text("error", strerror_r(number, text, sizeof text)));
+        const struct log_field fields[] = {log_text("error", strerror_r(number, text, sizeof text)),
+                                           {0}};
+        log_write(server->options.log, LOG_WARN, "http", "cannot accept connections for now",
+                  fields);
     }
     server_refuse(server, HTTP_REFUSED_DESCRIPTORS);
     acceptor_pause(server, true);

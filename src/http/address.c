@@ -136,15 +136,17 @@ static struct address_entry **entry_link(struct address_counts *counts, struct a
 enum status address_counts_add(struct address_counts *counts, struct address_key key, size_t max)
 {
     struct address_entry **link = entry_link(counts, key);
-    if (*link == NULL) {
-        *link = calloc(1, sizeof **link);
-        if (*link == NULL)
+    struct address_entry *entry = *link;
+    if (entry == NULL) {
+        entry = calloc(1, sizeof *entry);
+        if (entry == NULL)
             return STATUS_MEMORY;
-        (*link)->key = key;
+        entry->key = key;
+        *link = entry;
     }
-    if (max > 0 && (*link)->count >= max)
+    if (max > 0 && entry->count >= max)
         return STATUS_LIMIT;
-    (*link)->count++;
+    entry->count++;
     return STATUS_OK;
 }
 

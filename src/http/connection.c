@@ -21,12 +21,11 @@ static enum status make_slot(struct http_server *server, int fd)
         wanted *= 2;
     if (wanted == server->connection_slots)
         return STATUS_OK;
-    struct http_connection **slots =
-        realloc(server->connections, wanted * sizeof *server->connections);
+    struct http_connection **slots = realloc(server->connections, wanted * sizeof(void *));
     if (slots == NULL)
         return STATUS_MEMORY;
     memset(slots + server->connection_slots, 0,
-           (wanted - server->connection_slots) * sizeof *slots);
+           (wanted - server->connection_slots) * sizeof(void *));
     server->connections = slots;
     server->connection_slots = wanted;
     return STATUS_OK;

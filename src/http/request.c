@@ -77,9 +77,9 @@ struct http_request *request_new(struct http_connection *connection, struct MHD_
     return request;
 }
 
-void request_unref(struct http_request *request)
+static void let_go(struct http_request *request, unsigned sides)
 {
-    if (atomic_fetch_sub(&request->references, 1) > 1)
+    if (atomic_fetch_sub(&request->references, sides) > sides)
         return;
     if (request->response != NULL)
         MHD_destroy_response(request->response);
@@ -89,6 +89,11 @@ void request_unref(struct http_request *request)
     mutex_release(&request->mutex);
     server_unref(request->server);
     free(request);
+}
+
+void request_unref(struct http_request *request)
+{
+    let_go(request, 1);
 }
 
 /* ------------------------------------------------------------------------------ the header */
@@ -623,9 +628,8 @@ void request_complete(struct http_request *request, bool sent)
         report(request, complete);
     mutex_unlock(&request->mutex);
     request->connection = NULL;
-    if (!handler_side) /* the client left before a handler or a refusal took it over */
-        request_unref(request);
-    request_unref(request);
+    /* Where the client left before a handler or a refusal took it over, there is no other side. */
+    let_go(request, handler_side ? 1 : 2);
 }
 
 /* ------------------------------------------------------------------------------ accessors */
@@ -713,7 +717,8 @@ bool http_request_content_type_is(const struct http_request *request, const char
     size_t count;
     struct slice header = find_header(request, "Content-Type", &count);
     size_t size = strlen(type);
-    if (header.size < size || strncasecmp((const char *)header.data, type, size) != 0)
+    if (header.data == NULL || header.size < size ||
+        strncasecmp((const char *)header.data, type, size) != 0)
         return false;
     return header.size == size || header.data[size] == ';' || header.data[size] == ' ' ||
            header.data[size] == '\t';

@@ -70,7 +70,7 @@ static size_t ring_put(struct http_stream *stream, struct slice piece)
 {
     size_t room = stream->capacity - stream->used;
     size_t size = piece.size < room ? piece.size : room;
-    if (size == 0)
+    if (size == 0 || piece.data == NULL)
         return 0;
     size_t end = (stream->start + stream->used) % stream->capacity;
     size_t first = stream->capacity - end;
@@ -251,7 +251,7 @@ enum status http_stream_write(struct http_stream *stream, struct slice piece, st
 
 enum status http_stream_flush(struct http_stream *stream, struct error *err)
 {
-    return stream_encode(stream, slice_of(NULL, 0), HTTP_ENCODE_FLUSH, err);
+    return stream_encode(stream, slice_of("", 0), HTTP_ENCODE_FLUSH, err);
 }
 
 enum status http_stream_finish(struct http_stream *stream, struct error *err)
@@ -259,7 +259,7 @@ enum status http_stream_finish(struct http_stream *stream, struct error *err)
     struct http_request *request = stream->request;
     enum status status = STATUS_OK;
     if (stream->encoder != NULL)
-        status = stream_encode(stream, slice_of(NULL, 0), HTTP_ENCODE_LAST, err);
+        status = stream_encode(stream, slice_of("", 0), HTTP_ENCODE_LAST, err);
     if (status != STATUS_OK) {
         http_stream_abort(stream);
         return status;
