@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/invariant.h"
 #include "base/times.h"
 #include "random_series.h"
 #include "storage/engine/part_page.h"
@@ -642,6 +643,155 @@ static void bytes_of_another_place_or_part_are_refused(void **state)
     release_model(&model);
 }
 
+static void time_columns_that_changed_places_are_refused(void **state)
+{
+    (void)state;
+    enum { COUNT = 50 };
+    static struct model model;
+    model.count = 2;
+    for (uint32_t i = 0; i < 2; i++) {
+        struct model_series *series = &model.series[i];
+        *series = (struct model_series){.metric = 1, .id = i, .count = COUNT};
+        series->times = malloc(COUNT * sizeof *series->times);
+        series->values = malloc(COUNT * sizeof *series->values);
+        for (size_t t = 0; t < COUNT; t++) {
+            series->times[t] = DAY_START + (int64_t)t * 1000;
+            series->values[t] = (double)t;
+        }
+        series->times[10 + i] += 1;
+    }
+    struct part_totals totals;
+    write_model(&model, path, 1, &totals);
+    struct part *part = open_part(path);
+    struct part_cursor *cursor;
+    struct error err;
+    struct part_loss lost;
+    const struct part_block *block;
+    uint64_t offsets[2];
+    size_t size = 0;
+    ok(part_cursor_new(&cursor, part, &err), &err);
+    part_cursor_seek(cursor, 0, 0);
+    for (size_t i = 0; i < 2; i++) {
+        ok(part_cursor_next(cursor, &block, &lost, &err), &err);
+        offsets[i] = block->times_offset;
+        assert_true(i == 0 || size == block->times_size);
+        size = block->times_size;
+    }
+    part_cursor_free(cursor);
+    part_close(part);
+    struct image image = read_image(path);
+    uint8_t column[256];
+    assert_true(size > 0 && size <= sizeof column);
+    memcpy(column, image.data + offsets[0], size);
+    memmove(image.data + offsets[0], image.data + offsets[1], size);
+    memcpy(image.data + offsets[1], column, size);
+    write_image(other_path, image.data, image.size);
+    assert_int_equal(assert_nothing_wrong(other_path, &model), 2 * COUNT);
+    free(image.data);
+    release_model(&model);
+}
+
+/* ---- a disk that fails ------------------------------------------------------------------ */
+
+/* Passes calls on to the real file system until `left` writes and syncs have been made. */
+struct failing_file {
+    struct file file;
+    struct file *real;
+};
+
+static unsigned calls_left;
+
+static enum status failing(struct error *err)
+{
+    return calls_left-- == 0 ? fail(err, STATUS_NO_SPACE, "no space") : STATUS_OK;
+}
+
+static enum status failing_write(struct file *file, const void *from, size_t size, uint64_t offset,
+                                 struct error *err)
+{
+    enum status status = failing(err);
+    struct file *real = container_of(file, struct failing_file, file)->real;
+    return status == STATUS_OK ? file_write(real, from, size, offset, err) : status;
+}
+
+static enum status failing_sync(struct file *file, struct error *err)
+{
+    enum status status = failing(err);
+    struct file *real = container_of(file, struct failing_file, file)->real;
+    return status == STATUS_OK ? file_sync(real, err) : status;
+}
+
+static void failing_close(struct file *file)
+{
+    struct failing_file *failing_file = container_of(file, struct failing_file, file);
+    file_close(failing_file->real);
+    free(failing_file);
+}
+
+static enum status failing_open(struct filesystem *fs, const char *name, enum file_mode mode,
+                                struct file **file, struct error *err)
+{
+    (void)fs;
+    static const struct file_ops ops = {
+        .write = failing_write, .sync = failing_sync, .close = failing_close};
+    struct failing_file *made = malloc(sizeof *made);
+    made->file.ops = &ops;
+    *file = &made->file;
+    enum status status = filesystem_open(filesystem_posix(), name, mode, &made->real, err);
+    if (status != STATUS_OK)
+        free(made);
+    return status;
+}
+
+static enum status failing_remove(struct filesystem *fs, const char *name, struct error *err)
+{
+    (void)fs;
+    return filesystem_remove(filesystem_posix(), name, err);
+}
+
+static enum status write_on(struct filesystem *fs, const struct model *model,
+                            struct part_totals *totals, struct error *err)
+{
+    struct part_writer_options options = {.identity = {.id = 1, .day = DAY}};
+    struct part_writer *writer;
+    unlink(path);
+    enum status status = part_writer_open(&writer, fs, path, &options, err);
+    if (status != STATUS_OK)
+        return status;
+    for (size_t i = 0; status == STATUS_OK && i < model->count; i++) {
+        const struct model_series *series = &model->series[i];
+        status = part_writer_add(writer, series->metric, series->id, PART_KIND_FLOAT, series->times,
+                                 series->values, series->count, err);
+    }
+    if (status == STATUS_OK)
+        return part_writer_finish(writer, totals, err);
+    part_writer_abort(writer);
+    return status;
+}
+
+static void a_write_or_sync_that_fails_leaves_no_file(void **state)
+{
+    (void)state;
+    static const struct filesystem_ops ops = {.open = failing_open, .remove = failing_remove};
+    struct filesystem fs = {.ops = &ops};
+    static struct model model;
+    make_model(&model, 90, 400, 800);
+    struct part_totals totals;
+    struct error err;
+    unsigned failures = 0;
+    for (;; failures++) {
+        calls_left = failures;
+        enum status status = write_on(&fs, &model, &totals, &err);
+        if (status == STATUS_OK)
+            break;
+        assert_int_equal(status, STATUS_NO_SPACE);
+        assert_int_not_equal(access(path, F_OK), 0);
+    }
+    assert_true(failures > 5);
+    assert_int_equal(assert_nothing_wrong(path, &model), 0);
+    release_model(&model);
+}
+
 static void a_later_version_is_named_not_guessed(void **state)
 {
     (void)state;
@@ -677,6 +827,8 @@ int main(void)
         cmocka_unit_test(a_file_cut_anywhere_is_detected_and_never_a_wrong_sample),
         cmocka_unit_test(without_trailer_and_index_all_pages_are_found_again),
         cmocka_unit_test(bytes_of_another_place_or_part_are_refused),
+        cmocka_unit_test(time_columns_that_changed_places_are_refused),
+        cmocka_unit_test(a_write_or_sync_that_fails_leaves_no_file),
         cmocka_unit_test(a_later_version_is_named_not_guessed),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
