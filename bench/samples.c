@@ -120,7 +120,7 @@ static void load_frames(struct loader *loader, struct slice file, const char *pa
         size_t size = load_u32(file.data + at);
         const char *body = (const char *)file.data + at + 8;
         at += 8 + size;
-        size_t plain_size;
+        size_t plain_size = 0;
         if (at > file.size || snappy_uncompressed_length(body, size, &plain_size) != SNAPPY_OK)
             give_up("not a file of tsgen rw", path);
         uint8_t *plain = malloc(plain_size);

@@ -235,7 +235,7 @@ static uint8_t *put_payload(uint8_t *to, uint64_t *residuals, size_t count,
 size_t intpack_encode(const int64_t *values, size_t count, unsigned order, uint8_t *to)
 {
     invariant(count > 0 && count <= INTPACK_MAX_COUNT && order <= INTPACK_MAX_ORDER);
-    struct mini_plan plans[INTPACK_MAX_MINIS];
+    struct mini_plan plans[INTPACK_MAX_MINIS] = {0};
     uint64_t residuals[INTPACK_MINI];
     struct header_state state = {0};
     uint8_t *next = to;
@@ -460,11 +460,11 @@ enum status intpack_read(const struct intpack_reader *reader, size_t index,
 enum status intpack_decode(struct slice from, size_t count, unsigned order, int64_t *values,
                            struct error *err)
 {
-    struct intpack_reader reader;
+    struct intpack_reader reader = {0};
     enum status status = intpack_open(&reader, from, count, order, err);
     for (size_t i = 0; status == STATUS_OK && i < reader.mini_count; i++) {
         int64_t mini[INTPACK_MINI];
-        size_t n;
+        size_t n = 0;
         status = intpack_read(&reader, i, mini, &n, err);
         if (status == STATUS_OK)
             memcpy(values + i * INTPACK_MINI, mini, n * sizeof *values);

@@ -6,13 +6,11 @@
 #include "storage/engine/part_state.h"
 #include "storage/engine/time_codec.h"
 
-static enum status name_block(enum status status, const struct part_cursor *cursor,
-                              const struct part_block *block, const char *what, uint64_t offset,
-                              struct error *err)
+static void name_block(const struct part_cursor *cursor, const struct part_block *block,
+                       const char *what, uint64_t offset, struct error *err)
 {
     error_prefix(err, "part %s: %s of series %u (metric %u) at offset %llu", cursor->part->path,
                  what, block->series, block->metric, (unsigned long long)offset);
-    return status;
 }
 
 static enum status check(const struct part_cursor *cursor, uint64_t offset, struct slice bytes,
@@ -71,12 +69,16 @@ static enum status block_times(struct part_cursor *cursor, const struct part_blo
         cached = &cursor->cached[cursor->next_cached];
         cursor->next_cached = (cursor->next_cached + 1) % PART_CACHED_TIMES;
         enum status status = load_times(cursor, block, cached, err);
-        if (status != STATUS_OK)
-            return name_block(status, cursor, block, "times", block->times_offset, err);
+        if (status != STATUS_OK) {
+            name_block(cursor, block, "times", block->times_offset, err);
+            return status;
+        }
     }
-    if (cached->times[0] != block->first_ms || cached->times[block->count - 1] != block->last_ms)
-        return name_block(fail(err, STATUS_CORRUPT, "they are not those that the header names"),
-                          cursor, block, "times", block->times_offset, err);
+    if (cached->times[0] != block->first_ms || cached->times[block->count - 1] != block->last_ms) {
+        fail(err, STATUS_CORRUPT, "they are not those that the header names");
+        name_block(cursor, block, "times", block->times_offset, err);
+        return STATUS_CORRUPT;
+    }
     *times = cached->times;
     return STATUS_OK;
 }
@@ -114,8 +116,10 @@ enum status part_block_values(struct part_cursor *cursor, const struct part_bloc
     enum status status = part_fetch(cursor, block->values_offset, block->values_size, values, err);
     if (status == STATUS_OK)
         status = check(cursor, block->values_offset, *values, block->values_crc, err);
-    if (status != STATUS_OK)
-        return name_block(status, cursor, block, "values", block->values_offset, err);
+    if (status != STATUS_OK) {
+        name_block(cursor, block, "values", block->values_offset, err);
+        return status;
+    }
     return STATUS_OK;
 }
 
@@ -129,13 +133,15 @@ static enum status read_values(struct part_cursor *cursor, const struct part_blo
             values[i] = value;
         return STATUS_OK;
     }
-    struct slice bytes;
+    struct slice bytes = {0};
     enum status status = part_block_values(cursor, block, &bytes, err);
     if (status != STATUS_OK)
         return status;
     status = value_block_decode(bytes, block->count, first, wanted, values, err);
-    if (status != STATUS_OK)
-        return name_block(status, cursor, block, "values", block->values_offset, err);
+    if (status != STATUS_OK) {
+        name_block(cursor, block, "values", block->values_offset, err);
+        return status;
+    }
     return STATUS_OK;
 }
 

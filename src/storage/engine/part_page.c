@@ -11,11 +11,11 @@ enum { PAGE_HEADER_SIZE = 24, MAX_TIMES = PART_PAGE_MAX_BLOCKS };
 
 /* What blocks share: one line of the page's table of times. */
 struct page_times {
-    uint32_t count;
     int64_t first_ms;
     int64_t last_ms;
     uint64_t offset;
     uint32_t size;
+    uint32_t count;
 };
 
 enum times_column { TIMES_COUNT, TIMES_FIRST, TIMES_SPAN, TIMES_SIZE, TIMES_OFFSET, TIMES_COLUMNS };
@@ -143,7 +143,7 @@ static uint8_t *put_columns(uint8_t *to, const struct part_page *page, int64_t d
 static uint8_t *put_summaries(uint8_t *to, const struct part_page *page)
 {
     int64_t all_flags[PART_PAGE_MAX_BLOCKS];
-    uint8_t summaries[PART_PAGE_MAX_BLOCKS * PART_SUMMARY_MAX_SIZE];
+    uint8_t summaries[PART_PAGE_MAX_BLOCKS * PART_SUMMARY_MAX_SIZE] = {0};
     uint8_t *next = summaries;
     for (size_t i = 0; i < page->count; i++) {
         unsigned flags;
@@ -198,7 +198,8 @@ size_t part_page_size(const uint8_t from[8])
 
 static enum status broken(struct error *err, const char *what)
 {
-    return fail(err, STATUS_CORRUPT, "%s", what);
+    fail(err, STATUS_CORRUPT, "%s", what);
+    return STATUS_CORRUPT;
 }
 
 static enum status get_column(const uint8_t **from, const uint8_t *end, size_t count,
@@ -365,7 +366,7 @@ static enum status decode_checked(struct slice from, const struct part_identity 
                                   uint64_t offset, struct part_page *page, struct error *err)
 {
     struct page_times table[MAX_TIMES];
-    struct block_columns columns;
+    struct block_columns columns = {0};
     const uint8_t *next = from.data + PAGE_HEADER_SIZE;
     const uint8_t *end = from.data + from.size;
     page->count = load_u16(from.data + 12);

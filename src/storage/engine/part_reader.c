@@ -85,7 +85,7 @@ static enum status read_frame(struct part *part, struct error *err)
         return status;
 
     struct error trailer_error;
-    struct part_trailer trailer;
+    struct part_trailer trailer = {0};
     enum status header = part_header_decode(header_bytes, &part->identity, err);
     enum status end = has_trailer
                           ? part_trailer_decode(trailer_bytes, part->size, &trailer, &trailer_error)
@@ -119,7 +119,7 @@ enum status part_open(struct part **part, struct filesystem *fs, const char *pat
                       struct error *err)
 {
     *part = NULL;
-    struct error local;
+    struct error local = {0};
     err = err == NULL ? &local : err;
     struct part *made = calloc(1, sizeof *made);
     if (made == NULL)
@@ -266,7 +266,7 @@ enum status part_load_page(struct part_cursor *cursor, size_t index, struct erro
     if (entry->size == 0)
         return fail(err, STATUS_CORRUPT, "part %s: pages from offset %llu on cannot be found",
                     part->path, (unsigned long long)entry->offset);
-    struct slice bytes;
+    struct slice bytes = {0};
     enum status status = part_fetch(cursor, entry->offset, entry->size, &bytes, err);
     if (status == STATUS_OK)
         status = part_page_decode(bytes, &part->identity, entry->offset, &cursor->page, err);

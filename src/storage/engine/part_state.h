@@ -4,6 +4,8 @@
 #ifndef METRIC_STORE_STORAGE_ENGINE_PART_STATE_H
 #define METRIC_STORE_STORAGE_ENGINE_PART_STATE_H
 
+#include <assert.h>
+
 #include "storage/engine/part_page.h"
 #include "storage/engine/part_reader.h"
 
@@ -49,6 +51,9 @@ struct part_cursor {
     size_t window_size;
     uint8_t window[PART_WINDOW_SIZE];
 };
+
+static_assert(sizeof(struct part_cursor) < 192 * 1024,
+              "a cursor is opened for each part of a query");
 
 /* Bytes [offset, offset + size) of the file, size <= PART_WINDOW_SIZE; borrowed until the next
  * call. CORRUPT where the file ends before. */

@@ -1,5 +1,6 @@
 #include "storage/engine/part_writer.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/invariant.h"
@@ -58,6 +59,8 @@ struct part_writer {
     };
     uint8_t buffer[BUFFER_SIZE];
 };
+
+static_assert(sizeof(struct part_writer) < 192 * 1024, "64 writers may be open at once");
 
 /* ---- the file --------------------------------------------------------------------------- */
 
@@ -186,7 +189,7 @@ static struct known_column *column_place(struct known_column *columns, size_t ca
 /* Twice the room; at the limit everything is forgotten instead, which costs space and no more. */
 static enum status grow_columns(struct part_writer *writer, struct error *err)
 {
-    if (writer->column_capacity == COLUMNS_MAX) {
+    if (writer->columns != NULL && writer->column_capacity == COLUMNS_MAX) {
         memset(writer->columns, 0, COLUMNS_MAX * sizeof *writer->columns);
         writer->column_count = 0;
         return STATUS_OK;
@@ -195,7 +198,7 @@ static enum status grow_columns(struct part_writer *writer, struct error *err)
     struct known_column *columns = calloc(capacity, sizeof *columns);
     if (columns == NULL)
         return fail(err, STATUS_MEMORY, "part %s: no memory for its time columns", writer->path);
-    for (size_t i = 0; i < writer->column_capacity; i++)
+    for (size_t i = 0; writer->columns != NULL && i < writer->column_capacity; i++)
         if (writer->columns[i].offset != 0)
             *column_place(columns, capacity, writer->columns[i].hash) = writer->columns[i];
     free(writer->columns);
@@ -227,11 +230,12 @@ static enum status put_times(struct part_writer *writer, const int64_t *times, s
     block->last_ms = times[count - 1];
     if (times_are_steady(times, count))
         return STATUS_OK;
-    if (writer->column_count * 2 >= writer->column_capacity) {
+    if (writer->columns == NULL || writer->column_count * 2 >= writer->column_capacity) {
         enum status status = grow_columns(writer, err);
         if (status != STATUS_OK)
             return status;
     }
+    invariant(writer->columns != NULL);
     struct hash128 hash =
         hash128(slice_of(times, count * sizeof *times), writer->options.hash_seed);
     struct known_column *column = column_place(writer->columns, writer->column_capacity, hash);
@@ -390,7 +394,7 @@ enum status part_writer_copy(struct part_writer *writer, struct part_cursor *cur
     int64_t *times = malloc(block->count * sizeof *times);
     if (times == NULL)
         return writer->failed = fail(err, STATUS_MEMORY, "part %s: no memory", writer->path);
-    struct slice values;
+    struct slice values = {0};
     enum status status = part_block_read(cursor, block, 0, block->count, times, NULL, err);
     if (status == STATUS_OK)
         status = part_block_values(cursor, block, &values, err);

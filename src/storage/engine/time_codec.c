@@ -47,7 +47,8 @@ struct time_column {
 
 static enum status broken(struct error *err, const char *what)
 {
-    return fail(err, STATUS_CORRUPT, "time column: %s", what);
+    fail(err, STATUS_CORRUPT, "time column: %s", what);
+    return STATUS_CORRUPT;
 }
 
 static enum status time_column_open(struct time_column *column, struct slice from, size_t count,
@@ -93,7 +94,7 @@ static bool times_rise(const int64_t *times, size_t count)
 static enum status decode_packed(const struct time_column *column, size_t count, size_t first,
                                  size_t wanted, int64_t *times, struct error *err)
 {
-    struct intpack_reader reader;
+    struct intpack_reader reader = {0};
     enum status status = intpack_open(&reader, column->body, count, column->order, err);
     int64_t mini[INTPACK_MINI];
     size_t end = first + wanted;

@@ -234,7 +234,8 @@ struct value_block {
 
 static enum status broken(struct error *err, const char *what)
 {
-    return fail(err, STATUS_CORRUPT, "value block: %s", what);
+    fail(err, STATUS_CORRUPT, "value block: %s", what);
+    return STATUS_CORRUPT;
 }
 
 /* One entry; NULL where it is cut off or unknown. */
@@ -300,7 +301,7 @@ static enum status value_block_open(struct value_block *block, struct slice from
                    : broken(err, "a constant has exactly 9 bytes");
     if (from.size < 2)
         return broken(err, "it is cut off");
-    block->scale = (int8_t)from.data[1];
+    block->scale = from.data[1] < 128 ? from.data[1] : from.data[1] - 256;
     if (!scale_is_valid(block->scale))
         return broken(err, "its scale is none we know");
     const uint8_t *next = from.data + 2;
@@ -329,7 +330,8 @@ static enum status decode_linear(const struct value_block *block, size_t first, 
                                  double *values, struct error *err)
 {
     const uint8_t *end = block->body.data + block->body.size;
-    uint64_t start, step;
+    uint64_t start = 0;
+    uint64_t step = 0;
     const uint8_t *next = varint_get(block->body.data, end, &start);
     next = next == NULL ? NULL : varint_get(next, end, &step);
     if (next != end || block->order != 0)
@@ -346,12 +348,12 @@ static enum status decode_linear(const struct value_block *block, size_t first, 
 static enum status decode_packed(const struct value_block *block, size_t count, size_t first,
                                  size_t wanted, double *values, struct error *err)
 {
-    struct intpack_reader reader;
+    struct intpack_reader reader = {0};
     enum status status = intpack_open(&reader, block->body, count, block->order, err);
     if (status != STATUS_OK)
         return status;
     int64_t integers[INTPACK_MINI];
-    double doubles[INTPACK_MINI];
+    double doubles[INTPACK_MINI] = {0};
     size_t end = first + wanted;
     for (size_t at = first; at < end;) {
         size_t index = at / INTPACK_MINI;
@@ -393,7 +395,7 @@ enum status value_block_decode(struct slice from, size_t count, size_t first, si
                                double *values, struct error *err)
 {
     invariant(first <= count && wanted <= count - first);
-    struct value_block block;
+    struct value_block block = {0};
     enum status status = value_block_open(&block, from, count, err);
     if (status != STATUS_OK)
         return status;
@@ -414,7 +416,7 @@ enum status value_block_describe(struct slice from, size_t count, char *text, si
                                  struct error *err)
 {
     static const char *forms[] = {"constant", "linear", "packed"};
-    struct value_block block;
+    struct value_block block = {0};
     enum status status = value_block_open(&block, from, count, err);
     if (status != STATUS_OK)
         return status;

@@ -14,6 +14,12 @@ static const double powers[SCALE_MAX + 1] = {
     1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
 };
 
+static double power(int exponent)
+{
+    invariant(exponent >= 0 && exponent <= SCALE_MAX);
+    return powers[exponent];
+}
+
 static inline int64_t nearest(double value)
 {
     return (int64_t)(value + __builtin_copysign(0.5, value));
@@ -36,7 +42,7 @@ bool scale_to_integer(double value, int scale, int64_t *integer)
         *integer = (int64_t)value;
         return same_bits((double)*integer, value);
     }
-    double scaled = scale < 0 ? value * powers[-scale] : value / powers[scale];
+    double scaled = scale < 0 ? value * power(-scale) : value / power(scale);
     if (!(__builtin_fabs(scaled) < LARGEST_SCALED))
         return false;
     *integer = nearest(scaled);
@@ -47,8 +53,7 @@ double scale_to_double(int64_t integer, int scale)
 {
     if (scale == SCALE_BITS)
         return double_of_bits((uint64_t)integer);
-    invariant(scale_is_valid(scale));
-    return scale < 0 ? (double)integer / powers[-scale] : (double)integer * powers[scale];
+    return scale < 0 ? (double)integer / power(-scale) : (double)integer * power(scale);
 }
 
 void scale_to_doubles(const int64_t *integers, size_t count, int scale, double *values)
@@ -57,16 +62,15 @@ void scale_to_doubles(const int64_t *integers, size_t count, int scale, double *
         memcpy(values, integers, count * sizeof *values);
         return;
     }
-    invariant(scale_is_valid(scale));
     if (scale == 0) {
         for (size_t i = 0; i < count; i++)
             values[i] = (double)integers[i];
     } else if (scale < 0) {
-        double divisor = powers[-scale];
+        double divisor = power(-scale);
         for (size_t i = 0; i < count; i++)
             values[i] = (double)integers[i] / divisor;
     } else {
-        double factor = powers[scale];
+        double factor = power(scale);
         for (size_t i = 0; i < count; i++)
             values[i] = (double)integers[i] * factor;
     }
