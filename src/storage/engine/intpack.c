@@ -23,22 +23,31 @@ static unsigned mini_order(unsigned order, size_t count)
 
 /* ---- choosing --------------------------------------------------------------------------- */
 
+/* How many residuals need how many bits. */
+struct lengths {
+    uint64_t any; /* all residuals, or-ed */
+    uint16_t counts[65];
+};
+
+static inline void count_length(struct lengths *lengths, uint64_t residual)
+{
+    lengths->any |= residual;
+    lengths->counts[bit_length(residual)]++;
+}
+
 /* The width that takes the fewest bits for residuals of these lengths, longer ones patched. */
-static void plan_width(struct mini_plan *plan, const uint16_t lengths[65], size_t count,
+static void plan_width(struct mini_plan *plan, const struct lengths *lengths, size_t count,
                        size_t extra_bits)
 {
-    unsigned longest = 64;
-    while (longest > 0 && lengths[longest] == 0)
-        longest--;
-    if (longest == 63)
-        longest = 64;
+    unsigned longest = bit_length(lengths->any);
+    longest = longest == 63 ? 64 : longest;
     plan->width = longest;
     plan->patch_count = 0;
     plan->patch_width = 0;
     plan->bits = count * longest + extra_bits;
     unsigned patched = 0;
     for (unsigned width = longest; width-- > 0;) {
-        patched += lengths[width + 1];
+        patched += lengths->counts[width + 1];
         if (width == 63)
             continue;
         size_t positions = POSITION_BITS * patched > count ? count : POSITION_BITS * patched;
@@ -53,13 +62,15 @@ static void plan_width(struct mini_plan *plan, const uint16_t lengths[65], size_
     }
 }
 
-/* Lengths of the residuals of every order, over a whole stream. */
-struct length_counts {
-    uint16_t plain[2][65];  /* of orders 0 and 1, less the smallest */
-    uint16_t zigzag[3][65]; /* of orders 1 and 2; [0] stays empty */
+/* The residuals of every order, over a whole stream. */
+struct order_lengths {
+    struct lengths values;       /* order 0, less the smallest */
+    struct lengths steps;        /* order 1, less the smallest */
+    struct lengths signed_steps; /* order 1, zigzag */
+    struct lengths bends;        /* order 2, zigzag */
 };
 
-static void count_lengths(struct length_counts *counts, const int64_t *values, size_t count)
+static void count_orders(struct order_lengths *lengths, const int64_t *values, size_t count)
 {
     int64_t min = values[0];
     int64_t min_step = INT64_MAX;
@@ -68,14 +79,14 @@ static void count_lengths(struct length_counts *counts, const int64_t *values, s
         min = values[i] < min ? values[i] : min;
         min_step = step < min_step ? step : min_step;
     }
-    counts->plain[0][bit_length((uint64_t)wrapping_sub(values[0], min))]++;
+    count_length(&lengths->values, (uint64_t)wrapping_sub(values[0], min));
     int64_t step_before = wrapping_sub(values[1], values[0]);
     for (size_t i = 1; i < count; i++) {
         int64_t step = wrapping_sub(values[i], values[i - 1]);
-        counts->plain[0][bit_length((uint64_t)wrapping_sub(values[i], min))]++;
-        counts->plain[1][bit_length((uint64_t)wrapping_sub(step, min_step))]++;
-        counts->zigzag[1][bit_length(zigzag_encode(step))]++;
-        counts->zigzag[2][bit_length(zigzag_encode(wrapping_sub(step, step_before)))]++;
+        count_length(&lengths->values, (uint64_t)wrapping_sub(values[i], min));
+        count_length(&lengths->steps, (uint64_t)wrapping_sub(step, min_step));
+        count_length(&lengths->signed_steps, zigzag_encode(step));
+        count_length(&lengths->bends, zigzag_encode(wrapping_sub(step, step_before)));
         step_before = step;
     }
 }
@@ -85,8 +96,8 @@ unsigned intpack_choose_order(const int64_t *values, size_t count)
     invariant(count > 0 && count <= INTPACK_MAX_COUNT);
     if (count < 3)
         return 0;
-    struct length_counts counts = {0};
-    count_lengths(&counts, values, count);
+    struct order_lengths lengths = {0};
+    count_orders(&lengths, values, count);
 
     /* What the headers of the mini-blocks take on top: values and steps at their beginnings. */
     size_t minis = (count + INTPACK_MINI - 1) / INTPACK_MINI;
@@ -97,13 +108,13 @@ unsigned intpack_choose_order(const int64_t *values, size_t count)
     size_t steps = minis * 8 * varint_size(zigzag_encode(step));
     size_t bits[3];
     struct mini_plan plan;
-    plan_width(&plan, counts.plain[0], count, first + (minis - 1) * 8);
+    plan_width(&plan, &lengths.values, count, first + (minis - 1) * 8);
     bits[0] = plan.bits;
-    plan_width(&plan, counts.plain[1], count - 1, firsts + minis * 8);
+    plan_width(&plan, &lengths.steps, count - 1, firsts + minis * 8);
     bits[1] = plan.bits;
-    plan_width(&plan, counts.zigzag[1], count - 1, firsts);
+    plan_width(&plan, &lengths.signed_steps, count - 1, firsts);
     bits[1] = plan.bits < bits[1] ? plan.bits : bits[1];
-    plan_width(&plan, counts.zigzag[2], count - 1, firsts + steps);
+    plan_width(&plan, &lengths.bends, count - 1, firsts + steps);
     bits[2] = plan.bits;
     unsigned best = bits[1] < bits[0] ? 1 : 0;
     return bits[2] < bits[best] ? 2 : best;
@@ -111,20 +122,20 @@ unsigned intpack_choose_order(const int64_t *values, size_t count)
 
 static struct mini_plan plan_mini(const uint64_t *residuals, size_t count, uint64_t base_before)
 {
-    uint16_t plain[65] = {0};
-    uint16_t zigzag[65] = {0};
+    struct lengths plain = {0};
+    struct lengths zigzag = {0};
     int64_t min = (int64_t)residuals[0];
     for (size_t i = 1; i < count; i++)
         min = (int64_t)residuals[i] < min ? (int64_t)residuals[i] : min;
     for (size_t i = 0; i < count; i++) {
-        plain[bit_length(residuals[i] - (uint64_t)min)]++;
-        zigzag[bit_length(zigzag_encode((int64_t)residuals[i]))]++;
+        count_length(&plain, residuals[i] - (uint64_t)min);
+        count_length(&zigzag, zigzag_encode((int64_t)residuals[i]));
     }
     struct mini_plan based = {.base = (uint64_t)min};
     struct mini_plan signs = {.zigzag = true};
     uint64_t base_code = zigzag_encode((int64_t)(based.base - base_before));
-    plan_width(&based, plain, count, 8 * varint_size(base_code));
-    plan_width(&signs, zigzag, count, 0);
+    plan_width(&based, &plain, count, 8 * varint_size(base_code));
+    plan_width(&signs, &zigzag, count, 0);
     return signs.bits < based.bits ? signs : based;
 }
 
@@ -410,23 +421,22 @@ static void add_base(uint64_t values[INTPACK_MINI], uint64_t base)
         values[i] += base;
 }
 
-/* Turns residuals, which begin at values[order], into the integers. */
+/* Turns residuals, which begin at values[order] and lack the base, into the integers. */
 static void undo_differences(const struct intpack_mini *mini, unsigned seeds, size_t count,
                              uint64_t *values)
 {
-    if (seeds == 0)
-        return;
+    uint64_t base = mini->base;
     uint64_t value = mini->first;
     values[0] = value;
     if (seeds == 1) {
         for (size_t i = 1; i < count; i++)
-            values[i] = value += values[i];
+            values[i] = value += values[i] + base;
         return;
     }
     uint64_t difference = mini->first_difference;
     values[1] = value += difference;
     for (size_t i = 2; i < count; i++)
-        values[i] = value += difference += values[i];
+        values[i] = value += difference += values[i] + base;
 }
 
 enum status intpack_read(const struct intpack_reader *reader, size_t index,
@@ -450,9 +460,10 @@ enum status intpack_read(const struct intpack_reader *reader, size_t index,
                     index);
     if (mini->zigzag)
         undo_zigzag((uint64_t *)values);
+    if (seeds > 0)
+        undo_differences(mini, seeds, n, (uint64_t *)values);
     else if (mini->base != 0)
         add_base((uint64_t *)values, mini->base);
-    undo_differences(mini, seeds, n, (uint64_t *)values);
     *count = n;
     return STATUS_OK;
 }
