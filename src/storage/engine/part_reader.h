@@ -48,16 +48,19 @@ void part_cursor_find(struct part_cursor *cursor, uint32_t metric, uint32_t seri
 /* Positions on the first block at or after a key, to walk all that follow. */
 void part_cursor_seek(struct part_cursor *cursor, uint32_t metric, uint32_t series);
 
-/*
- * The next block's header, in the order of (metric, series, time); *block is borrowed until the
- * next call of next, find or seek. END      there is no further one CORRUPT  a page is damaged; the
- * next call goes on behind it. What *lost then says may be missing: keys from lost->first to
- * lost->last, both included
- */
+/* What a page that cannot be read may have held: keys from first to last, both included. */
 struct part_loss {
     uint32_t first_metric, first_series;
     uint32_t last_metric, last_series;
 };
+
+/*
+ * The next block's header, in the order of (metric, series, time); *block is borrowed until the
+ * next call of next, find or seek.
+ *   END          there is no further one
+ *   CORRUPT, IO  a page cannot be read: *lost says what may be missing; the next call goes on
+ *                behind it
+ */
 MUST_CHECK enum status part_cursor_next(struct part_cursor *cursor, const struct part_block **block,
                                         struct part_loss *lost, struct error *err);
 

@@ -13,8 +13,9 @@
  *   [REST]      compensation: odd mantissa, exponent less the sum's
  *   [INCREASE]  increase less (last - first)
  *   [INCREASE_ULPS]
- *   [EDGES]     first_ms less the block's, the block's last_ms less last_ms: stale markers at an
- * edge or with RAW the seven doubles as they are. A block of stale markers only has nothing.
+ *   [EDGES]     first_ms less the block's; the block's last_ms less last_ms: stale markers there
+ *
+ * or, with RAW, the seven doubles as they are. A block of stale markers only has nothing.
  *
  * Whether this gives the summary back is tried at writing; where it does not (NaN, infinities,
  * values that are no decimals) it is RAW.

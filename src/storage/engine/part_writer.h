@@ -9,7 +9,7 @@
  * Memory: under 256 KiB until samples with unsteady times come, then up to 2 MiB more, which
  * remember time columns so that they are stored once.
  * Threads: one writer belongs to one thread at a time.
- * Errors: after a failed call (IO, NO_SPACE, MEMORY) only part_writer_abort is left.
+ * Errors: IO, NO_SPACE, MEMORY; after a failed add only part_writer_abort is left.
  */
 #ifndef METRIC_STORE_STORAGE_ENGINE_PART_WRITER_H
 #define METRIC_STORE_STORAGE_ENGINE_PART_WRITER_H

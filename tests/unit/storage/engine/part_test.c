@@ -5,6 +5,7 @@
 
 #include "base/invariant.h"
 #include "base/times.h"
+#include "os/thread.h"
 #include "random_series.h"
 #include "storage/engine/part_page.h"
 #include "storage/engine/part_reader.h"
@@ -249,6 +250,57 @@ static void any_series_is_found_and_one_that_is_not_there_is_not(void **state)
     part_cursor_find(cursor, UINT32_MAX, UINT32_MAX);
     assert_int_equal(part_cursor_next(cursor, &block, &lost, &err), STATUS_END);
     part_cursor_free(cursor);
+    part_close(part);
+    release_model(&model);
+}
+
+struct reading_thread {
+    struct part *part;
+    const struct model *model;
+};
+
+/* assert_series has memory of its own for one thread only; here every thread has its cursor's. */
+static void read_everything(void *context)
+{
+    const struct reading_thread *thread = context;
+    struct part_cursor *cursor;
+    int64_t times[PART_BLOCK_COUNT];
+    double values[PART_BLOCK_COUNT];
+    invariant(part_cursor_new(&cursor, thread->part, NULL) == STATUS_OK);
+    for (size_t i = 0; i < thread->model->count; i++) {
+        const struct model_series *series = &thread->model->series[i];
+        const struct part_block *block;
+        struct part_loss lost;
+        part_cursor_find(cursor, series->metric, series->id);
+        size_t at = 0;
+        while (part_cursor_next(cursor, &block, &lost, NULL) == STATUS_OK) {
+            invariant(part_block_read(cursor, block, 0, block->count, times, values, NULL) ==
+                      STATUS_OK);
+            invariant(memcmp(values, series->values + at, block->count * sizeof *values) == 0);
+            at += block->count;
+        }
+        invariant(at == series->count);
+    }
+    part_cursor_free(cursor);
+}
+
+static void several_threads_read_one_part_at_once(void **state)
+{
+    (void)state;
+    enum { THREADS = 4 };
+    static struct model model;
+    make_model(&model, 15, 300, 2000);
+    struct part_totals totals;
+    write_model(&model, path, 1, &totals);
+    struct part *part = open_part(path);
+    struct reading_thread context = {.part = part, .model = &model};
+    struct thread *threads[THREADS];
+    struct error err;
+    for (size_t i = 0; i < THREADS; i++)
+        ok(threads_start(threads_posix(), "read", read_everything, &context, &threads[i], &err),
+           &err);
+    for (size_t i = 0; i < THREADS; i++)
+        threads_join(threads_posix(), threads[i]);
     part_close(part);
     release_model(&model);
 }
@@ -817,6 +869,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_written_is_walked_in_order_with_exact_summaries),
         cmocka_unit_test(any_series_is_found_and_one_that_is_not_there_is_not),
+        cmocka_unit_test(several_threads_read_one_part_at_once),
         cmocka_unit_test(a_range_gives_exactly_the_samples_within),
         cmocka_unit_test(blocks_copied_into_another_part_are_the_same_there),
         cmocka_unit_test(series_of_one_target_share_their_times),
