@@ -65,8 +65,8 @@ MUST_CHECK enum status part_cursor_next(struct part_cursor *cursor, const struct
                                         struct part_loss *lost, struct error *err);
 
 /*
- * Decodes samples [first, first + wanted) of a block that this cursor gave and that is still
- * borrowed; first + wanted <= block->count. `times` or `values` may be NULL.
+ * Decodes samples [first, first + wanted) of a block that a cursor of this part gave, or of a copy
+ * of that header; first + wanted <= block->count. `times` or `values` may be NULL.
  *   CORRUPT  the block, or its time column, is damaged
  */
 MUST_CHECK enum status part_block_read(struct part_cursor *cursor, const struct part_block *block,
