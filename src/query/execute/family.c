@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/invariant.h"
+
 enum { NAME_WORK = 16, FIRST_CAPACITY = 64 };
 
 /* Which types have series of other names than the family's. */
@@ -125,6 +127,7 @@ static enum status read_names(struct source *source, struct names *names, uint32
             status = names_add(names, source->tier, metric, &last, err);
         if (status != STATUS_OK)
             return status;
+        invariant(last != NULL);
         last->series++;
         number_of[i] = last->number;
     }

@@ -58,10 +58,10 @@ static bool groups_grow(struct groups *groups)
         return true;
     struct arena *arena = groups->context->arena;
     size_t slot_count = groups->slot_count == 0 ? FIRST_SLOTS : groups->slot_count * 2;
-    size_t item_size = sizeof groups->items[0];
+    size_t item_size = sizeof groups->items[0]; /* NOLINT(bugprone-sizeof-expression): pointers */
     struct group **items =
         arena_grow(arena, groups->items, groups->count * item_size, slot_count / 2 * item_size);
-    struct group **slots = arena_calloc(arena, slot_count, sizeof slots[0]);
+    struct group **slots = arena_calloc(arena, slot_count, item_size);
     if (items == NULL || slots == NULL)
         return false;
     groups->items = items;
@@ -140,6 +140,7 @@ void groups_sort(struct groups *groups, const struct labels *after)
             groups->items[kept++] = groups->items[i];
     groups->count = kept;
     if (kept > 1)
+        /* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers */
         qsort(groups->items, kept, sizeof groups->items[0], compare_groups);
     groups->next = 0;
     while (after != NULL && groups->next < kept &&
