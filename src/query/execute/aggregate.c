@@ -224,6 +224,11 @@ void aggregate_add_sum(void *cell, double sum, double compensation, uint64_t cou
     to->compensation += compensation;
 }
 
+void aggregate_add_terms(void *cell, const double *terms, size_t count)
+{
+    sum_add_run(cell, terms, count);
+}
+
 static void extreme_add_summary(struct extreme_cell *cell, const struct summary *summary,
                                 bool largest)
 {

@@ -33,8 +33,9 @@ MUST_CHECK enum status aggregate_add(const struct aggregate *aggregate, void *ce
 void aggregate_add_summary(const struct aggregate *aggregate, void *cell,
                            const struct summary *summary);
 
-/* Adds a sum of `count` terms (one difference, or those within a block). */
+/* Of a sum's cell: adds a sum that was made of `count` terms, or `count` terms. */
 void aggregate_add_sum(void *cell, double sum, double compensation, uint64_t count);
+void aggregate_add_terms(void *cell, const double *terms, size_t count);
 
 /* False when the cell holds nothing, i.e. there is no point. *time_ms is the sample's with first
  * and last, else untouched. The cell is spent: reset it before it is used again. */

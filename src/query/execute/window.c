@@ -3,6 +3,8 @@
 #include "base/invariant.h"
 #include "model/value.h"
 
+enum { DIFFERENCES_HELD = 64 };
+
 /* Where one series stands in its differences. */
 struct growth {
     bool has_before; /* a sample was seen: */
@@ -68,11 +70,30 @@ static bool growth_counts(const struct growth *growth, int64_t time_ms)
            (growth->in_range || time_ms - growth->before_ms <= PLAN_LOOKBACK_MS);
 }
 
+/* The differences of one bucket that wait to be added together, which is quicker. */
+struct differences {
+    size_t bucket;
+    int64_t bucket_end; /* of the bucket; INT64_MIN: none yet */
+    size_t count;
+    double values[DIFFERENCES_HELD];
+};
+
+static void differences_flush(const struct window *window, struct window_cells *cells,
+                              struct differences *differences)
+{
+    if (differences->count == 0)
+        return;
+    void *cell = window_touch(window, cells, differences->bucket);
+    aggregate_add_terms(cell, differences->values, differences->count);
+    differences->count = 0;
+}
+
 static void growth_add(const struct window *window, struct window_cells *cells,
                        struct growth *growth, const struct storage_block *block)
 {
-    int64_t bucket_end = INT64_MIN;
-    void *cell = NULL;
+    struct differences differences;
+    differences.count = 0;
+    differences.bucket_end = INT64_MIN;
     for (uint32_t i = 0; i < block->count; i++) {
         double value = block->values[i];
         int64_t time_ms = block->times[i];
@@ -80,12 +101,12 @@ static void growth_add(const struct window *window, struct window_cells *cells,
             continue;
         if (in_range(window, time_ms)) {
             if (growth_counts(growth, time_ms)) {
-                if (time_ms >= bucket_end) {
-                    size_t bucket = bucket_of(window, time_ms);
-                    bucket_end = window_bucket_start(window, bucket + 1);
-                    cell = window_touch(window, cells, bucket);
+                if (time_ms >= differences.bucket_end || differences.count == DIFFERENCES_HELD) {
+                    differences_flush(window, cells, &differences);
+                    differences.bucket = bucket_of(window, time_ms);
+                    differences.bucket_end = window_bucket_start(window, differences.bucket + 1);
                 }
-                aggregate_add_sum(cell, increase_between(growth->before, value), 0, 1);
+                differences.values[differences.count++] = increase_between(growth->before, value);
             }
             growth->in_range = true;
         }
@@ -93,6 +114,7 @@ static void growth_add(const struct window *window, struct window_cells *cells,
         growth->before = value;
         growth->before_ms = time_ms;
     }
+    differences_flush(window, cells, &differences);
 }
 
 static void growth_add_summary(const struct window *window, struct window_cells *cells,
