@@ -365,6 +365,24 @@ static void the_list_is_searched_selected_and_paged(void **state)
     check_list(harness, "match[]={a=\"2\"}&match[]=b_total&limit=2", "C b_total ", "\"next\":null");
 }
 
+static void any_bound_of_memory_ends_a_list_in_a_limit_or_whole(void **state)
+{
+    struct harness *harness = *state;
+    for (int i = 0; i < 300; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "m%d", i);
+        memory_tier_add_series(harness->memory, name, "");
+    }
+    enum status status = STATUS_LIMIT;
+    for (size_t size = 2; status != STATUS_OK; size += 1200) {
+        assert_true(size < 1 << 20);
+        harness->environment.limits.max_memory_bytes = size;
+        status = harness_list(harness, "match[]={__name__!=\"\"}&match[]=m1");
+        assert_true(status == STATUS_OK || status == STATUS_LIMIT);
+    }
+    assert_int_equal(count_text((const char *)harness->output.data, "{\"name\""), 300);
+}
+
 static void mistakes_in_a_list_are_named(void **state)
 {
     struct harness *harness = *state;
@@ -398,6 +416,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_list_of_metrics_has_all_that_is_known_of_each, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_list_is_searched_selected_and_paged, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(any_bound_of_memory_ends_a_list_in_a_limit_or_whole, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(mistakes_in_a_list_are_named, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

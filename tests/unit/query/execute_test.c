@@ -481,6 +481,34 @@ static void memory_has_a_bound_that_names_the_setting(void **state)
     harness_release(&harness);
 }
 
+/* Every allocation of the query is the one that finds no room, one after the other. */
+static void any_bound_of_memory_ends_in_a_limit_or_an_answer(void **state)
+{
+    (void)state;
+    static const char *const queries[] = {
+        "metric=x&limit=3",
+        "metric=x&aggregate=sum&interval=10s",
+        "metric=x&aggregate=p90&by=region&interval=20s",
+        "metric=x&aggregate=p90&over=series&interval=20s",
+        "metric=x&aggregate=rate&by=i,region&limit=5",
+        "match={__name__=\"x\",i!=\"\"}&aggregate=max&by=i&over=series&interval=50s",
+    };
+    struct harness harness;
+    harness_init(&harness);
+    fill_plainly(&harness, 70, 100);
+    for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++) {
+        enum status status = STATUS_LIMIT;
+        for (size_t size = 2; status != STATUS_OK; size += 1200) {
+            assert_true(size < 1 << 20);
+            harness.environment.limits.max_memory_bytes = size;
+            status = harness_query(&harness, queries[i]);
+            assert_true(status == STATUS_OK || status == STATUS_LIMIT);
+            assert_int_equal(harness.memory->open_selections, 0);
+        }
+    }
+    harness_release(&harness);
+}
+
 static void too_many_matching_series_are_refused(void **state)
 {
     (void)state;
@@ -526,6 +554,7 @@ int main(void)
         cmocka_unit_test(a_query_ends_at_its_time_out),
         cmocka_unit_test(a_query_is_cancelled_within_a_few_thousand_samples),
         cmocka_unit_test(memory_has_a_bound_that_names_the_setting),
+        cmocka_unit_test(any_bound_of_memory_ends_in_a_limit_or_an_answer),
         cmocka_unit_test(too_many_matching_series_are_refused),
         cmocka_unit_test(a_fault_of_the_tier_ends_the_query_with_its_reason),
     };

@@ -221,6 +221,24 @@ static void damage_and_faults_show_in_the_outcome(void **state)
     assert_true(fixture->outcome.partial);
 }
 
+static void any_bound_of_memory_ends_an_export_in_a_limit_or_whole(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 300; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "m%d_total", i);
+        add_one(fixture->harness.memory, name, "", 1);
+    }
+    enum status status = STATUS_LIMIT;
+    for (size_t size = 2; status != STATUS_OK; size += 1200) {
+        assert_true(size < 1 << 20);
+        fixture->harness.environment.limits.max_memory_bytes = size;
+        status = export(fixture, "match[]={__name__!=\"\"}");
+        assert_true(status == STATUS_OK || status == STATUS_LIMIT);
+        assert_int_equal(fixture->outcome.series, status == STATUS_OK ? 300 : 0);
+    }
+}
+
 static void mistakes_in_an_export_are_named(void **state)
 {
     struct fixture *fixture = *state;
@@ -241,6 +259,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_export_ends_when_nobody_waits_or_the_sink_refuses,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(damage_and_faults_show_in_the_outcome, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(any_bound_of_memory_ends_an_export_in_a_limit_or_whole,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(mistakes_in_an_export_are_named, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
