@@ -312,6 +312,23 @@ size_t head_reader_next(struct head_reader *reader, const struct head_sample **s
     return count;
 }
 
+void head_span(const struct head *head, struct head_entry entry, int64_t *first_ms,
+               int64_t *last_ms)
+{
+    *first_ms = slab_at(head, entry.first)->samples[0].time_ms;
+    *last_ms = slab_at(head, entry.last)->samples[entry.in_last - 1].time_ms;
+    if (!entry.disordered)
+        return;
+    struct head_reader reader;
+    head_reader_init(&reader, head, entry);
+    const struct head_sample *samples;
+    for (size_t count; (count = head_reader_next(&reader, &samples)) > 0;)
+        for (size_t i = 0; i < count; i++) {
+            *first_ms = samples[i].time_ms < *first_ms ? samples[i].time_ms : *first_ms;
+            *last_ms = samples[i].time_ms > *last_ms ? samples[i].time_ms : *last_ms;
+        }
+}
+
 static size_t copy_ordered(const struct head *head, struct head_entry entry, int64_t start_ms,
                            int64_t end_ms, int64_t *times, double *values)
 {

@@ -77,6 +77,10 @@ void head_reader_init(struct head_reader *reader, const struct head *head, struc
 /* The next run of samples, borrowed for the head's life; 0 at the end. */
 size_t head_reader_next(struct head_reader *reader, const struct head_sample **samples);
 
+/* First and last time of `entry`, whose count is not 0. */
+void head_span(const struct head *head, struct head_entry entry, int64_t *first_ms,
+               int64_t *last_ms);
+
 /*
  * Copies the samples of `entry` with start <= time < end, in strictly rising time, the later write
  * kept. `times` and `values` have room for entry.count, `scratch` for twice that; it may be NULL
