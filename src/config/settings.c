@@ -1,12 +1,11 @@
 #include "config/settings.h"
 
 #include <ctype.h>
-#include <limits.h>
 #include <stdio.h>
 
 #include "base/invariant.h"
+#include "base/nearest.h"
 #include "base/utf8.h"
-#include "config/nearest.h"
 #include "config/value.h"
 #include "os/read_all.h"
 
@@ -33,35 +32,24 @@ const struct config_key *settings_nearest_key(const struct settings_table *table
 {
     char wanted_text[SETTINGS_NAME_MAX];
     struct slice wanted = joined(wanted_text, section, name);
-    const struct config_key *nearest = NULL;
-    unsigned least = UINT_MAX;
+    struct nearest nearest = nearest_to(wanted, NEAREST_ANY);
     for (size_t i = 0; i < table->key_count; i++) {
         const struct config_key *key = &table->keys[i];
         char text[SETTINGS_NAME_MAX];
-        unsigned distance = nearest_distance(
-            wanted, joined(text, slice_from_text(key->section), slice_from_text(key->name)));
-        if (distance < least) {
-            least = distance;
-            nearest = key;
-        }
+        nearest_offer(&nearest, i,
+                      joined(text, slice_from_text(key->section), slice_from_text(key->name)));
     }
-    invariant(nearest != NULL);
-    return nearest;
+    invariant(nearest.found);
+    return &table->keys[nearest.index];
 }
 
 const char *settings_nearest_section(const struct settings_table *table, struct slice name)
 {
-    const char *nearest = NULL;
-    unsigned least = UINT_MAX;
-    for (size_t i = 0; i < table->section_count; i++) {
-        unsigned distance = nearest_distance(name, slice_from_text(table->sections[i].name));
-        if (distance < least) {
-            least = distance;
-            nearest = table->sections[i].name;
-        }
-    }
-    invariant(nearest != NULL);
-    return nearest;
+    struct nearest nearest = nearest_to(name, NEAREST_ANY);
+    for (size_t i = 0; i < table->section_count; i++)
+        nearest_offer(&nearest, i, slice_from_text(table->sections[i].name));
+    invariant(nearest.found);
+    return table->sections[nearest.index].name;
 }
 
 void settings_variable(char text[SETTINGS_VARIABLE_SIZE], const struct config_key *key)

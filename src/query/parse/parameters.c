@@ -3,11 +3,13 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/invariant.h"
+#include "base/nearest.h"
 #include "base/times.h"
 #include "base/utf8.h"
 #include "cxx/number.h"
 
-enum { SHOWN_SIZE = 80, NAME_SIZE = 32, LIMIT_MAX = 1000000 };
+enum { SHOWN_SIZE = 80, LIMIT_MAX = 1000000 };
 
 /* A number below this counts seconds (to the year 5138), from it on milliseconds (from 1973). */
 static const double FIRST_MS_NUMBER = 1e11;
@@ -28,44 +30,18 @@ enum status parameter_invalid(struct error *err, const char *name, const char *f
                      text);
 }
 
-/* Insertions, deletions and replacements that turn `a` into `b`, both cut at NAME_SIZE. */
-static size_t edit_distance(struct slice a, struct slice b)
-{
-    size_t row[NAME_SIZE + 1];
-    a.size = a.size < NAME_SIZE ? a.size : NAME_SIZE;
-    b.size = b.size < NAME_SIZE ? b.size : NAME_SIZE;
-    for (size_t j = 0; j <= b.size; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.size; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= b.size; j++) {
-            size_t replaced = diagonal + (a.data[i - 1] != b.data[j - 1]);
-            size_t inserted = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
-            diagonal = row[j];
-            row[j] = replaced < inserted ? replaced : inserted;
-        }
-    }
-    return row[b.size];
-}
-
 static enum status unknown_parameter(struct slice name, const struct parameter_rule *rules,
                                      size_t rule_count, struct error *err)
 {
-    size_t nearest = 0;
-    size_t least = SIZE_MAX;
-    for (size_t i = 0; i < rule_count; i++) {
-        size_t distance = edit_distance(name, slice_from_text(rules[i].name));
-        if (distance < least) {
-            least = distance;
-            nearest = i;
-        }
-    }
+    struct nearest nearest = nearest_to(name, NEAREST_ANY);
+    for (size_t i = 0; i < rule_count; i++)
+        nearest_offer(&nearest, i, slice_from_text(rules[i].name));
+    invariant(nearest.found);
     struct slice shown = parameter_shown(name);
     return fail_code(err, STATUS_INVALID, "invalid_parameter",
                      "invalid parameter \"%.*s\": there is none of that name; the nearest is "
                      "\"%s\"",
-                     SLICE_FORMAT(shown), rules[nearest].name);
+                     SLICE_FORMAT(shown), rules[nearest.index].name);
 }
 
 enum status parameters_check(const struct query_parameter *parameters, size_t count,
