@@ -5,85 +5,14 @@
  * run of lines indexes well, each line begins and ends outside of strings. Where one line is
  * broken, each line of that run is indexed alone, so that it spoils no other.
  */
-#include <stdlib.h>
-
+#include "protocols/json_document.h"
 #include "protocols/json_sample.h"
 #include "protocols/protocols.h"
 
 /* Tells these label bytes from other formats' (batch.h): "json". */
 #define JSON_HASH_TAG UINT64_C(0x6e6f736a)
 
-struct json_parser {
-    struct json_index *index;
-    uint32_t max_depth;
-};
-
-enum status json_parser_new(struct json_parser **parser, const struct protocol_limits *limits,
-                            struct error *err)
-{
-    *parser = NULL;
-    struct json_parser *made = malloc(sizeof *made);
-    struct json_index *index = json_index_new();
-    if (made == NULL || index == NULL) {
-        free(made);
-        json_index_free(index);
-        return fail(err, STATUS_MEMORY, "no memory for a JSON parser");
-    }
-    uint32_t depth = limits->json_max_depth;
-    *made = (struct json_parser){
-        .index = index,
-        .max_depth = depth < JSON_DEPTH_CEILING ? depth : JSON_DEPTH_CEILING,
-    };
-    *parser = made;
-    return STATUS_OK;
-}
-
-void json_parser_free(struct json_parser *parser)
-{
-    if (parser == NULL)
-        return;
-    json_index_free(parser->index);
-    free(parser);
-}
-
-static enum status arena_failed(enum status status, struct error *err)
-{
-    if (status == STATUS_LIMIT)
-        return fail_code(err, status, "body_too_large",
-                         "the samples of this request need more memory than one request may take; "
-                         "send fewer at a time");
-    return fail(err, status, "out of memory while reading the request");
-}
-
 /* ---- documents ---- */
-
-/* The fault as a sentence with line and column, both from 1, the column in bytes. */
-static enum status document_failed(const struct json_tokens *tokens, struct error *err)
-{
-    const struct json_fault *fault = &tokens->fault;
-    if (fault->status != STATUS_INVALID && fault->code == NULL)
-        return arena_failed(fault->status, err);
-    size_t line = 1;
-    const uint8_t *start = tokens->body.data;
-    for (const uint8_t *at = start; at < fault->at;) {
-        at = memchr(at, '\n', (size_t)(fault->at - at));
-        if (at == NULL)
-            break;
-        start = ++at;
-        line++;
-    }
-    const char *end = fault->at == tokens->body.data + tokens->body.size ? " (the end)" : "";
-    return fail_code(err, fault->status, fault->code, "JSON: line %zu, column %zu%s: %s", line,
-                     (size_t)(fault->at - start) + 1, end, fault->what);
-}
-
-static bool document_end(struct json_tokens *tokens)
-{
-    const uint8_t *at = json_next(tokens);
-    if (at != NULL)
-        return json_refuse(tokens, at, "text after the end of the JSON value");
-    return tokens->fault.status == STATUS_OK;
-}
 
 static void reader_init(struct json_reader *reader, struct arena *arena, struct batch *batch,
                         const struct json_options *options)
@@ -104,12 +33,12 @@ enum status protocols_json_parse_sample(struct json_parser *parser, struct slice
     json_tokens_document(&reader.tokens, parser->index, body, parser->max_depth);
     bool read = json_next(&reader.tokens) != NULL ||
                 json_refuse(&reader.tokens, NULL, "the body is empty; send one JSON object");
-    read = read && json_sample_parse(&reader, &sample, 0) && document_end(&reader.tokens);
+    read = read && json_sample_parse(&reader, &sample, 0) && json_document_end(&reader.tokens);
     json_index_trim(parser->index, JSON_WINDOW_SIZE);
     if (!read)
-        return document_failed(&reader.tokens, err);
+        return json_document_failed(&reader.tokens, err);
     enum status status = json_sample_store(&reader, &sample, (struct json_place){0});
-    return status == STATUS_OK ? STATUS_OK : arena_failed(status, err);
+    return status == STATUS_OK ? STATUS_OK : json_arena_failed(status, err);
 }
 
 /* The elements of the array whose opening bracket is the last token; `depth` is theirs. */
@@ -174,11 +103,11 @@ enum status protocols_json_parse_batch(struct json_parser *parser, struct slice 
     reader_init(&reader, arena, batch, options);
     json_tokens_document(&reader.tokens, parser->index, body, parser->max_depth);
     enum status status = STATUS_OK;
-    bool read = batch_parse(&reader, &status) && document_end(&reader.tokens);
+    bool read = batch_parse(&reader, &status) && json_document_end(&reader.tokens);
     json_index_trim(parser->index, JSON_WINDOW_SIZE);
     if (status != STATUS_OK)
-        return arena_failed(status, err);
-    return read ? STATUS_OK : document_failed(&reader.tokens, err);
+        return json_arena_failed(status, err);
+    return read ? STATUS_OK : json_document_failed(&reader.tokens, err);
 }
 
 /* ---- lines ---- */
@@ -330,5 +259,5 @@ enum status protocols_ndjson_parse(struct json_parser *parser, struct slice body
                      JSON_WINDOW_MAX_SIZE);
     }
     json_index_trim(parser->index, JSON_WINDOW_SIZE);
-    return status == STATUS_OK ? STATUS_OK : arena_failed(status, err);
+    return status == STATUS_OK ? STATUS_OK : json_arena_failed(status, err);
 }

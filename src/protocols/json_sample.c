@@ -5,6 +5,8 @@
 
 #include "base/times.h"
 #include "model/value.h"
+#include "protocols/json_members.h"
+#include "protocols/json_metric.h"
 
 /* Members of a sample, as bits of json_sample.seen. */
 enum member {
@@ -18,17 +20,17 @@ enum member {
     MEMBER_HELP = 1 << 6,
 };
 
-static const struct member_name {
-    const char *text;
-    enum member member;
-} member_names[] = {
+static const struct json_member member_items[] = {
     {"name", MEMBER_NAME},           {"labels", MEMBER_LABELS}, {"value", MEMBER_VALUE},
     {"timestamp", MEMBER_TIMESTAMP}, {"type", MEMBER_TYPE},     {"unit", MEMBER_UNIT},
     {"help", MEMBER_HELP},
 };
-enum { MEMBER_NAME_COUNT = sizeof member_names / sizeof member_names[0] };
-
-#define MEMBER_LIST "name, labels, value, timestamp, type, unit and help"
+static const struct json_members members = {
+    .owner = "sample",
+    .list = "name, labels, value, timestamp, type, unit and help",
+    .items = member_items,
+    .count = sizeof member_items / sizeof member_items[0],
+};
 
 /* Notes the first reason to refuse the sample; the text only where it will be listed. */
 static void PRINTF_LIKE(3, 4)
@@ -45,40 +47,7 @@ static void PRINTF_LIKE(3, 4)
     va_end(args);
 }
 
-/* The last token, a string, as it stands; false and the fault when it has a wrong escape. */
-static bool string_take(struct json_reader *reader, struct slice *quoted)
-{
-    *quoted = json_token(&reader->tokens);
-    if (quoted->size < 2 || quoted->data[quoted->size - 1] != '"')
-        return json_refuse(&reader->tokens, quoted->data, "a string is not closed");
-    return memchr(quoted->data, '\\', quoted->size) == NULL ||
-           json_strings_check(*quoted, &reader->tokens.fault);
-}
-
-/* The text of a string that string_take gave; false and the fault when there is no memory for it.
- */
-static bool string_text(struct json_reader *reader, struct slice quoted, struct slice *text)
-{
-    *text = json_string_text(quoted, reader->batch->arena);
-    if (text->data != NULL)
-        return true;
-    reader->tokens.fault = (struct json_fault){
-        .status = arena_status(reader->batch->arena),
-        .what = "no memory for a string",
-        .at = quoted.data,
-    };
-    return false;
-}
-
 /* ---- which member ---- */
-
-static enum member member_find(struct slice name)
-{
-    for (size_t i = 0; i < MEMBER_NAME_COUNT; i++)
-        if (slice_equal_text(name, member_names[i].text))
-            return member_names[i].member;
-    return MEMBER_UNKNOWN;
-}
 
 /* The names nearly all senders write, without escapes, told apart by size first. */
 static inline enum member member_find_plain(struct slice quoted)
@@ -107,51 +76,13 @@ static inline enum member member_find_plain(struct slice quoted)
     return MEMBER_UNKNOWN;
 }
 
-enum { NEAR_SIZE_MAX = 16, NEAR_DISTANCE_MAX = 3 };
-
-static size_t smallest(size_t a, size_t b, size_t c)
-{
-    size_t least = a < b ? a : b;
-    return least < c ? least : c;
-}
-
-/* Insertions, deletions and replacements between two short texts (Levenshtein). */
-static size_t edit_distance(struct slice a, const char *b)
-{
-    size_t size = strlen(b);
-    size_t row[NEAR_SIZE_MAX + 1];
-    for (size_t j = 0; j <= size; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= a.size; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= size; j++) {
-            size_t replaced = diagonal + (a.data[i - 1] != (uint8_t)b[j - 1]);
-            diagonal = row[j];
-            row[j] = smallest(replaced, row[j] + 1, row[j - 1] + 1);
-        }
-    }
-    return row[size];
-}
-
 static void refuse_unknown(struct json_reader *reader, struct slice name)
 {
-    const char *nearest = NULL;
-    size_t best = NEAR_DISTANCE_MAX;
-    for (size_t i = 0; i < MEMBER_NAME_COUNT && name.size <= NEAR_SIZE_MAX; i++) {
-        size_t distance = edit_distance(name, member_names[i].text);
-        if (distance < best && distance < strlen(member_names[i].text)) {
-            best = distance;
-            nearest = member_names[i].text;
-        }
-    }
-    if (nearest != NULL)
-        sample_refuse(reader, "unknown_field",
-                      "unknown member \"%.*s\"; did you mean \"%s\"? A sample has " MEMBER_LIST,
-                      SLICE_FORMAT(name), nearest);
-    else
-        sample_refuse(reader, "unknown_field", "unknown member \"%.*s\"; a sample has " MEMBER_LIST,
-                      SLICE_FORMAT(name));
+    char reason[ERROR_MESSAGE_SIZE];
+    if (reader->refused != NULL)
+        return;
+    json_member_unknown(&members, name, reason);
+    sample_refuse(reader, "unknown_field", "%s", reason);
 }
 
 /* ---- labels ---- */
@@ -256,7 +187,8 @@ static bool value_take(struct json_reader *reader, struct json_sample *sample, u
         return true;
     }
     bool word = *tokens->last == '"';
-    if (word && (!string_take(reader, &text) || !string_text(reader, text, &text)))
+    if (word && (!json_string_take(tokens, &text) ||
+                 !json_string_decode(tokens, text, reader->batch->arena, &text)))
         return false;
     if (word && value_word(text, &sample->value))
         return true;
@@ -371,7 +303,8 @@ static bool timestamp_take(struct json_reader *reader, struct json_sample *sampl
         return true;
     }
     bool string = *tokens->last == '"';
-    if (string && (!string_take(reader, &text) || !string_text(reader, text, &text)))
+    if (string && (!json_string_take(tokens, &text) ||
+                   !json_string_decode(tokens, text, reader->batch->arena, &text)))
         return false;
     if (!string || !instant_parse(text, &sample->time_ms))
         sample_refuse(reader, "timestamp_invalid",
@@ -389,7 +322,7 @@ static bool text_take(struct json_reader *reader, struct slice *quoted, const ch
                       const char *member, uint32_t depth)
 {
     if (*reader->tokens.last == '"')
-        return string_take(reader, quoted);
+        return json_string_take(&reader->tokens, quoted);
     sample_refuse(reader, code, "the member \"%s\" is not a string", member);
     return json_skip(&reader->tokens, depth);
 }
@@ -429,15 +362,16 @@ static bool member_begin(struct json_reader *reader, struct json_sample *sample,
                          enum member *member)
 {
     struct json_tokens *tokens = &reader->tokens;
-    if (*tokens->last != '"')
-        return json_refuse(tokens, tokens->last, "expected a member's name in double quotes");
-    struct slice quoted = json_token(tokens);
+    struct slice quoted;
+    if (!json_member_name(tokens, &quoted))
+        return false;
     *member = member_find_plain(quoted);
     if (*member == MEMBER_UNKNOWN) {
         struct slice name;
-        if (!string_take(reader, &quoted) || !string_text(reader, quoted, &name))
+        if (!json_string_take(tokens, &quoted) ||
+            !json_string_decode(tokens, quoted, reader->batch->arena, &name))
             return false;
-        *member = member_find(name);
+        *member = (enum member)json_member_find(&members, name);
         if (*member == MEMBER_UNKNOWN)
             refuse_unknown(reader, name);
     }
@@ -447,9 +381,7 @@ static bool member_begin(struct json_reader *reader, struct json_sample *sample,
         *member = MEMBER_UNKNOWN;
     }
     sample->seen |= *member;
-    if (!json_expect(tokens, ':', "expected ':' after a member's name"))
-        return false;
-    return json_next(tokens) != NULL || json_refuse(tokens, NULL, "expected a member's value");
+    return json_member_value(tokens);
 }
 
 static void sample_begin(struct json_reader *reader, struct json_sample *sample)
@@ -468,24 +400,19 @@ bool json_sample_parse(struct json_reader *reader, struct json_sample *sample, u
                       "a sample is an object such as {\"name\":\"x\",\"value\":1}");
         return json_skip(tokens, depth);
     }
-    const uint8_t *at = json_next(tokens);
-    if (at != NULL && *at == '}')
-        return true;
+    bool more = false;
+    if (!json_object_begin(tokens, &more))
+        return false;
     enum member previous = MEMBER_UNKNOWN;
-    while (at != NULL) {
+    while (more) {
         enum member member = MEMBER_UNKNOWN;
         if (!member_begin(reader, sample, &member) ||
-            !member_take(reader, sample, member, previous, depth + 1))
+            !member_take(reader, sample, member, previous, depth + 1) ||
+            !json_object_next(tokens, &more))
             return false;
         previous = member;
-        at = json_next(tokens);
-        if (at != NULL && *at == '}')
-            return true;
-        if (at == NULL || *at != ',')
-            break;
-        at = json_next(tokens);
     }
-    return json_refuse(tokens, at, "expected ',' or '}' after a member");
+    return true;
 }
 
 /* ---- into the batch ---- */
@@ -504,25 +431,12 @@ static enum status metric_add(struct json_reader *reader, const struct json_samp
             return arena_status(batch->arena);
     }
     struct metric metric = {.name = text[0], .unit = text[2], .help = text[3]};
-    if (sample->type.data != NULL && !metric_type_parse(text[1], &metric.type))
-        sample_refuse(
-            reader, "type_invalid",
-            "type \"%.*s\" is none of counter, gauge, histogram, summary, info, stateset, "
-            "gaugehistogram and unknown",
-            SLICE_FORMAT(text[1]));
-    if (metric.unit.size > METRIC_UNIT_MAX_SIZE)
-        sample_refuse(reader, "unit_invalid", "the unit has %zu bytes; at most %d are accepted",
-                      metric.unit.size, METRIC_UNIT_MAX_SIZE);
-    if (metric.help.size > METRIC_HELP_MAX_SIZE)
-        sample_refuse(reader, "help_invalid", "the help has %zu bytes; at most %d are accepted",
-                      metric.help.size, METRIC_HELP_MAX_SIZE);
-    if (metric.name.size > METRIC_NAME_MAX_SIZE)
-        sample_refuse(reader, "name_invalid",
-                      "the name of a metric that is described has at most %d bytes; this one has "
-                      "%zu",
-                      METRIC_NAME_MAX_SIZE, metric.name.size);
-    if (reader->refused != NULL)
+    struct error reason;
+    if (json_metric_check(&metric, sample->type.data != NULL ? &text[1] : NULL, &reason) !=
+        STATUS_OK) {
+        sample_refuse(reader, reason.code, "%s", reason.message);
         return STATUS_OK;
+    }
     if (batch->metric_count > 0) {
         const struct metric *last = &batch->metrics[batch->metric_count - 1];
         if (last->type == metric.type && slice_equal(last->name, metric.name) &&

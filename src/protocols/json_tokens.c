@@ -185,6 +185,20 @@ bool json_tokens_refill(struct json_tokens *tokens)
 
 /* ---- values ---- */
 
+bool json_string_decode(struct json_tokens *tokens, struct slice quoted, struct arena *arena,
+                        struct slice *text)
+{
+    *text = json_string_text(quoted, arena);
+    if (text->data != NULL)
+        return true;
+    tokens->fault = (struct json_fault){
+        .status = arena_status(arena),
+        .what = "no memory for a string",
+        .at = quoted.data,
+    };
+    return false;
+}
+
 static bool scalar_check(struct json_tokens *tokens)
 {
     struct slice text = json_token(tokens);

@@ -78,6 +78,67 @@ static inline bool json_expect(struct json_tokens *tokens, uint8_t wanted, const
     return json_refuse(tokens, at, what);
 }
 
+/*
+ * The walk over an object whose opening brace is the last token:
+ *
+ *   bool more = false;
+ *   if (!json_object_begin(tokens, &more)) return false;
+ *   while (more)
+ *       if (!json_member_name(tokens, &quoted) || !json_member_value(tokens) ||
+ *           !(take the value) || !json_object_next(tokens, &more)) return false;
+ *
+ * *more: the last token is where a member's name should be; otherwise it is the closing brace.
+ */
+static inline bool json_object_begin(struct json_tokens *tokens, bool *more)
+{
+    const uint8_t *at = json_next(tokens);
+    *more = at != NULL && *at != '}';
+    return at != NULL || json_refuse(tokens, at, "expected ',' or '}' after a member");
+}
+
+static inline bool json_object_next(struct json_tokens *tokens, bool *more)
+{
+    const uint8_t *at = json_next(tokens);
+    *more = at != NULL && *at == ',';
+    if (at != NULL && *at == '}')
+        return true;
+    if (*more)
+        at = json_next(tokens);
+    return (*more && at != NULL) || json_refuse(tokens, at, "expected ',' or '}' after a member");
+}
+
+/* The last token, which must be a string, as it stands; json_string_take is still to check it. */
+static inline bool json_member_name(struct json_tokens *tokens, struct slice *quoted)
+{
+    if (*tokens->last != '"')
+        return json_refuse(tokens, tokens->last, "expected a member's name in double quotes");
+    *quoted = json_token(tokens);
+    return true;
+}
+
+/* Takes the ':' and the first token of the member's value. */
+static inline bool json_member_value(struct json_tokens *tokens)
+{
+    if (!json_expect(tokens, ':', "expected ':' after a member's name"))
+        return false;
+    return json_next(tokens) != NULL || json_refuse(tokens, NULL, "expected a member's value");
+}
+
+/* The last token, a string, as it stands; false and the fault when it has a wrong escape. */
+static inline bool json_string_take(struct json_tokens *tokens, struct slice *quoted)
+{
+    *quoted = json_token(tokens);
+    if (quoted->size < 2 || quoted->data[quoted->size - 1] != '"')
+        return json_refuse(tokens, quoted->data, "a string is not closed");
+    return memchr(quoted->data, '\\', quoted->size) == NULL ||
+           json_strings_check(*quoted, &tokens->fault);
+}
+
+/* The text of a string that json_string_take gave; false and the fault when `arena` has no memory
+ * for it. */
+MUST_CHECK bool json_string_decode(struct json_tokens *tokens, struct slice quoted,
+                                   struct arena *arena, struct slice *text);
+
 /* Checks the whole value that begins with the last token, which stands `depth` arrays and objects
  * deep, and steps over it. */
 MUST_CHECK bool json_skip(struct json_tokens *tokens, uint32_t depth);

@@ -117,6 +117,19 @@ MUST_CHECK enum status protocols_ndjson_parse(struct json_parser *parser, struct
 
 batch_decode_labels protocols_json_decode_labels;
 
+/*
+ * The registration of one metric:
+ *   {"name":"x","type":"counter","unit":"bytes","help":"what it is","limits":{"max_series":1000}}
+ * All but "name" may be left out: the type is then unknown, unit and help are empty, and the
+ * metric has no limit of its own. *metric borrows `body` and `arena`.
+ *   INVALID  not JSON (the codes are those of a sample), or not such an object: metric_invalid,
+ *            unknown_field, field_duplicate, metric_name_missing, name_invalid, type_invalid,
+ *            unit_invalid, help_invalid, limits_invalid
+ */
+MUST_CHECK enum status protocols_json_parse_metric(struct json_parser *parser, struct slice body,
+                                                   struct arena *arena, struct metric *metric,
+                                                   struct error *err);
+
 /* For batch_init's hash_tag: equal label bytes of two formats are not the same labels. */
 enum protocol_tag {
     PROTOCOL_TAG_EXPOSITION = 3, /* text 0.0.4 and OpenMetrics */

@@ -1,6 +1,7 @@
-/* Input: a JSON body, read as one sample and as a batch. */
+/* Input: a JSON body, read as one sample, as a batch and as the registration of a metric. */
 #include "fuzz.h"
 
+#include "base/utf8.h"
 #include "batch_check.h"
 #include "protocols/protocols.h"
 
@@ -28,6 +29,25 @@ static void body_feed(parse *parse_body, struct json_parser *parser, struct slic
     arena_release(&arena);
 }
 
+static void metric_feed(struct json_parser *parser, struct slice body)
+{
+    struct metric metric;
+    struct arena arena;
+    struct error err = {0};
+    arena_init(&arena, ARENA_MAX);
+    enum status status = protocols_json_parse_metric(parser, body, &arena, &metric, &err);
+    if (status == STATUS_OK) {
+        invariant(metric.name.size > 0 && metric.name.size <= METRIC_NAME_MAX_SIZE);
+        invariant(metric.unit.size <= METRIC_UNIT_MAX_SIZE);
+        invariant(metric.help.size <= METRIC_HELP_MAX_SIZE);
+        invariant(utf8_valid(metric.name) && utf8_valid(metric.unit) && utf8_valid(metric.help));
+    } else {
+        invariant(status == STATUS_INVALID || status == STATUS_LIMIT);
+        invariant(err.code != NULL && err.message[0] != 0);
+    }
+    arena_release(&arena);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct protocol_limits limits = {.json_max_depth = DEPTH_MAX};
@@ -35,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     invariant(json_parser_new(&parser, &limits, NULL) == STATUS_OK);
     body_feed(protocols_json_parse_sample, parser, slice_of(data, size));
     body_feed(protocols_json_parse_batch, parser, slice_of(data, size));
+    metric_feed(parser, slice_of(data, size));
     json_parser_free(parser);
     return 0;
 }
