@@ -420,6 +420,18 @@ static void remove_old_segments(struct flush *flush)
     }
 }
 
+static void release_log(struct flush *flush)
+{
+    struct engine *engine = flush->engine;
+    /* While the log is being replayed it is not open yet; recovery releases it afterwards. */
+    if (engine->wal == NULL)
+        return;
+    struct error why = {0};
+    if (wal_release(engine->wal, flush->sealed->end_position, &why) != STATUS_OK)
+        log_event(engine->log, LOG_WARN, "engine", "log segments were not given back",
+                  log_text("error", why.message));
+}
+
 static enum status commit(struct flush *flush)
 {
     struct engine *engine = flush->engine;
@@ -432,13 +444,7 @@ static enum status commit(struct flush *flush)
         /* From here on only memory can fail, and without this version the head cannot go. */
         invariant(publish_with_new(flush) == STATUS_OK);
         remove_old_segments(flush);
-        mutex_lock(&engine->append_lock);
-        struct error why = {0};
-        enum status released = wal_release(engine->wal, flush->sealed->end_position, &why);
-        mutex_unlock(&engine->append_lock);
-        if (released != STATUS_OK)
-            log_event(engine->log, LOG_WARN, "engine", "log segments were not given back",
-                      log_text("error", why.message));
+        release_log(flush);
         return STATUS_OK;
     }
     if (manifest_broken(engine->manifest)) {

@@ -16,7 +16,8 @@ struct recovery {
     uint32_t *ids; /* room for RECORD_MAX_SAMPLES, as the other two */
     int64_t *times;
     double *values;
-    uint64_t frame; /* the one whose records are coming */
+    uint64_t frame;            /* the one whose records are coming */
+    roaring_bitmap_t *flushed; /* series that an index segment defines */
 };
 
 static void note_damage(void *context, const char *description)
@@ -154,18 +155,25 @@ static enum status replay_samples(struct recovery *recovery, struct slice record
     return STATUS_OK;
 }
 
-/* Definitions that the log brings are in no segment yet. */
 static enum status replay_series(struct recovery *recovery, struct slice record, struct error *err)
 {
-    struct engine *engine = recovery->engine;
     size_t count;
-    uint32_t before = engine->series.series_count;
-    enum status status = record_restore_series(record, &engine->series, &count, err);
-    for (uint32_t id = before; id < engine->series.series_count; id++)
-        if (engine->series.series[id].state == SERIES_COMMITTED &&
-            id_list_add(&engine->unflushed, id) != STATUS_OK)
-            return fail(err, STATUS_MEMORY, "no memory to replay the log");
-    return status;
+    return record_restore_series(record, &recovery->engine->series, &count, err);
+}
+
+/* Notes the series that are known by now: with `unflushed`, as ones that only the log defines. The
+ * log may define them in any order of ids. */
+static enum status note_series(struct recovery *recovery, bool unflushed, struct error *err)
+{
+    struct engine *engine = recovery->engine;
+    for (uint32_t id = 0; id < engine->series.series_count; id++) {
+        if (engine->series.series[id].state != SERIES_COMMITTED ||
+            !roaring_bitmap_add_checked(recovery->flushed, id) || !unflushed)
+            continue;
+        if (id_list_add(&engine->unflushed, id) != STATUS_OK)
+            return fail(err, STATUS_MEMORY, "no memory for the series table");
+    }
+    return STATUS_OK;
 }
 
 /* A head that is full is sealed and flushed before the next frame is replayed. */
@@ -189,7 +197,8 @@ static enum status make_room(struct recovery *recovery, uint64_t frame, struct e
     old->active->end_position = before;
     engine->version = version;
     version_release(old);
-    return engine_flush_sealed(engine, err);
+    enum status status = note_series(recovery, true, err);
+    return status == STATUS_OK ? engine_flush_sealed(engine, err) : status;
 }
 
 static enum status replay(void *context, struct slice record, uint8_t type, uint64_t lsn,
@@ -291,10 +300,15 @@ static enum status open_log(struct recovery *recovery, struct error *err)
         .spares = 2,
         .log = engine->log,
     };
-    recovery->frame = manifest_state(engine->manifest)->log_position;
+    uint64_t from = manifest_state(engine->manifest)->log_position;
+    recovery->frame = from;
     enum status status =
-        wal_open(&engine->wal, &options, recovery->frame, replay, note_log_damage, recovery, err);
+        wal_open(&engine->wal, &options, from, replay, note_log_damage, recovery, err);
     free(path);
+    /* Some of it may have been flushed while it was replayed. */
+    uint64_t flushed = manifest_state(engine->manifest)->log_position;
+    if (status == STATUS_OK && flushed > from)
+        status = wal_release(engine->wal, flushed, err);
     return status;
 }
 
@@ -319,6 +333,8 @@ static enum status recover(struct recovery *recovery, struct error *err)
         status = filesystem_sync_directory(engine->os.fs, engine->dir, err);
     if (status == STATUS_OK)
         status = load_segments(recovery, err);
+    if (status == STATUS_OK)
+        status = note_series(recovery, false, err);
     struct head_ref *head = NULL;
     if (status == STATUS_OK && head_ref_new(&head, engine->options.head_bytes) != STATUS_OK)
         status = fail(err, STATUS_MEMORY, "no memory for a head");
@@ -327,6 +343,8 @@ static enum status recover(struct recovery *recovery, struct error *err)
     head_ref_release(head);
     if (status == STATUS_OK)
         status = open_log(recovery, err);
+    if (status == STATUS_OK)
+        status = note_series(recovery, true, err);
     if (status == STATUS_OK)
         series_table_finish_restore(&engine->series);
     return status;
@@ -339,14 +357,18 @@ enum status engine_recover(struct engine *engine, struct error *err)
         .ids = malloc(RECORD_MAX_SAMPLES * sizeof(uint32_t)),
         .times = malloc(RECORD_MAX_SAMPLES * sizeof(int64_t)),
         .values = malloc(RECORD_MAX_SAMPLES * sizeof(double)),
+        .flushed = roaring_bitmap_create(),
     };
     int64_t started_ns = clock_monotonic_ns(engine->os.clock);
-    enum status status = recovery.ids == NULL || recovery.times == NULL || recovery.values == NULL
+    enum status status = recovery.ids == NULL || recovery.times == NULL ||
+                                 recovery.values == NULL || recovery.flushed == NULL
                              ? fail(err, STATUS_MEMORY, "no memory to recover the store")
                              : recover(&recovery, err);
     free(recovery.ids);
     free(recovery.times);
     free(recovery.values);
+    if (recovery.flushed != NULL)
+        roaring_bitmap_free(recovery.flushed);
     engine->recovery.duration_ms = (clock_monotonic_ns(engine->os.clock) - started_ns) / 1000000;
     return status;
 }

@@ -1,0 +1,537 @@
+#include "engine_fixture.h"
+
+#include <dirent.h>
+#include <ftw.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/bits.h"
+#include "base/invariant.h"
+#include "base/times.h"
+#include "model/value.h"
+
+/* ---- the ledger ------------------------------------------------------------------------- */
+
+static void *or_die(void *memory)
+{
+    invariant(memory != NULL);
+    return memory;
+}
+
+void ledger_init(struct ledger *ledger, size_t series_count)
+{
+    ledger->series_count = series_count;
+    ledger->series = or_die(calloc(series_count, sizeof ledger->series[0]));
+}
+
+void ledger_release(struct ledger *ledger)
+{
+    for (size_t i = 0; i < ledger->series_count; i++) {
+        free(ledger->series[i].times);
+        free(ledger->series[i].bits);
+    }
+    free(ledger->series);
+    *ledger = (struct ledger){0};
+}
+
+static void reach(struct ledger_series *series, size_t count)
+{
+    if (count <= series->capacity)
+        return;
+    series->capacity = count * 2;
+    series->times = or_die(realloc(series->times, series->capacity * sizeof series->times[0]));
+    series->bits = or_die(realloc(series->bits, series->capacity * sizeof series->bits[0]));
+}
+
+void ledger_copy(struct ledger *to, const struct ledger *from)
+{
+    ledger_init(to, from->series_count);
+    for (size_t i = 0; i < from->series_count; i++) {
+        const struct ledger_series *source = &from->series[i];
+        if (source->count == 0)
+            continue;
+        reach(&to->series[i], source->count);
+        memcpy(to->series[i].times, source->times, source->count * sizeof source->times[0]);
+        memcpy(to->series[i].bits, source->bits, source->count * sizeof source->bits[0]);
+        to->series[i].count = source->count;
+    }
+}
+
+/* The first place whose time is not before `time_ms`. */
+static size_t place_of(const struct ledger_series *series, int64_t time_ms)
+{
+    size_t low = 0;
+    size_t high = series->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (series->times[middle] < time_ms)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static void put_one(struct ledger_series *series, int64_t time_ms, uint64_t bits)
+{
+    size_t place = place_of(series, time_ms);
+    if (place == series->count || series->times[place] != time_ms) {
+        reach(series, series->count + 1);
+        size_t behind = series->count - place;
+        memmove(series->times + place + 1, series->times + place, behind * sizeof series->times[0]);
+        memmove(series->bits + place + 1, series->bits + place, behind * sizeof series->bits[0]);
+        series->times[place] = time_ms;
+        series->count++;
+    }
+    series->bits[place] = bits;
+}
+
+void ledger_put(struct ledger *ledger, const struct fixture_sample *samples, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        put_one(&ledger->series[samples[i].series], samples[i].time_ms,
+                bits_of_double(samples[i].value));
+}
+
+void ledger_drop_before(struct ledger *ledger, int64_t time_ms)
+{
+    for (size_t i = 0; i < ledger->series_count; i++) {
+        struct ledger_series *series = &ledger->series[i];
+        size_t gone = place_of(series, time_ms);
+        if (gone == 0)
+            continue;
+        series->count -= gone;
+        memmove(series->times, series->times + gone, series->count * sizeof series->times[0]);
+        memmove(series->bits, series->bits + gone, series->count * sizeof series->bits[0]);
+    }
+}
+
+uint64_t ledger_count(const struct ledger *ledger)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < ledger->series_count; i++)
+        count += ledger->series[i].count;
+    return count;
+}
+
+/* ---- a store ---------------------------------------------------------------------------- */
+
+static void demand(enum status status, const struct error *err, const char *what)
+{
+    if (status != STATUS_OK)
+        fprintf(stderr, "%s: %s: %s\n", what, status_name(status), err->message);
+    invariant(status == STATUS_OK);
+}
+
+void store_init(struct store *store, size_t head_bytes)
+{
+    snprintf(store->dir, sizeof store->dir, "/tmp/metric-store-engine-XXXXXX");
+    or_die(mkdtemp(store->dir));
+    store->options = (struct engine_options){
+        .os = os_system(),
+        .dir = store->dir,
+        .sync = ENGINE_SYNC_NEVER,
+        .head_bytes = head_bytes,
+        .raw_cache_bytes = (size_t)1 << 20,
+        .log_segment_bytes = 256 * 1024,
+        .max_chunks = 8192,
+        .merge_fan_in = 4,
+    };
+    struct error err = {0};
+    demand(engine_open(&store->options, &store->tier, &err), &err, "engine_open");
+}
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    (void)status, (void)type, (void)place;
+    return remove(path);
+}
+
+void store_release(struct store *store)
+{
+    engine_close(store->tier);
+    invariant(nftw(store->dir, remove_entry, 16, FTW_DEPTH | FTW_PHYS) == 0);
+}
+
+static void open_again(struct store *store)
+{
+    struct error err = {0};
+    demand(engine_open(&store->options, &store->tier, &err), &err, "engine_open");
+}
+
+void store_reopen(struct store *store)
+{
+    engine_close(store->tier);
+    open_again(store);
+}
+
+void store_kill(struct store *store)
+{
+    engine_abandon(store->tier);
+    open_again(store);
+}
+
+void store_flush(struct store *store)
+{
+    struct error err = {0};
+    demand(engine_flush(store->tier, &err), &err, "engine_flush");
+}
+
+void store_settle_down(struct store *store)
+{
+    bool did = true;
+    while (did) {
+        struct error err = {0};
+        demand(engine_background_step(store->tier, &did, &err), &err, "engine_background_step");
+    }
+}
+
+size_t store_files(const struct store *store, const char *folder)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/%s", store->dir, folder);
+    DIR *directory = or_die(opendir(path));
+    size_t count = 0;
+    for (struct dirent *entry; (entry = readdir(directory)) != NULL;)
+        count += entry->d_name[0] != '.';
+    closedir(directory);
+    return count;
+}
+
+/* ---- writing ---------------------------------------------------------------------------- */
+
+enum { FIXTURE_LABELS = 3, RAW_SIZE = 128 };
+
+void fixture_metric_name(uint32_t series, char to[32])
+{
+    snprintf(to, 32, "metric_%" PRIu32, series % FIXTURE_METRICS);
+}
+
+static struct slice raw_of(uint32_t series, struct arena *arena)
+{
+    char metric[32], host[32], number[32];
+    fixture_metric_name(series, metric);
+    snprintf(host, sizeof host, "h%" PRIu32, series / FIXTURE_METRICS % FIXTURE_HOSTS);
+    snprintf(number, sizeof number, "%" PRIu32, series);
+    struct label items[FIXTURE_LABELS] = {
+        {slice_from_text(METRIC_NAME_LABEL), slice_from_text(metric)},
+        {slice_from_text("host"), slice_from_text(host)},
+        {slice_from_text("n"), slice_from_text(number)},
+    };
+    struct bytes bytes;
+    bytes_init(&bytes, RAW_SIZE);
+    invariant(labels_encode(&(struct labels){items, FIXTURE_LABELS}, &bytes) == STATUS_OK);
+    struct slice raw = arena_copy(arena, bytes_slice(&bytes));
+    bytes_release(&bytes);
+    return raw;
+}
+
+static enum status decode_raw(struct slice raw, struct arena *arena, struct labels *labels,
+                              struct error *err)
+{
+    labels->items = arena_calloc(arena, FIXTURE_LABELS, sizeof labels->items[0]);
+    if (labels->items == NULL)
+        return fail(err, arena_status(arena), "no memory for labels");
+    return labels_decode(raw, labels->items, FIXTURE_LABELS, &labels->count, err);
+}
+
+static enum status fill(struct batch *batch, const struct fixture_write *write, struct error *err)
+{
+    batch->atomic = write->atomic;
+    uint32_t entry = 0;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < write->count && status == STATUS_OK; i++) {
+        const struct fixture_sample *sample = &write->samples[i];
+        if (i == 0 || sample->series != sample[-1].series)
+            status = batch_add_series(batch, raw_of(sample->series, batch->arena), (uint32_t)i,
+                                      (uint32_t)i + 1, &entry);
+        if (status == STATUS_OK)
+            status = batch_add_sample(batch, entry, sample->time_ms, sample->value);
+    }
+    if (status == STATUS_OK && write->metric != NULL)
+        status = batch_add_metric(batch, write->metric);
+    return status == STATUS_OK ? STATUS_OK : fail(err, status, "cannot fill a batch");
+}
+
+static void note_result(struct fixture_write *write, const struct batch *batch)
+{
+    write->rejected = batch->rejected;
+    write->new_series = batch->new_series;
+    write->code[0] = '\0';
+    if (batch->rejection_count > 0)
+        snprintf(write->code, sizeof write->code, "%s", batch->rejections[0].code);
+    write->outcome =
+        batch->metric_count > 0 ? (enum metric_outcome)batch->metric_outcomes[0] : METRIC_SAME;
+}
+
+enum status fixture_commit(struct tier *tier, struct fixture_write *writes, size_t count,
+                           struct error *err)
+{
+    struct arena *arenas = or_die(calloc(count, sizeof arenas[0]));
+    struct batch *batches = or_die(calloc(count, sizeof batches[0]));
+    struct batch **list = or_die(calloc(count, sizeof list[0]));
+    size_t resolved = 0;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < count; i++)
+        arena_init(&arenas[i], (size_t)1 << 30);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        list[i] = &batches[i];
+        batch_init(&batches[i], &arenas[i], decode_raw, 1);
+        status = fill(&batches[i], &writes[i], err);
+        if (status == STATUS_OK)
+            status = storage_resolve(tier, &batches[i], writes[i].admitter, err);
+        resolved += status == STATUS_OK;
+    }
+    if (status == STATUS_OK)
+        status = storage_append(tier, list, count, err);
+    for (size_t i = 0; i < resolved; i++) {
+        note_result(&writes[i], &batches[i]);
+        storage_settle(tier, &batches[i]);
+    }
+    for (size_t i = 0; i < count; i++)
+        arena_release(&arenas[i]);
+    free(list);
+    free(batches);
+    free(arenas);
+    return status;
+}
+
+enum status fixture_put(struct tier *tier, const struct fixture_sample *samples, size_t count,
+                        struct error *err)
+{
+    struct fixture_write write = {.samples = samples, .count = count};
+    enum status status = fixture_commit(tier, &write, 1, err);
+    if (status == STATUS_OK && write.rejected > 0)
+        return fail(err, STATUS_INVALID, "%" PRIu64 " samples were refused: %s", write.rejected,
+                    write.code);
+    return status;
+}
+
+/* ---- reading ---------------------------------------------------------------------------- */
+
+struct time_range fixture_always(void)
+{
+    return (struct time_range){TIME_MIN_MS, TIME_MAX_MS};
+}
+
+static bool series_number(const struct labels *labels, uint32_t *number)
+{
+    struct slice text = labels_get(labels, slice_from_text("n"));
+    char copy[32];
+    if (text.size == 0 || text.size >= sizeof copy)
+        return false;
+    memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
+    *number = (uint32_t)strtoul(copy, NULL, 10);
+    char metric[32];
+    fixture_metric_name(*number, metric);
+    return slice_equal_text(labels_metric_name(labels), metric);
+}
+
+static bool near(double a, double b)
+{
+    if (isnan(a) || isnan(b))
+        return isnan(a) && isnan(b);
+    return a == b || fabs(a - b) <= 1e-9 * fmax(fabs(a), fabs(b));
+}
+
+static bool same_bits(double a, double b)
+{
+    return bits_of_double(a) == bits_of_double(b);
+}
+
+static bool same_summary(const struct summary *a, const struct summary *b)
+{
+    if (a->count != b->count || a->stale_count != b->stale_count || a->nan_count != b->nan_count)
+        return false;
+    if (a->count == 0)
+        return true;
+    return a->first_ms == b->first_ms && a->last_ms == b->last_ms &&
+           same_bits(a->first, b->first) && same_bits(a->last, b->last) && a->min == b->min &&
+           a->max == b->max && near(summary_sum(a), summary_sum(b)) &&
+           near(a->increase, b->increase);
+}
+
+static bool no(char why[FIXTURE_WHY_SIZE], const char *format, ...) PRINTF_LIKE(2, 3);
+static bool no(char why[FIXTURE_WHY_SIZE], const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(why, FIXTURE_WHY_SIZE, format, args);
+    va_end(args);
+    return false;
+}
+
+/* Walks one series. `place` goes through the ledger's samples. */
+static bool series_same(struct tier *tier, struct storage_cursor *cursor, uint32_t number,
+                        const struct ledger_series *expected, struct time_range range,
+                        char why[FIXTURE_WHY_SIZE])
+{
+    size_t place = place_of(expected, range.start_ms);
+    size_t end = place_of(expected, range.end_ms);
+    int64_t before_ms = INT64_MIN;
+    for (;;) {
+        struct storage_block block;
+        struct error err = {0};
+        enum status status = storage_cursor_next(tier, cursor, &block, &err);
+        if (status == STATUS_END)
+            break;
+        if (status != STATUS_OK)
+            return no(why, "series %" PRIu32 ": next: %s", number, err.message);
+        if (block.first_ms <= before_ms)
+            return no(why, "series %" PRIu32 ": a block at %" PRId64 " overlaps the one before",
+                      number, block.first_ms);
+        before_ms = block.last_ms;
+        bool has_summary = block.summary != NULL;
+        struct summary told = has_summary ? *block.summary : (struct summary){0};
+        uint32_t promised = block.count;
+        if (storage_cursor_load(tier, cursor, &block, &err) != STATUS_OK)
+            return no(why, "series %" PRIu32 ": load: %s", number, err.message);
+        for (uint32_t i = 0; i < block.count; i++, place++)
+            if (place >= end || block.times[i] != expected->times[place] ||
+                bits_of_double(block.values[i]) != expected->bits[place])
+                return no(why,
+                          "series %" PRIu32 ": at %" PRId64 " stands %016" PRIx64
+                          " instead of %016" PRIx64 " at %" PRId64,
+                          number, block.times[i], bits_of_double(block.values[i]),
+                          place < end ? expected->bits[place] : 0,
+                          place < end ? expected->times[place] : INT64_MAX);
+        if (!has_summary)
+            continue;
+        struct summary summed;
+        summary_init(&summed);
+        summary_add(&summed, block.times, block.values, block.count);
+        if (promised != block.count || !same_summary(&told, &summed))
+            return no(why, "series %" PRIu32 ": the block at %" PRId64 " has a wrong summary",
+                      number, block.first_ms);
+    }
+    if (place != end)
+        return no(why,
+                  "series %" PRIu32 ": %zu samples are missing, from %" PRId64
+                  " on, bits %016" PRIx64,
+                  number, end - place, expected->times[place], expected->bits[place]);
+    return true;
+}
+
+/* Whether every series of the ledger with samples in the range was seen, and none else. */
+static bool all_seen(const struct ledger *ledger, struct time_range range, const bool *only,
+                     const bool *seen, char why[FIXTURE_WHY_SIZE])
+{
+    for (uint32_t i = 0; i < ledger->series_count; i++) {
+        const struct ledger_series *series = &ledger->series[i];
+        bool wanted = (only == NULL || only[i]) &&
+                      place_of(series, range.start_ms) < place_of(series, range.end_ms);
+        if (wanted && !seen[i])
+            return no(why, "series %" PRIu32 " is missing", i);
+    }
+    return true;
+}
+
+typedef bool visit_series(struct tier *tier, struct storage_cursor *cursor, uint32_t number,
+                          const struct ledger_series *expected, struct time_range range,
+                          char why[FIXTURE_WHY_SIZE]);
+
+static bool walk(struct tier *tier, struct selection *selection, const struct ledger *ledger,
+                 struct time_range range, const bool *only, visit_series *visit,
+                 char why[FIXTURE_WHY_SIZE])
+{
+    bool *seen = or_die(calloc(ledger->series_count, sizeof seen[0]));
+    struct storage_cursor *cursor = NULL;
+    bool same = true;
+    for (size_t i = 0; i < selection_count(tier, selection) && same; i++) {
+        struct selected_series series;
+        struct error err = {0};
+        uint32_t number = 0;
+        if (selection_series(tier, selection, i, &series, &err) != STATUS_OK)
+            same = no(why, "selection_series: %s", err.message);
+        else if (!series_number(&series.labels, &number) || number >= ledger->series_count)
+            same = no(why, "the labels of series %zu are not those written", i);
+        else if (seen[number] || (only != NULL && !only[number]))
+            same = no(why, "series %" PRIu32 " is there twice or should not be", number);
+        else if (selection_read(tier, selection, i, range, &cursor, &err) != STATUS_OK)
+            same = no(why, "selection_read: %s", err.message);
+        else
+            same = visit(tier, cursor, number, &ledger->series[number], range, why);
+        if (same)
+            seen[number] = true;
+    }
+    same = same && all_seen(ledger, range, only, seen, why);
+    free(seen);
+    return same;
+}
+
+bool fixture_selection_same(struct tier *tier, struct selection *selection,
+                            const struct ledger *ledger, struct time_range range, const bool *only,
+                            char why[FIXTURE_WHY_SIZE])
+{
+    return walk(tier, selection, ledger, range, only, series_same, why);
+}
+
+static bool select_and_walk(struct tier *tier, const struct ledger *ledger, struct time_range range,
+                            visit_series *visit, char why[FIXTURE_WHY_SIZE])
+{
+    struct matchers everything = {0};
+    struct select_options options = {.range = range};
+    struct selection *selection;
+    struct error err = {0};
+    if (storage_select(tier, &everything, 1, &options, &selection, &err) != STATUS_OK)
+        return no(why, "storage_select: %s", err.message);
+    bool same = walk(tier, selection, ledger, range, NULL, visit, why);
+    struct read_stats stats;
+    selection_stats(tier, selection, &stats);
+    if (same && stats.partial)
+        same = no(why, "the answer is partial");
+    selection_close(tier, selection);
+    return same;
+}
+
+bool fixture_same(struct tier *tier, const struct ledger *ledger, struct time_range range,
+                  char why[FIXTURE_WHY_SIZE])
+{
+    return select_and_walk(tier, ledger, range, series_same, why);
+}
+
+static bool totals_same(struct tier *tier, struct storage_cursor *cursor, uint32_t number,
+                        const struct ledger_series *expected, struct time_range range,
+                        char why[FIXTURE_WHY_SIZE])
+{
+    struct summary naive, told;
+    summary_init(&naive);
+    summary_init(&told);
+    for (size_t i = place_of(expected, range.start_ms); i < place_of(expected, range.end_ms); i++) {
+        double value = double_of_bits(expected->bits[i]);
+        summary_add(&naive, &expected->times[i], &value, 1);
+    }
+    for (;;) {
+        struct storage_block block;
+        struct error err = {0};
+        enum status status = storage_cursor_next(tier, cursor, &block, &err);
+        if (status == STATUS_END)
+            break;
+        if (status == STATUS_OK && block.summary != NULL) {
+            summary_combine(&told, block.summary);
+            continue;
+        }
+        if (status == STATUS_OK)
+            status = storage_cursor_load(tier, cursor, &block, &err);
+        if (status != STATUS_OK)
+            return no(why, "series %" PRIu32 ": %s", number, err.message);
+        summary_add(&told, block.times, block.values, block.count);
+    }
+    if (!same_summary(&naive, &told))
+        return no(why,
+                  "series %" PRIu32 ": count %" PRIu32
+                  " sum %.17g increase %.17g instead of %" PRIu32 ", %.17g, %.17g",
+                  number, told.count, summary_sum(&told), told.increase, naive.count,
+                  summary_sum(&naive), naive.increase);
+    return true;
+}
+
+bool fixture_totals_same(struct tier *tier, const struct ledger *ledger, struct time_range range,
+                         char why[FIXTURE_WHY_SIZE])
+{
+    return select_and_walk(tier, ledger, range, totals_same, why);
+}
