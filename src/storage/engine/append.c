@@ -9,16 +9,25 @@
 #include "base/invariant.h"
 #include "storage/engine/engine_internal.h"
 
+enum status id_list_reserve(struct id_list *list, size_t more)
+{
+    if (more <= list->capacity - list->count)
+        return STATUS_OK;
+    size_t capacity = list->capacity == 0 ? 256 : list->capacity * 2;
+    while (capacity - list->count < more)
+        capacity *= 2;
+    uint32_t *ids = realloc(list->ids, capacity * sizeof ids[0]);
+    if (ids == NULL)
+        return STATUS_MEMORY;
+    list->ids = ids;
+    list->capacity = capacity;
+    return STATUS_OK;
+}
+
 enum status id_list_add(struct id_list *list, uint32_t id)
 {
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity == 0 ? 256 : list->capacity * 2;
-        uint32_t *ids = realloc(list->ids, capacity * sizeof ids[0]);
-        if (ids == NULL)
-            return STATUS_MEMORY;
-        list->ids = ids;
-        list->capacity = capacity;
-    }
+    if (id_list_reserve(list, 1) != STATUS_OK)
+        return STATUS_MEMORY;
     list->ids[list->count++] = id;
     return STATUS_OK;
 }
@@ -82,6 +91,12 @@ static enum status log_series(struct engine *engine, struct batch *const *batche
         done += taken;
     }
     rwlock_unlock(&engine->series_lock);
+    if (status == STATUS_OK && engine->pending.count > 0) {
+        /* For apply_definitions, which must not fail. */
+        rwlock_write(&engine->series_lock);
+        status = id_list_reserve(&engine->unflushed, engine->pending.count);
+        rwlock_unlock(&engine->series_lock);
+    }
     return status == STATUS_MEMORY ? no_memory(err) : status;
 }
 
@@ -185,7 +200,7 @@ static void apply_definitions(struct engine *engine, struct batch *const *batche
             invariant(id_list_add(&engine->unflushed, id) == STATUS_OK);
         }
         for (size_t j = 0; j < batch->metric_count; j++) {
-            enum metric_outcome outcome;
+            enum metric_outcome outcome = METRIC_SAME;
             enum status status = registry_put(&engine->registry, &batch->metrics[j], &outcome);
             /* At the registry's limit the log holds a descriptor that nobody will see. */
             invariant(status == STATUS_OK || status == STATUS_LIMIT);
@@ -261,7 +276,8 @@ enum status engine_append(struct tier *tier, struct batch *const *batches, size_
     struct engine *engine = engine_of(tier);
     if (atomic_load(&engine->broken))
         return fail(err, STATUS_UNAVAILABLE,
-                    "the log could not be synced; writes stop until a restart recovers it");
+                    "the disk did not take what was written; writes stop until a restart "
+                    "recovers the store");
     mutex_lock(&engine->append_lock);
     enum status status = reserve_room(engine, batches, count, err);
     if (status == STATUS_OK)

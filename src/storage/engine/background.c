@@ -21,17 +21,26 @@ static enum status rotate_if_full(struct engine *engine)
     if (engine->version->sealed == NULL && head_is_full(engine->version->active->head))
         status = engine_rotate(engine, NULL);
     mutex_unlock(&engine->append_lock);
-    return status;
+    /* Tables alone can fill a small head: there is nothing to flush in it. */
+    return status == STATUS_END ? STATUS_OK : status;
 }
 
 enum status background_step(struct engine *engine, bool *did, struct error *err)
 {
     mutex_lock(&engine->background_lock);
     *did = false;
+    /* Nothing that is written now would count. */
+    if (atomic_load(&engine->broken)) {
+        mutex_unlock(&engine->background_lock);
+        return STATUS_OK;
+    }
     enum status status = sync_if_due(engine, err);
+    /* First of all, because it makes room on a disk where everything else fails. */
     if (status == STATUS_OK)
+        status = engine_retention_step(engine, did, err);
+    if (status == STATUS_OK && !*did)
         status = rotate_if_full(engine);
-    if (status == STATUS_OK) {
+    if (status == STATUS_OK && !*did) {
         status = engine_flush_sealed(engine, err);
         *did = status == STATUS_OK;
         if (status == STATUS_END)
@@ -39,8 +48,6 @@ enum status background_step(struct engine *engine, bool *did, struct error *err)
     }
     if (status == STATUS_OK && !*did)
         status = wal_prepare(engine->wal, err);
-    if (status == STATUS_OK && !*did)
-        status = engine_retention_step(engine, did, err);
     if (status == STATUS_OK && !*did)
         status = engine_merge_step(engine, did, err);
     mutex_unlock(&engine->background_lock);

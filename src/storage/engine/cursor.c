@@ -24,7 +24,12 @@ struct open_part {
     uint64_t used; /* when, for giving up the oldest */
 };
 
-enum given { GIVEN_NONE, GIVEN_BLOCK, GIVEN_SAMPLES };
+enum given {
+    GIVEN_NONE,
+    GIVEN_BLOCK,
+    GIVEN_HEAD,   /* samples, not counted as read yet */
+    GIVEN_SAMPLES /* samples, counted */
+};
 
 struct storage_cursor {
     struct selection *selection;
@@ -143,6 +148,8 @@ static enum status open_part(struct storage_cursor *cursor, struct part_ref *par
     part_cursor_free(open->cursor);
     *open = (struct open_part){.part = part, .used = cursor->clock};
     enum status status = part_cursor_new(&open->cursor, part->part, err);
+    if (status != STATUS_OK)
+        *open = (struct open_part){0};
     *result = open->cursor;
     return status;
 }
@@ -321,8 +328,8 @@ enum status engine_selection_read(struct selection *selection, size_t index,
 
 /* ---- walking ---------------------------------------------------------------------------- */
 
-static enum status give_samples(struct storage_cursor *cursor, const struct sample_array *array,
-                                size_t from, size_t to, struct storage_block *block)
+static void give_samples(struct storage_cursor *cursor, const struct sample_array *array,
+                         size_t from, size_t to, struct storage_block *block)
 {
     cursor->given = GIVEN_SAMPLES;
     cursor->times = array->times + from;
@@ -333,7 +340,6 @@ static enum status give_samples(struct storage_cursor *cursor, const struct samp
         .first_ms = array->times[from],
         .last_ms = array->times[to - 1],
     };
-    return STATUS_OK;
 }
 
 static enum status give_block(struct storage_cursor *cursor, const struct piece *piece,
@@ -375,7 +381,9 @@ static enum status give_head(struct storage_cursor *cursor, size_t count,
         count = HEAD_SLICE;
     size_t from = cursor->head_at;
     cursor->head_at += count;
-    return give_samples(cursor, &cursor->head, from, from + count, block);
+    give_samples(cursor, &cursor->head, from, from + count, block);
+    cursor->given = GIVEN_HEAD;
+    return STATUS_OK;
 }
 
 /* Decodes pieces [piece_at, end), oldest part first, and the head's samples up to `last_ms` over
@@ -404,6 +412,7 @@ static enum status merge_stretch(struct storage_cursor *cursor, size_t end, int6
         .count = from_head,
     };
     cursor->head_at += from_head;
+    cursor->selection->stats.samples_decoded += from_head;
     enum status status = merge_arrays(cursor, &cursor->merged, &head, &cursor->spare, err);
     sample_array_swap(&cursor->merged, &cursor->spare);
     return status;
@@ -439,8 +448,10 @@ enum status engine_cursor_next(struct storage_cursor *cursor, struct storage_blo
         if (status != STATUS_OK)
             return status;
         /* Empty when all of it was outside the range, or damaged. */
-        if (cursor->merged.count > 0)
-            return give_samples(cursor, &cursor->merged, 0, cursor->merged.count, block);
+        if (cursor->merged.count > 0) {
+            give_samples(cursor, &cursor->merged, 0, cursor->merged.count, block);
+            return STATUS_OK;
+        }
     }
 }
 
@@ -456,8 +467,9 @@ enum status engine_cursor_load(struct storage_cursor *cursor, struct storage_blo
         cursor->times = cursor->loaded.times;
         cursor->values = cursor->loaded.values;
         cursor->sample_count = cursor->loaded.count;
-    } else {
+    } else if (cursor->given == GIVEN_HEAD) {
         cursor->selection->stats.samples_decoded += cursor->sample_count;
+        cursor->given = GIVEN_SAMPLES;
     }
     block->times = cursor->times;
     block->values = cursor->values;

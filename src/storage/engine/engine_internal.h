@@ -29,6 +29,8 @@ struct id_list {
     size_t count, capacity;
 };
 
+/* Room for `more` ids behind those that are there. */
+MUST_CHECK enum status id_list_reserve(struct id_list *list, size_t more);
 MUST_CHECK enum status id_list_add(struct id_list *list, uint32_t id);
 void id_list_release(struct id_list *list);
 
@@ -108,6 +110,13 @@ enum status engine_flush_sealed(struct engine *engine, struct error *err);
 /* Publishes a version with these parts and, perhaps, without the sealed head. */
 enum status engine_publish(struct engine *engine, struct part_ref *const *parts, size_t count,
                            bool drop_sealed, struct error *err);
+
+/* manifest_commit; after a failed sync of the manifest the engine is broken, as the log would be. */
+enum status engine_commit_manifest(struct engine *engine, const struct manifest_edit *edit,
+                                   struct error *err);
+
+/* Removes a part's file that nothing names, as far as that is possible now. */
+void engine_remove_part(struct engine *engine, uint64_t id);
 
 /* recovery.c */
 enum status engine_recover(struct engine *engine, struct error *err);

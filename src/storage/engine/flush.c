@@ -47,6 +47,8 @@ struct flush {
     struct manifest_edit edit;
     uint64_t old_segments[SERIES_SEGMENTS_MAX + 2];
     size_t old_segment_count;
+    uint64_t new_segments[2];
+    size_t new_segment_count;
 };
 
 static enum status no_memory(struct flush *flush)
@@ -186,6 +188,16 @@ static enum status parts_reach(struct flush *flush, size_t count)
     return STATUS_OK;
 }
 
+void engine_remove_part(struct engine *engine, uint64_t id)
+{
+    char *path = path_of_part(engine->dir, id);
+    enum status removed =
+        path == NULL ? STATUS_MEMORY : filesystem_remove(engine->os.fs, path, NULL);
+    /* One that stays is removed at the next start. */
+    (void)removed;
+    free(path);
+}
+
 static enum status finish_writer(struct flush *flush, struct day_writer *writer)
 {
     struct engine *engine = flush->engine;
@@ -195,8 +207,6 @@ static enum status finish_writer(struct flush *flush, struct day_writer *writer)
     /* A day whose only samples are of undefined series has nothing to write. */
     if (status == STATUS_INVALID)
         return STATUS_OK;
-    if (status == STATUS_OK)
-        status = parts_reach(flush, flush->part_count + 1);
     if (status != STATUS_OK)
         return status;
     struct manifest_part info = {
@@ -209,10 +219,14 @@ static enum status finish_writer(struct flush *flush, struct day_writer *writer)
         .min_ms = totals.min_ms,
         .max_ms = totals.max_ms,
     };
-    status =
-        part_ref_open(&flush->parts[flush->part_count], engine->os, engine->dir, &info, flush->err);
-    if (status != STATUS_OK)
+    status = parts_reach(flush, flush->part_count + 1);
+    if (status == STATUS_OK)
+        status = part_ref_open(&flush->parts[flush->part_count], engine->os, engine->dir, &info,
+                               flush->err);
+    if (status != STATUS_OK) {
+        engine_remove_part(engine, writer->id);
         return status;
+    }
     /* Until the manifest names it, the file goes with the reference. */
     atomic_store(&flush->parts[flush->part_count]->doomed, true);
     flush->part_count++;
@@ -260,15 +274,14 @@ static enum status write_parts(struct flush *flush)
 
 /* ---- index ------------------------------------------------------------------------------ */
 
-static enum status all_committed(struct flush *flush)
+static enum status all_committed(struct flush *flush, struct id_list *all)
 {
     struct engine *engine = flush->engine;
     enum status status = STATUS_OK;
-    flush->unflushed.count = 0;
     rwlock_read(&engine->series_lock);
     for (uint32_t id = 0; id < engine->series.series_count && status == STATUS_OK; id++)
         if (engine->series.series[id].state == SERIES_COMMITTED)
-            status = id_list_add(&flush->unflushed, id);
+            status = id_list_add(all, id);
     rwlock_unlock(&engine->series_lock);
     return status == STATUS_OK ? status : no_memory(flush);
 }
@@ -300,6 +313,28 @@ static size_t count_segments(const struct manifest_state *state, enum segment_ki
     return count;
 }
 
+static void add_segment(struct flush *flush, struct manifest_segment *segment,
+                        const struct index_segment_stats *stats)
+{
+    segment->entries = stats->entries;
+    segment->bytes = stats->bytes;
+    manifest_add_segment(&flush->edit, segment);
+    flush->new_segments[flush->new_segment_count++] = segment->id;
+}
+
+static enum status write_series_segment(struct flush *flush, const struct id_list *list)
+{
+    struct engine *engine = flush->engine;
+    struct manifest_segment segment = {.id = engine->next_file++, .kind = SEGMENT_SERIES};
+    struct index_segment_stats stats;
+    enum status status = index_segment_write_series(engine->os, engine->dir, segment.id,
+                                                    &engine->series, &engine->series_lock,
+                                                    list->ids, list->count, &stats, flush->err);
+    if (status == STATUS_OK)
+        add_segment(flush, &segment, &stats);
+    return status;
+}
+
 static enum status write_series(struct flush *flush)
 {
     struct engine *engine = flush->engine;
@@ -309,26 +344,17 @@ static enum status write_series(struct flush *flush)
     rwlock_unlock(&engine->series_lock);
     if (flush->unflushed.count == 0)
         return STATUS_OK;
-    bool all =
-        count_segments(manifest_state(engine->manifest), SEGMENT_SERIES) + 1 >= SERIES_SEGMENTS_MAX;
-    if (all) {
-        enum status status = all_committed(flush);
-        if (status != STATUS_OK)
-            return status;
+    qsort(flush->unflushed.ids, flush->unflushed.count, sizeof flush->unflushed.ids[0],
+          compare_ids);
+    if (count_segments(manifest_state(engine->manifest), SEGMENT_SERIES) + 1 < SERIES_SEGMENTS_MAX)
+        return write_series_segment(flush, &flush->unflushed);
+    struct id_list all = {0};
+    enum status status = all_committed(flush, &all);
+    if (status == STATUS_OK) {
         replace_segments(flush, SEGMENT_SERIES);
-    } else {
-        qsort(flush->unflushed.ids, flush->unflushed.count, sizeof flush->unflushed.ids[0],
-              compare_ids);
+        status = write_series_segment(flush, &all);
     }
-    struct manifest_segment segment = {.id = engine->next_file++, .kind = SEGMENT_SERIES};
-    struct index_segment_stats stats;
-    enum status status = index_segment_write_series(
-        engine->os, engine->dir, segment.id, &engine->series, &engine->series_lock,
-        flush->unflushed.ids, flush->unflushed.count, &stats, flush->err);
-    segment.entries = stats.entries;
-    segment.bytes = stats.bytes;
-    if (status == STATUS_OK)
-        manifest_add_segment(&flush->edit, &segment);
+    id_list_release(&all);
     return status;
 }
 
@@ -347,10 +373,8 @@ static enum status write_metrics(struct flush *flush)
         index_segment_write_metrics(engine->os, engine->dir, segment.id, &engine->registry,
                                     &engine->series_lock, &stats, flush->err);
     if (status == STATUS_OK) {
-        segment.entries = stats.entries;
-        segment.bytes = stats.bytes;
         replace_segments(flush, SEGMENT_METRICS);
-        manifest_add_segment(&flush->edit, &segment);
+        add_segment(flush, &segment, &stats);
         return STATUS_OK;
     }
     rwlock_write(&engine->series_lock);
@@ -360,6 +384,18 @@ static enum status write_metrics(struct flush *flush)
 }
 
 /* ---- making it count -------------------------------------------------------------------- */
+
+enum status engine_commit_manifest(struct engine *engine, const struct manifest_edit *edit,
+                                   struct error *err)
+{
+    enum status status = manifest_commit(engine->manifest, edit, err);
+    if (status == STATUS_OK || !manifest_broken(engine->manifest) ||
+        atomic_exchange(&engine->broken, true))
+        return status;
+    log_event(engine->log, LOG_ERROR, "engine", "sync of the manifest failed: writes stop",
+              log_text("error", err == NULL ? "" : err->message));
+    return status;
+}
 
 enum status engine_publish(struct engine *engine, struct part_ref *const *parts, size_t count,
                            bool drop_sealed, struct error *err)
@@ -407,11 +443,10 @@ static enum status publish_with_new(struct flush *flush)
     return status;
 }
 
-static void remove_old_segments(struct flush *flush)
+static void remove_segments(struct engine *engine, const uint64_t *ids, size_t count)
 {
-    struct engine *engine = flush->engine;
-    for (size_t i = 0; i < flush->old_segment_count; i++) {
-        char *path = path_of_segment(engine->dir, flush->old_segments[i]);
+    for (size_t i = 0; i < count; i++) {
+        char *path = path_of_segment(engine->dir, ids[i]);
         /* One that stays is removed at the next start. */
         enum status removed =
             path == NULL ? STATUS_MEMORY : filesystem_remove(engine->os.fs, path, NULL);
@@ -437,13 +472,13 @@ static enum status commit(struct flush *flush)
     struct engine *engine = flush->engine;
     manifest_set_flushed(&flush->edit, flush->sealed->end_position, flush->sealed->last_sequence);
     manifest_set_next_file(&flush->edit, engine->next_file);
-    enum status status = manifest_commit(engine->manifest, &flush->edit, flush->err);
+    enum status status = engine_commit_manifest(engine, &flush->edit, flush->err);
     if (status == STATUS_OK) {
         for (size_t i = 0; i < flush->part_count; i++)
             atomic_store(&flush->parts[i]->doomed, false);
         /* From here on only memory can fail, and without this version the head cannot go. */
         invariant(publish_with_new(flush) == STATUS_OK);
-        remove_old_segments(flush);
+        remove_segments(engine, flush->old_segments, flush->old_segment_count);
         release_log(flush);
         return STATUS_OK;
     }
@@ -451,7 +486,6 @@ static enum status commit(struct flush *flush)
         /* The edit may be on disk: the files that it names must stay for the next start. */
         for (size_t i = 0; i < flush->part_count; i++)
             atomic_store(&flush->parts[i]->doomed, false);
-        atomic_store(&engine->broken, true);
     }
     return status;
 }
@@ -512,6 +546,8 @@ enum status engine_flush_sealed(struct engine *engine, struct error *err)
         status = commit(&flush);
     report(&flush, status, started_ns);
     if (status != STATUS_OK) {
+        if (!manifest_broken(engine->manifest))
+            remove_segments(engine, flush.new_segments, flush.new_segment_count);
         put_back_unflushed(&flush);
         if (wrote_metrics) {
             rwlock_write(&engine->series_lock);

@@ -237,15 +237,17 @@ static enum status commit(struct merge *merge, struct version *version, size_t s
     struct engine *engine = merge->engine;
     struct part_ref *made;
     enum status status = part_ref_open(&made, engine->os, engine->dir, info, merge->err);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
+        engine_remove_part(engine, info->id);
         return status;
+    }
     struct manifest_edit edit;
     manifest_edit_init(&edit);
     for (size_t i = start; i < start + count; i++)
         manifest_remove_part(&edit, version->parts[i]->info.id);
     manifest_add_part(&edit, info);
     manifest_set_next_file(&edit, engine->next_file);
-    status = manifest_commit(engine->manifest, &edit, merge->err);
+    status = engine_commit_manifest(engine, &edit, merge->err);
     manifest_edit_release(&edit);
     if (status != STATUS_OK) {
         /* After a failed sync the edit may be there: then both must stay for the next start. */
@@ -307,6 +309,8 @@ static enum status write_part(struct merge *merge, struct version *version, size
         info->min_ms = totals.min_ms;
         info->max_ms = totals.max_ms;
         status = filesystem_sync_directory(engine->os.fs, directory, merge->err);
+        if (status != STATUS_OK)
+            engine_remove_part(engine, info->id);
     }
     free(path);
     free(directory);

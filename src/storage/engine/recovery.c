@@ -256,15 +256,22 @@ static enum status remove_leftover(void *context, const char *name, bool is_dire
                                    struct error *err)
 {
     const struct leftovers *leftovers = context;
+    struct engine *engine = leftovers->engine;
     char *end;
     uint64_t id = strtoull(name, &end, 16);
     if (is_directory || end != name + 16 || strcmp(end, leftovers->ending) != 0 ||
         is_named(leftovers, id))
         return STATUS_OK;
-    char *path = path_format("%s/%s/%s", leftovers->engine->dir, leftovers->folder, name);
+    /* What a damaged manifest does not name may be all that is left of somebody's samples. */
+    if (engine->recovery.damaged > 0) {
+        if (id >= engine->next_file)
+            engine->next_file = id + 1;
+        return STATUS_OK;
+    }
+    char *path = path_format("%s/%s/%s", engine->dir, leftovers->folder, name);
     if (path == NULL)
         return fail(err, STATUS_MEMORY, "no memory for a path");
-    enum status status = filesystem_remove(leftovers->engine->os.fs, path, err);
+    enum status status = filesystem_remove(engine->os.fs, path, err);
     free(path);
     return status;
 }

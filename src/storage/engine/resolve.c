@@ -24,6 +24,7 @@ struct resolution {
     struct batch *batch;
     struct admitter *admitter;
     struct refusal *refusals; /* by series entry; made with the first refusal */
+    size_t told;              /* refusals with a message */
     struct error *err;
 };
 
@@ -37,7 +38,7 @@ static enum status refuse(struct resolution *work, size_t entry, const struct er
         return fail(work->err, arena_status(arena), "no memory for refused series");
     /* Few messages are ever shown: the rest are counted by their code. */
     static const char beyond[] = "";
-    bool shown = work->batch->rejection_count < BATCH_MAX_REJECTIONS;
+    bool shown = work->batch->rejection_count + work->told++ < BATCH_MAX_REJECTIONS;
     work->refusals[entry] = (struct refusal){
         .code = why->code == NULL ? status_name(why->status) : why->code,
         .message = shown ? arena_copy(arena, slice_from_text(why->message)) : slice_of(beyond, 0),
@@ -71,7 +72,7 @@ static enum status probe(struct resolution *work, uint32_t **misses, size_t *mis
     atomic_fetch_add_explicit(&engine->counters.cache_hits, batch->series_count - missed,
                               memory_order_relaxed);
     atomic_fetch_add_explicit(&engine->counters.cache_misses, missed, memory_order_relaxed);
-    *miss_count = missed;
+    *miss_count = 0;
     *misses = NULL;
     if (missed == 0)
         return STATUS_OK;
@@ -79,6 +80,7 @@ static enum status probe(struct resolution *work, uint32_t **misses, size_t *mis
     batch->reserved = arena_alloc(batch->arena, missed * sizeof batch->reserved[0]);
     if (*misses == NULL || batch->reserved == NULL)
         return fail(work->err, arena_status(batch->arena), "no memory for new series");
+    *miss_count = missed;
     size_t place = 0;
     for (uint32_t i = 0; i < batch->series_count; i++)
         if (series[i].id == SERIES_ID_NONE)
@@ -314,6 +316,8 @@ enum status engine_resolve(struct tier *tier, struct batch *batch, struct admitt
         batch->rejected += batch->sample_count;
         batch->sample_count = 0;
         batch->metric_count = 0;
+        /* Its new series must not come into being with nothing in them. */
+        engine_settle(tier, batch);
     }
     return STATUS_OK;
 }
