@@ -62,7 +62,9 @@ static void engine_free(struct engine *engine)
 
 static enum status take_directory(struct engine *engine, struct error *err)
 {
-    enum status status = filesystem_make_directory(engine->os.fs, engine->dir, err);
+    enum status status = engine->options.read_only
+                             ? STATUS_OK
+                             : filesystem_make_directory(engine->os.fs, engine->dir, err);
     if (status != STATUS_OK)
         return status;
     char *path = path_format("%s/lock", engine->dir);

@@ -32,7 +32,9 @@ struct engine_options {
     uint32_t merge_fan_in; /* parts of one day that are merged into one */
     int64_t retention_ms;  /* 0: for ever */
     bool background;       /* start the background thread */
-    bool read_only;        /* for export, verify and query on a stopped store: nothing is written */
+    /* For export and query on a stopped store, which must be there: nothing is written but the lock
+     * file. */
+    bool read_only;
 };
 
 /* What recovery found. */

@@ -475,25 +475,51 @@ static enum status open_existing(struct manifest *manifest, manifest_damage *dam
     return status;
 }
 
-enum status manifest_open(struct manifest **result, struct os os, const char *dir,
-                          manifest_damage *damage, void *context, struct error *err)
+static struct manifest *manifest_new(struct os os, const char *dir)
 {
-    *result = NULL;
     struct manifest *manifest = calloc(1, sizeof *manifest);
     if (manifest == NULL)
-        return fail(err, STATUS_MEMORY, "no memory for the manifest");
+        return NULL;
     manifest->os = os;
     manifest->dir = path_format("%s", dir);
     manifest->path = path_format("%s/manifest", dir);
     manifest->state.next_file = 1;
-    enum status status = STATUS_MEMORY;
-    if (manifest->dir != NULL && manifest->path != NULL) {
-        status = filesystem_open(os.fs, manifest->path, FILE_READ_WRITE, &manifest->file, err);
-        if (status == STATUS_OK)
-            status = open_existing(manifest, damage, context, err);
-        else if (status == STATUS_NOT_FOUND)
-            status = make_store(manifest, err);
+    if (manifest->dir != NULL && manifest->path != NULL)
+        return manifest;
+    manifest_close(manifest);
+    return NULL;
+}
+
+enum status manifest_open(struct manifest **result, struct os os, const char *dir,
+                          manifest_damage *damage, void *context, struct error *err)
+{
+    *result = NULL;
+    struct manifest *manifest = manifest_new(os, dir);
+    if (manifest == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for the manifest");
+    enum status status =
+        filesystem_open(os.fs, manifest->path, FILE_READ_WRITE, &manifest->file, err);
+    if (status == STATUS_OK)
+        status = open_existing(manifest, damage, context, err);
+    else if (status == STATUS_NOT_FOUND)
+        status = make_store(manifest, err);
+    if (status != STATUS_OK) {
+        manifest_close(manifest);
+        return status;
     }
+    *result = manifest;
+    return STATUS_OK;
+}
+
+enum status manifest_open_read_only(struct manifest **result, struct os os, const char *dir,
+                                    manifest_damage *damage, void *context, struct error *err)
+{
+    *result = NULL;
+    struct manifest *manifest = manifest_new(os, dir);
+    if (manifest == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for the manifest");
+    manifest->broken = true;
+    enum status status = manifest_verify(os, dir, damage, context, &manifest->state, err);
     if (status != STATUS_OK) {
         manifest_close(manifest);
         return status;

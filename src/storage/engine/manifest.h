@@ -58,6 +58,10 @@ typedef void manifest_damage(void *context, const char *description);
  * CORRUPT when nothing of it can be read. */
 MUST_CHECK enum status manifest_open(struct manifest **manifest, struct os os, const char *dir,
                                      manifest_damage *damage, void *context, struct error *err);
+/* The same of a store that is there, and writes nothing: commits are UNAVAILABLE. NOT_FOUND. */
+MUST_CHECK enum status manifest_open_read_only(struct manifest **manifest, struct os os,
+                                               const char *dir, manifest_damage *damage,
+                                               void *context, struct error *err);
 void manifest_close(struct manifest *manifest);
 const struct manifest_state *manifest_state(const struct manifest *manifest);
 /* Whether a sync failed: then an edit whose commit failed may be found at the next opening. */

@@ -306,6 +306,7 @@ static enum status open_log(struct recovery *recovery, struct error *err)
         .frame_max = WAL_FRAME_MAX,
         .spares = 2,
         .log = engine->log,
+        .read_only = engine->options.read_only,
     };
     uint64_t from = manifest_state(engine->manifest)->log_position;
     recovery->frame = from;
@@ -322,8 +323,9 @@ static enum status open_log(struct recovery *recovery, struct error *err)
 static enum status recover(struct recovery *recovery, struct error *err)
 {
     struct engine *engine = recovery->engine;
-    enum status status =
-        manifest_open(&engine->manifest, engine->os, engine->dir, note_damage, recovery, err);
+    bool read_only = engine->options.read_only;
+    enum status status = (read_only ? manifest_open_read_only : manifest_open)(
+        &engine->manifest, engine->os, engine->dir, note_damage, recovery, err);
     if (status != STATUS_OK)
         return status;
     const struct manifest_state *state = manifest_state(engine->manifest);
@@ -333,10 +335,11 @@ static enum status recover(struct recovery *recovery, struct error *err)
         registry_init(&engine->registry, state->secret) != STATUS_OK ||
         raw_cache_init(&engine->raw_cache, engine->options.raw_cache_bytes) != STATUS_OK)
         return fail(err, STATUS_MEMORY, "no memory for the series table");
-    status = prepare_folder(engine, "parts", ".part", true, err);
-    if (status == STATUS_OK)
+    if (!read_only)
+        status = prepare_folder(engine, "parts", ".part", true, err);
+    if (!read_only && status == STATUS_OK)
         status = prepare_folder(engine, "index", ".seg", false, err);
-    if (status == STATUS_OK)
+    if (!read_only && status == STATUS_OK)
         status = filesystem_sync_directory(engine->os.fs, engine->dir, err);
     if (status == STATUS_OK)
         status = load_segments(recovery, err);

@@ -415,6 +415,7 @@ enum status wal_open(struct wal **out, const struct wal_options *options, uint64
     wal->segment_size = options->segment_size;
     wal->spare_max = options->spares;
     wal->log = options->log;
+    wal->read_only = options->read_only;
     mutex_init(&wal->lock);
     bytes_init(&wal->builder.bytes, (size_t)options->frame_max);
     struct wal_replay replay = {

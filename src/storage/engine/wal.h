@@ -42,6 +42,8 @@ struct wal_options {
     uint64_t frame_max;    /* largest frame that is accepted, at most WAL_FRAME_MAX */
     unsigned spares;       /* segments kept for reuse, at most WAL_SPARES_MAX */
     const struct log *log; /* NULL: none */
+    /* Replays and writes nothing: afterwards all but wal_stats and wal_close is UNAVAILABLE. */
+    bool read_only;
 };
 
 /*

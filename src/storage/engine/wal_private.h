@@ -60,6 +60,7 @@ struct wal {
     uint64_t segment_size;
     unsigned spare_max;
     const struct log *log;
+    bool read_only;
     uint64_t key;
     uint32_t seed;
 

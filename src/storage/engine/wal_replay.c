@@ -84,7 +84,10 @@ static enum status list_directory(struct wal *wal, struct error *err)
 {
     struct listing listing = {.wal = wal};
     enum status status = filesystem_list(wal->os.fs, wal->dir, list_name, &listing, err);
-    for (size_t i = 0; i < listing.spare_count && status == STATUS_OK; i++)
+    /* A store that stopped before it had a log. */
+    if (status == STATUS_NOT_FOUND && wal->read_only)
+        status = STATUS_OK;
+    for (size_t i = 0; i < listing.spare_count && status == STATUS_OK && !wal->read_only; i++)
         status = keep_spare(wal, listing.spares[i], err);
     free(listing.spares);
     if (status == STATUS_OK && wal->segment_count > 0)
@@ -146,7 +149,8 @@ static enum status open_segment(struct recovery *recovery, struct wal_segment *s
     wal_segment_name(name, segment->number);
     enum status status = wal_path(wal, name, path, err);
     if (status == STATUS_OK)
-        status = filesystem_open(wal->os.fs, path, FILE_READ_WRITE, &segment->file, err);
+        status = filesystem_open(wal->os.fs, path, wal->read_only ? FILE_READ : FILE_READ_WRITE,
+                                 &segment->file, err);
     const uint64_t least = 2 * WAL_DATA_START;
     uint8_t block[WAL_DATA_START] = {0};
     size_t got = 0;
@@ -450,6 +454,8 @@ static enum status start_log(struct recovery *recovery, struct error *err)
     if (from != 0)
         report_damage(recovery, from, wal_lsn(number, WAL_DATA_START),
                       "there is no segment from there on");
+    if (wal->read_only)
+        return STATUS_OK;
     return continue_at(recovery, number, WAL_DATA_START, err);
 }
 
@@ -462,10 +468,14 @@ static enum status continue_log(struct recovery *recovery, bool key_known, struc
     wal->seed = wal_checksum_seed(wal->key);
     wal_reader_init(&recovery->reader, recovery->sources, recovery->source_count, wal->key);
     enum status status = read_frames(recovery, err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && !wal->read_only)
         status = make_replayed_durable(recovery, err);
     if (status != STATUS_OK)
         return status;
+    wal->number = recovery->sources[recovery->end.source].number;
+    wal->offset = recovery->end.offset;
+    if (wal->read_only)
+        return STATUS_OK;
     uint64_t last_epoch = recovery->reader.max_order >> 32;
     if (recovery->header_epoch > last_epoch)
         last_epoch = recovery->header_epoch;
@@ -473,8 +483,7 @@ static enum status continue_log(struct recovery *recovery, bool key_known, struc
         return fail(err, STATUS_LIMIT, "the log was opened 2^32 times");
     wal->epoch = (uint32_t)last_epoch + 1;
     wal->sealed = recovery->sealed;
-    return continue_at(recovery, recovery->sources[recovery->end.source].number,
-                       recovery->end.offset, err);
+    return continue_at(recovery, wal->number, wal->offset, err);
 }
 
 enum status wal_recover(struct wal *wal, const struct wal_replay *replay, struct error *err)
@@ -482,7 +491,7 @@ enum status wal_recover(struct wal *wal, const struct wal_replay *replay, struct
     struct recovery recovery = {.wal = wal, .replay = replay};
     bool key_known = false;
     mutex_lock(&wal->lock);
-    enum status status = make_directory(wal, err);
+    enum status status = wal->read_only ? STATUS_OK : make_directory(wal, err);
     if (status == STATUS_OK)
         status = list_directory(wal, err);
     if (status == STATUS_OK)
@@ -490,7 +499,7 @@ enum status wal_recover(struct wal *wal, const struct wal_replay *replay, struct
     if (status == STATUS_OK)
         status = recovery.source_count > 0 ? continue_log(&recovery, key_known, err)
                                            : start_log(&recovery, err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK && !wal->read_only)
         status = filesystem_sync_directory(wal->os.fs, wal->dir, err);
     mutex_unlock(&wal->lock);
     wal_reader_release(&recovery.reader);
@@ -500,5 +509,6 @@ enum status wal_recover(struct wal *wal, const struct wal_replay *replay, struct
     uint64_t end = wal_lsn(wal->number, wal->offset);
     atomic_store(&wal->counters.last_lsn, end);
     atomic_store(&wal->counters.synced_lsn, end);
+    atomic_store(&wal->counters.broken, wal->read_only);
     return STATUS_OK;
 }
