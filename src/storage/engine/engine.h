@@ -89,20 +89,50 @@ MUST_CHECK enum status engine_background_step(struct tier *tier, bool *did, stru
 /* Changes what a reload may change. Threads: any. */
 void engine_set_retention(struct tier *tier, int64_t retention_ms);
 
-/* Called with one sentence for each damaged place. */
-typedef void engine_report(void *context, const char *path, const char *description);
+enum engine_finding {
+    ENGINE_DAMAGE,
+    ENGINE_LEFTOVER, /* a file that nothing names: the next start removes it */
+};
+
+/* Called with one sentence for each finding; texts are borrowed for the call. */
+typedef void engine_report(void *context, enum engine_finding finding, const char *path,
+                           const char *description);
 
 struct engine_verify_result {
-    uint64_t files, bytes, damaged;
-    uint64_t samples, series;
+    uint64_t files, bytes, damaged, leftovers;
+    uint64_t samples, series; /* of what could be read */
 };
 
 /* Reads every byte of a store that nobody has open and checks every checksum and cross-reference.
  * OK also when damage was found: `result` counts it. `progress` (may be NULL) is told bytes done
- * and in all. */
+ * and in all; true ends the work with CANCELLED.
+ *   NOT_FOUND  there is no store in `dir`
+ *   CONFLICT   another process has it open
+ *   CANCELLED, IO, MEMORY */
 MUST_CHECK enum status engine_verify(struct os os, const char *dir, engine_report *report,
-                                     void (*progress)(void *context, uint64_t done, uint64_t total),
+                                     bool (*progress)(void *context, uint64_t done, uint64_t total),
                                      void *context, struct engine_verify_result *result,
                                      struct error *err);
+
+/* Takes what is shown piece by piece; anything but OK ends it. */
+typedef enum status engine_show(void *context, struct slice text, struct error *err);
+
+struct engine_inspect_options {
+    bool json;    /* one object; else lines for a person */
+    bool details; /* each record, block or entry */
+};
+
+/*
+ * Shows what one file of a store holds: a segment of the log, a part, an index segment or a
+ * manifest, told apart by content. Changes nothing. *damaged is true when the file shows damage; a
+ * log segment's unused rest and records left over from earlier use are none.
+ *   UNSUPPORTED  it is none of these, or of a later version
+ *   CORRUPT      nothing of it can be read
+ *   NOT_FOUND, IO, MEMORY, LIMIT, and what `show` returns
+ */
+MUST_CHECK enum status engine_inspect(struct os os, const char *path,
+                                      const struct engine_inspect_options *options,
+                                      engine_show *show, void *context, bool *damaged,
+                                      struct error *err);
 
 #endif

@@ -549,13 +549,10 @@ bool manifest_broken(const struct manifest *manifest)
     return manifest->broken;
 }
 
-enum status manifest_verify(struct os os, const char *dir, manifest_damage *damage, void *context,
-                            struct manifest_state *state, struct error *err)
+enum status manifest_read(struct os os, const char *path, manifest_damage *damage, void *context,
+                          struct manifest_state *state, struct error *err)
 {
     *state = (struct manifest_state){.next_file = 1};
-    char *path = path_format("%s/manifest", dir);
-    if (path == NULL)
-        return fail(err, STATUS_MEMORY, "no memory for a path");
     struct file *file = NULL;
     enum status status = filesystem_open(os.fs, path, FILE_READ, &file, err);
     struct replay replay = {.state = state, .damage = damage, .context = context};
@@ -564,6 +561,17 @@ enum status manifest_verify(struct os os, const char *dir, manifest_damage *dama
     if (status != STATUS_OK)
         manifest_state_release(state);
     file_close(file);
+    return status;
+}
+
+enum status manifest_verify(struct os os, const char *dir, manifest_damage *damage, void *context,
+                            struct manifest_state *state, struct error *err)
+{
+    *state = (struct manifest_state){.next_file = 1};
+    char *path = path_format("%s/manifest", dir);
+    if (path == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for a path");
+    enum status status = manifest_read(os, path, damage, context, state, err);
     free(path);
     return status;
 }

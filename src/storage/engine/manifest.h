@@ -71,6 +71,10 @@ bool manifest_broken(const struct manifest *manifest);
 MUST_CHECK enum status manifest_verify(struct os os, const char *dir, manifest_damage *damage,
                                        void *context, struct manifest_state *state,
                                        struct error *err);
+/* The same of a manifest file anywhere. */
+MUST_CHECK enum status manifest_read(struct os os, const char *path, manifest_damage *damage,
+                                     void *context, struct manifest_state *state,
+                                     struct error *err);
 void manifest_state_release(struct manifest_state *state);
 
 /* An edit under construction. */

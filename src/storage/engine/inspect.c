@@ -1,0 +1,543 @@
+/* inspect: one file of a store as a person, or a program that reads JSON, wants to see it. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/times.h"
+#include "base/utf8.h"
+#include "storage/engine/engine.h"
+#include "storage/engine/index_segment.h"
+#include "storage/engine/manifest.h"
+#include "storage/engine/part_reader.h"
+#include "storage/engine/record.h"
+#include "storage/engine/wal.h"
+
+enum { FIELD_WIDTH = 18, DAMAGES_SHOWN = 100, DETAILS_MAX = 1 << 30, LINE_MAX_SIZE = 8 << 20 };
+
+struct inspector {
+    struct os os;
+    const char *path;
+    const struct engine_inspect_options *options;
+    engine_show *show;
+    void *context;
+    struct error *err;
+    enum status status; /* the first failure of `show` sticks */
+    struct bytes line;
+    struct bytes damages; /* shown at the end */
+    uint64_t damage_count;
+    bool any_field;
+
+    /* index segment */
+    struct series_table series;
+    uint64_t blocks, entries;
+    /* log segment */
+    uint64_t frames, commits, records[4], samples, stale, stale_bytes, unused, gaps;
+    uint32_t last_epoch;
+    uint64_t number, segment_size;
+};
+
+/* ---- output ----------------------------------------------------------------------------- */
+
+static void send_line(struct inspector *inspector)
+{
+    if (inspector->status == STATUS_OK)
+        inspector->status =
+            inspector->show(inspector->context, bytes_slice(&inspector->line), inspector->err);
+    bytes_clear(&inspector->line);
+}
+
+static void keep(struct inspector *inspector, enum status status)
+{
+    if (inspector->status == STATUS_OK && status != STATUS_OK)
+        inspector->status = fail(inspector->err, status, "a line about %s is too long to be shown",
+                                 inspector->path);
+}
+
+/* With its quotes; bytes that are no UTF-8 become U+FFFD. */
+static void put_string(struct inspector *inspector, struct bytes *to, struct slice text)
+{
+    keep(inspector, bytes_append(to, "\"", 1));
+    for (size_t i = 0; i < text.size;) {
+        size_t size = utf8_char_size(text, i);
+        uint8_t byte = text.data[i];
+        if (size == 0)
+            keep(inspector, bytes_append_text(to, "\\ufffd"));
+        else if (byte == '"' || byte == '\\')
+            keep(inspector, bytes_format(to, "\\%c", byte));
+        else if (byte < 0x20)
+            keep(inspector, bytes_format(to, "\\u%04x", byte));
+        else
+            keep(inspector, bytes_append(to, text.data + i, size));
+        i += size == 0 ? 1 : size;
+    }
+    keep(inspector, bytes_append(to, "\"", 1));
+}
+
+static void put_key(struct inspector *inspector, const char *key)
+{
+    if (inspector->options->json)
+        keep(inspector,
+             bytes_format(&inspector->line, "%s\"%s\":", inspector->any_field ? "," : "{", key));
+    else
+        keep(inspector, bytes_format(&inspector->line, "%-*s ", FIELD_WIDTH, key));
+    inspector->any_field = true;
+}
+
+static void end_field(struct inspector *inspector)
+{
+    if (!inspector->options->json)
+        keep(inspector, bytes_append(&inspector->line, "\n", 1));
+    send_line(inspector);
+}
+
+static void put_text(struct inspector *inspector, const char *key, const char *text)
+{
+    put_key(inspector, key);
+    if (inspector->options->json)
+        put_string(inspector, &inspector->line, slice_from_text(text));
+    else
+        keep(inspector, bytes_append_text(&inspector->line, text));
+    end_field(inspector);
+}
+
+static void put_number(struct inspector *inspector, const char *key, uint64_t number)
+{
+    put_key(inspector, key);
+    keep(inspector, bytes_format(&inspector->line, "%" PRIu64, number));
+    end_field(inspector);
+}
+
+static void put_instant(struct inspector *inspector, const char *key, int64_t time_ms)
+{
+    char text[INSTANT_TEXT_SIZE];
+    instant_format(text, time_ms);
+    put_text(inspector, key, text);
+}
+
+static void put_position(struct inspector *inspector, const char *key, uint64_t lsn)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%016" PRIx64 ":%" PRIu64, wal_lsn_segment(lsn),
+             wal_lsn_offset(lsn));
+    put_text(inspector, key, text);
+}
+
+static void note_damage(void *context, const char *description)
+{
+    struct inspector *inspector = context;
+    if (inspector->damage_count++ >= DAMAGES_SHOWN)
+        return;
+    struct bytes *to = &inspector->damages;
+    if (!inspector->options->json) {
+        keep(inspector, bytes_format(to, "%-*s %s\n", FIELD_WIDTH, "damage", description));
+        return;
+    }
+    if (to->size > 0)
+        keep(inspector, bytes_append(to, ",", 1));
+    put_string(inspector, to, slice_from_text(description));
+}
+
+static void put_damages(struct inspector *inspector)
+{
+    put_number(inspector, "damaged", inspector->damage_count);
+    struct slice damages = bytes_slice(&inspector->damages);
+    if (inspector->options->json)
+        keep(inspector, bytes_format(&inspector->line, ",\"damage\":["));
+    keep(inspector, bytes_append(&inspector->line, damages.data, damages.size));
+    if (inspector->options->json)
+        keep(inspector, bytes_append_text(&inspector->line, "]}\n"));
+    send_line(inspector);
+}
+
+/* ---- part ------------------------------------------------------------------------------- */
+
+static void note_part_damage(void *context, const struct error *err)
+{
+    note_damage(context, err->message);
+}
+
+static void show_part_fields(struct inspector *inspector, const struct part *part)
+{
+    const struct part_identity *identity = part_identity(part);
+    const struct part_totals *totals = part_totals(part);
+    char day[INSTANT_TEXT_SIZE];
+    day_format(day, identity->day);
+    put_text(inspector, "kind", "part");
+    put_number(inspector, "id", identity->id);
+    put_text(inspector, "day", day);
+    put_number(inspector, "first_sequence", identity->min_sequence);
+    put_number(inspector, "last_sequence", identity->max_sequence);
+    put_number(inspector, "level", identity->level);
+    put_number(inspector, "series", totals->series);
+    put_number(inspector, "samples", totals->samples);
+    put_number(inspector, "blocks", totals->blocks);
+    put_number(inspector, "pages", totals->pages);
+    put_number(inspector, "bytes", totals->bytes);
+    if (totals->samples > 0) {
+        put_instant(inspector, "first", totals->min_ms);
+        put_instant(inspector, "last", totals->max_ms);
+    }
+}
+
+static enum status show_part(struct inspector *inspector)
+{
+    struct part *part = NULL;
+    enum status status = part_open(&part, inspector->os.fs, inspector->path, inspector->err);
+    if (status != STATUS_OK)
+        return status;
+    show_part_fields(inspector, part);
+    uint64_t found = 0;
+    status = part_verify(part, note_part_damage, inspector, &found, inspector->err);
+    if (status == STATUS_OK)
+        put_damages(inspector);
+    if (status == STATUS_OK && inspector->options->details) {
+        struct bytes text;
+        bytes_init(&text, DETAILS_MAX);
+        status = part_inspect(part, true, &text, inspector->err);
+        if (status == STATUS_OK && inspector->status == STATUS_OK)
+            inspector->status =
+                inspector->show(inspector->context, bytes_slice(&text), inspector->err);
+        bytes_release(&text);
+    }
+    part_close(part);
+    return status;
+}
+
+/* ---- index segment ---------------------------------------------------------------------- */
+
+static enum status show_metric(void *context, const struct metric *metric, struct error *err)
+{
+    (void)err;
+    struct inspector *inspector = context;
+    inspector->entries++;
+    if (!inspector->options->details)
+        return STATUS_OK;
+    struct bytes *to = &inspector->line;
+    keep(inspector, bytes_format(to, "metric name="));
+    put_string(inspector, to, metric->name);
+    keep(inspector, bytes_format(to, " type=%s unit=", metric_type_name(metric->type)));
+    put_string(inspector, to, metric->unit);
+    keep(inspector, bytes_format(to, " help="));
+    put_string(inspector, to, metric->help);
+    if (metric->has_max_series)
+        keep(inspector, bytes_format(to, " max_series=%u", metric->max_series));
+    keep(inspector, bytes_append(to, "\n", 1));
+    send_line(inspector);
+    return inspector->status;
+}
+
+static void show_series(struct inspector *inspector, uint32_t id)
+{
+    const struct series *series = &inspector->series.series[id];
+    struct label *items = calloc(series->pair_count, sizeof items[0]);
+    if (items == NULL) {
+        keep(inspector, STATUS_MEMORY);
+        return;
+    }
+    struct labels labels;
+    series_table_labels(&inspector->series, id, items, &labels);
+    struct bytes *to = &inspector->line;
+    keep(inspector, bytes_format(to, "series id=%u metric=%u labels={", id, series->metric));
+    for (size_t i = 0; i < labels.count; i++) {
+        put_string(inspector, to, labels.items[i].name);
+        keep(inspector, bytes_append(to, "=", 1));
+        put_string(inspector, to, labels.items[i].value);
+        keep(inspector, bytes_append_text(to, i + 1 < labels.count ? "," : "}\n"));
+    }
+    free(items);
+    send_line(inspector);
+}
+
+static enum status take_block(void *context, enum record_type type, struct slice record,
+                              struct error *err)
+{
+    struct inspector *inspector = context;
+    inspector->blocks++;
+    inspector->records[type & 3]++;
+    if (type == RECORD_METRICS)
+        return record_get_metrics(record, show_metric, inspector, err);
+    if (type != RECORD_SERIES)
+        return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
+    size_t count = 0;
+    enum status status = record_restore_series(record, &inspector->series, &count, err);
+    inspector->entries += count;
+    return status;
+}
+
+static enum status show_index(struct inspector *inspector)
+{
+    if (series_table_init(&inspector->series, random_u64(inspector->os.random)) != STATUS_OK)
+        return fail(inspector->err, STATUS_MEMORY, "no memory for the series table");
+    put_text(inspector, "kind", "index segment");
+    enum status status = index_segment_read(inspector->os, inspector->path, take_block, note_damage,
+                                            inspector, inspector->err);
+    if (status == STATUS_OK) {
+        put_text(inspector, "defines",
+                 inspector->records[RECORD_METRICS] > 0 ? "metrics" : "series");
+        put_number(inspector, "entries", inspector->entries);
+        put_number(inspector, "blocks", inspector->blocks);
+        put_damages(inspector);
+    }
+    for (uint32_t id = 0; inspector->options->details && id < inspector->series.series_count; id++)
+        if (inspector->series.series[id].state == SERIES_COMMITTED)
+            show_series(inspector, id);
+    series_table_release(&inspector->series);
+    return status;
+}
+
+/* ---- manifest --------------------------------------------------------------------------- */
+
+static void show_manifest_details(struct inspector *inspector, const struct manifest_state *state)
+{
+    for (size_t i = 0; i < state->part_count; i++) {
+        const struct manifest_part *part = &state->parts[i];
+        char day[INSTANT_TEXT_SIZE];
+        day_format(day, part->day);
+        keep(inspector,
+             bytes_format(&inspector->line,
+                          "part file=parts/%016" PRIx64 ".part day=%s sequence=%" PRIu64
+                          "..%" PRIu64 " level=%u samples=%" PRIu64 " bytes=%" PRIu64 "\n",
+                          part->id, day, part->min_sequence, part->max_sequence, part->level,
+                          part->samples, part->bytes));
+        send_line(inspector);
+    }
+    for (size_t i = 0; i < state->segment_count; i++) {
+        const struct manifest_segment *segment = &state->segments[i];
+        keep(inspector,
+             bytes_format(&inspector->line,
+                          "index file=index/%016" PRIx64 ".seg defines=%s "
+                          "entries=%" PRIu64 " bytes=%" PRIu64 "\n",
+                          segment->id, segment->kind == SEGMENT_SERIES ? "series" : "metrics",
+                          segment->entries, segment->bytes));
+        send_line(inspector);
+    }
+}
+
+static enum status show_manifest(struct inspector *inspector)
+{
+    struct manifest_state state;
+    enum status status = manifest_read(inspector->os, inspector->path, note_damage, inspector,
+                                       &state, inspector->err);
+    if (status != STATUS_OK)
+        return status;
+    char store[33];
+    for (size_t i = 0; i < sizeof state.store_id; i++)
+        snprintf(store + 2 * i, 3, "%02x", state.store_id[i]);
+    uint64_t samples = 0;
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < state.part_count; i++) {
+        samples += state.parts[i].samples;
+        bytes += state.parts[i].bytes;
+    }
+    put_text(inspector, "kind", "manifest");
+    put_text(inspector, "store", store);
+    put_instant(inspector, "created", state.created_ms);
+    put_number(inspector, "parts", state.part_count);
+    put_number(inspector, "part_samples", samples);
+    put_number(inspector, "part_bytes", bytes);
+    put_number(inspector, "index_segments", state.segment_count);
+    put_position(inspector, "flushed_to", state.log_position);
+    put_number(inspector, "last_sequence", state.last_sequence);
+    put_number(inspector, "next_file", state.next_file);
+    put_damages(inspector);
+    if (inspector->options->details)
+        show_manifest_details(inspector, &state);
+    manifest_state_release(&state);
+    return STATUS_OK;
+}
+
+/* ---- log segment ------------------------------------------------------------------------ */
+
+static const char *record_name(uint8_t type)
+{
+    switch ((enum record_type)type) {
+    case RECORD_SERIES:
+        return "series";
+    case RECORD_SAMPLES:
+        return "samples";
+    case RECORD_METRICS:
+        return "metrics";
+    }
+    return "unknown";
+}
+
+static void show_entry(struct inspector *inspector, const struct wal_entry *entry)
+{
+    static const char *const kinds[] = {"segment", "begin", "record", "fragment",
+                                        "commit",  "gap",   "rest"};
+    static const char *const states[] = {"good", "stale", "bad"};
+    struct bytes *to = &inspector->line;
+    keep(inspector,
+         bytes_format(to, "%s offset=%" PRIu64 " bytes=%" PRIu64 " state=%s", kinds[entry->kind],
+                      wal_lsn_offset(entry->lsn), entry->size, states[entry->state]));
+    if (entry->kind >= WAL_ENTRY_BEGIN && entry->kind <= WAL_ENTRY_COMMIT)
+        keep(inspector, bytes_format(to, " epoch=%u frame=%u", entry->epoch, entry->frame));
+    if (entry->kind == WAL_ENTRY_RECORD || entry->kind == WAL_ENTRY_FRAGMENT)
+        keep(inspector, bytes_format(to, " type=%s payload_bytes=%u", record_name(entry->type),
+                                     entry->payload_size));
+    keep(inspector, bytes_append(to, "\n", 1));
+    send_line(inspector);
+}
+
+static void count_record(struct inspector *inspector, const struct wal_entry *entry)
+{
+    inspector->records[entry->type & 3]++;
+    uint64_t count = 0;
+    const uint8_t *end = entry->payload.data + entry->payload.size;
+    if (entry->type == RECORD_SAMPLES && varint_get(entry->payload.data, end, &count) != NULL)
+        inspector->samples += count;
+}
+
+static void count_entry(struct inspector *inspector, const struct wal_entry *entry)
+{
+    if (entry->state == WAL_ENTRY_STALE) {
+        inspector->stale++;
+        inspector->stale_bytes += entry->size;
+        return;
+    }
+    char text[128];
+    switch (entry->kind) {
+    case WAL_ENTRY_SEGMENT:
+        inspector->number = wal_lsn_segment(entry->lsn);
+        inspector->segment_size = entry->size;
+        inspector->last_epoch = entry->epoch;
+        if (entry->state == WAL_ENTRY_BAD)
+            note_damage(inspector, "a copy of the header is damaged, or the file is cut off");
+        break;
+    case WAL_ENTRY_BEGIN:
+        inspector->frames++;
+        inspector->last_epoch = entry->epoch;
+        break;
+    case WAL_ENTRY_COMMIT:
+        inspector->commits++;
+        break;
+    case WAL_ENTRY_RECORD:
+    case WAL_ENTRY_FRAGMENT:
+        count_record(inspector, entry);
+        break;
+    case WAL_ENTRY_GAP:
+        snprintf(text, sizeof text, "bytes %" PRIu64 " to %" PRIu64 " hold no valid record",
+                 wal_lsn_offset(entry->lsn), wal_lsn_offset(entry->lsn) + entry->size);
+        note_damage(inspector, text);
+        break;
+    case WAL_ENTRY_REST:
+        inspector->unused = entry->size;
+        break;
+    }
+}
+
+static enum status take_entry(void *context, const struct wal_entry *entry, struct error *err)
+{
+    (void)err;
+    struct inspector *inspector = context;
+    count_entry(inspector, entry);
+    if (inspector->options->details)
+        show_entry(inspector, entry);
+    return inspector->status;
+}
+
+static enum status show_log(struct inspector *inspector)
+{
+    enum status status =
+        wal_inspect(inspector->os, inspector->path, take_entry, inspector, inspector->err);
+    if (status != STATUS_OK)
+        return status;
+    char number[32];
+    snprintf(number, sizeof number, "%016" PRIx64, inspector->number);
+    put_text(inspector, "kind", "log segment");
+    put_text(inspector, "number", number);
+    put_number(inspector, "bytes", inspector->segment_size);
+    put_number(inspector, "epoch", inspector->last_epoch);
+    put_number(inspector, "frames", inspector->frames);
+    put_number(inspector, "commits", inspector->commits);
+    put_number(inspector, "series_records", inspector->records[RECORD_SERIES]);
+    put_number(inspector, "samples_records", inspector->records[RECORD_SAMPLES]);
+    put_number(inspector, "metrics_records", inspector->records[RECORD_METRICS]);
+    put_number(inspector, "samples", inspector->samples);
+    put_number(inspector, "stale_records", inspector->stale);
+    put_number(inspector, "stale_bytes", inspector->stale_bytes);
+    put_number(inspector, "unused_bytes", inspector->unused);
+    put_damages(inspector);
+    return STATUS_OK;
+}
+
+/* ---- which of them ---------------------------------------------------------------------- */
+
+enum inspect_kind { KIND_NONE, KIND_PART, KIND_INDEX, KIND_LOG, KIND_MANIFEST };
+
+static enum inspect_kind kind_of(const uint8_t *head, size_t size, const char *path)
+{
+    static const struct {
+        const char *magic;
+        size_t offset;
+        const char *ending;
+        enum inspect_kind kind;
+    } kinds[] = {
+        {"MSPART\r\n", 0, ".part", KIND_PART}, {"MSINDEX1", 0, ".seg", KIND_INDEX},
+        {"MSWALSEG", 0, ".wal", KIND_LOG},     {"MSWALSEG", 2048, ".wal", KIND_LOG},
+        {NULL, 0, "manifest", KIND_MANIFEST},
+    };
+    enum { COUNT = sizeof kinds / sizeof kinds[0] };
+    for (size_t i = 0; i < COUNT; i++)
+        if (kinds[i].magic != NULL && size >= kinds[i].offset + 8 &&
+            memcmp(head + kinds[i].offset, kinds[i].magic, 8) == 0)
+            return kinds[i].kind;
+    /* Its first bytes are damaged: then the name has to do. */
+    for (size_t i = 0; i < COUNT; i++) {
+        size_t length = strlen(path);
+        size_t ending = strlen(kinds[i].ending);
+        if (length >= ending && strcmp(path + length - ending, kinds[i].ending) == 0)
+            return kinds[i].kind;
+    }
+    return KIND_NONE;
+}
+
+static enum status find_kind(struct inspector *inspector, enum inspect_kind *kind)
+{
+    uint8_t head[4096];
+    size_t got = 0;
+    struct file *file = NULL;
+    enum status status =
+        filesystem_open(inspector->os.fs, inspector->path, FILE_READ, &file, inspector->err);
+    if (status == STATUS_OK)
+        status = file_read(file, head, sizeof head, 0, &got, inspector->err);
+    file_close(file);
+    if (status != STATUS_OK)
+        return status;
+    *kind = kind_of(head, got, inspector->path);
+    if (*kind != KIND_NONE)
+        return STATUS_OK;
+    /* A manifest has no mark of its own: it is one when a record of it can be read. */
+    struct manifest_state state;
+    status = manifest_read(inspector->os, inspector->path, NULL, NULL, &state, inspector->err);
+    if (status == STATUS_OK) {
+        manifest_state_release(&state);
+        *kind = KIND_MANIFEST;
+        return STATUS_OK;
+    }
+    if (status != STATUS_CORRUPT)
+        return status;
+    return fail(inspector->err, STATUS_UNSUPPORTED,
+                "%s is no log segment, part, index segment or manifest", inspector->path);
+}
+
+enum status engine_inspect(struct os os, const char *path,
+                           const struct engine_inspect_options *options, engine_show *show,
+                           void *context, bool *damaged, struct error *err)
+{
+    struct inspector inspector = {
+        .os = os, .path = path, .options = options, .show = show, .context = context, .err = err};
+    bytes_init(&inspector.line, LINE_MAX_SIZE);
+    bytes_init(&inspector.damages, LINE_MAX_SIZE);
+    enum inspect_kind kind = KIND_NONE;
+    enum status status = find_kind(&inspector, &kind);
+    if (status == STATUS_OK)
+        status = kind == KIND_PART    ? show_part(&inspector)
+                 : kind == KIND_INDEX ? show_index(&inspector)
+                 : kind == KIND_LOG   ? show_log(&inspector)
+                                      : show_manifest(&inspector);
+    *damaged = inspector.damage_count > 0;
+    bytes_release(&inspector.line);
+    bytes_release(&inspector.damages);
+    return status == STATUS_OK ? inspector.status : status;
+}

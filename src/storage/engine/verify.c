@@ -1,0 +1,585 @@
+/*
+ * verify - every byte of a store, read and held against every other that speaks of it.
+ *
+ *   manifest   its records' checksums; it names all the rest
+ *   index      every block; the definitions in it, rebuilt into a series table
+ *   log        replayed as a start would, without its repairs
+ *   parts      every block decoded and summed up again; identity and totals as the manifest has
+ *              them; each series in it is defined, under the same metric
+ *   the rest   files that nothing names
+ * The order is that of recovery: definitions first, then what refers to them.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/times.h"
+#include "storage/engine/engine.h"
+#include "storage/engine/index_segment.h"
+#include "storage/engine/manifest.h"
+#include "storage/engine/part_reader.h"
+#include "storage/engine/paths.h"
+#include "storage/engine/record.h"
+#include "storage/engine/wal.h"
+
+struct verifier {
+    struct os os;
+    const char *dir;
+    engine_report *report;
+    bool (*progress)(void *context, uint64_t done, uint64_t total);
+    void *context;
+    struct engine_verify_result *result;
+    struct manifest_state state;
+    struct series_table series;
+    uint64_t done, total; /* bytes */
+
+    const char *path; /* of the file that is read; owned by whoever reads it */
+    uint64_t entries; /* of the index segment that is read */
+    enum segment_kind kind;
+    uint64_t undefined; /* series of one file that nothing defines */
+    uint64_t unflushed; /* samples that only the log holds */
+    uint32_t *ids;      /* room for RECORD_MAX_SAMPLES, as the other two */
+    int64_t *times;
+    double *values;
+};
+
+/* ---- findings --------------------------------------------------------------------------- */
+
+/* The readers name the file themselves; here it stands beside the sentence. */
+static const char *without_path(const char *text, const char *path)
+{
+    const char *at = strstr(text, path);
+    size_t size = strlen(path);
+    return at != NULL && at[size] == ':' && at[size + 1] == ' ' ? at + size + 2 : text;
+}
+
+static void damage_at(struct verifier *verifier, const char *path, const char *text)
+{
+    verifier->result->damaged++;
+    verifier->report(verifier->context, ENGINE_DAMAGE, path, without_path(text, path));
+}
+
+static void damage(struct verifier *verifier, const char *format, ...) PRINTF_LIKE(2, 3);
+static void damage(struct verifier *verifier, const char *format, ...)
+{
+    char text[ERROR_MESSAGE_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    damage_at(verifier, verifier->path, text);
+}
+
+static void note(void *context, const char *description)
+{
+    struct verifier *verifier = context;
+    damage_at(verifier, verifier->path, description);
+}
+
+static enum status no_path(struct error *err)
+{
+    return fail(err, STATUS_MEMORY, "no memory for a path");
+}
+
+static enum status advance(struct verifier *verifier, uint64_t bytes, struct error *err)
+{
+    verifier->done += bytes;
+    verifier->result->bytes += bytes;
+    verifier->result->files++;
+    if (verifier->progress != NULL &&
+        verifier->progress(verifier->context, verifier->done, verifier->total))
+        return fail(err, STATUS_CANCELLED, "stopped before everything was read");
+    return STATUS_OK;
+}
+
+/* 0 where there is none. */
+static enum status size_of_file(struct verifier *verifier, const char *path, uint64_t *size,
+                                struct error *err)
+{
+    *size = 0;
+    struct file *file = NULL;
+    struct error why = {0};
+    enum status status = filesystem_open(verifier->os.fs, path, FILE_READ, &file, &why);
+    if (status == STATUS_OK)
+        status = file_size(file, size, &why);
+    file_close(file);
+    if (status == STATUS_OK || status == STATUS_NOT_FOUND)
+        return STATUS_OK;
+    return fail(err, status, "%s", why.message);
+}
+
+/* ---- definitions ------------------------------------------------------------------------ */
+
+static enum status count_metric(void *context, const struct metric *metric, struct error *err)
+{
+    (void)metric;
+    (void)err;
+    struct verifier *verifier = context;
+    verifier->entries++;
+    return STATUS_OK;
+}
+
+static enum status take_definitions(void *context, enum record_type type, struct slice record,
+                                    struct error *err)
+{
+    struct verifier *verifier = context;
+    if (type == RECORD_SERIES && verifier->kind == SEGMENT_SERIES) {
+        size_t count = 0;
+        enum status status = record_restore_series(record, &verifier->series, &count, err);
+        verifier->entries += count;
+        return status;
+    }
+    if (type == RECORD_METRICS && verifier->kind == SEGMENT_METRICS)
+        return record_get_metrics(record, count_metric, verifier, err);
+    return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
+}
+
+static enum status check_segment(struct verifier *verifier, const struct manifest_segment *segment,
+                                 struct error *err)
+{
+    uint64_t size = 0;
+    uint64_t before = verifier->result->damaged;
+    verifier->entries = 0;
+    verifier->kind = segment->kind;
+    struct error why = {0};
+    enum status status =
+        index_segment_read(verifier->os, verifier->path, take_definitions, note, verifier, &why);
+    if (status == STATUS_NOT_FOUND) {
+        damage(verifier, "the manifest names this index segment, and it is missing");
+        return advance(verifier, 0, err);
+    }
+    if (status == STATUS_CORRUPT) {
+        note(verifier, why.message);
+        status = STATUS_OK;
+    }
+    if (status != STATUS_OK)
+        return fail(err, status, "%s", why.message);
+    status = size_of_file(verifier, verifier->path, &size, err);
+    if (status != STATUS_OK)
+        return status;
+    if (before == verifier->result->damaged &&
+        (verifier->entries != segment->entries || size != segment->bytes))
+        damage(verifier,
+               "the manifest counts %" PRIu64 " entries in %" PRIu64 " bytes, there are %" PRIu64
+               " in %" PRIu64,
+               segment->entries, segment->bytes, verifier->entries, size);
+    return advance(verifier, size, err);
+}
+
+static enum status check_segments(struct verifier *verifier, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < verifier->state.segment_count && status == STATUS_OK; i++) {
+        char *path = path_of_segment(verifier->dir, verifier->state.segments[i].id);
+        if (path == NULL)
+            return no_path(err);
+        verifier->path = path;
+        status = check_segment(verifier, &verifier->state.segments[i], err);
+        free(path);
+    }
+    return status;
+}
+
+static bool is_defined(const struct verifier *verifier, uint32_t series)
+{
+    return series < verifier->series.series_count &&
+           verifier->series.series[series].state == SERIES_COMMITTED;
+}
+
+/* ---- the log ---------------------------------------------------------------------------- */
+
+static enum status check_samples(struct verifier *verifier, struct slice record, uint64_t lsn,
+                                 struct error *err)
+{
+    size_t count = 0;
+    enum status status =
+        record_get_samples(record, verifier->ids, verifier->times, verifier->values, &count, err);
+    if (status != STATUS_OK)
+        return status;
+    for (size_t i = 0; i < count; i++)
+        verifier->undefined += !is_defined(verifier, verifier->ids[i]);
+    if (lsn > verifier->state.log_position)
+        verifier->unflushed += count;
+    return STATUS_OK;
+}
+
+static enum status take_record(void *context, struct slice record, uint8_t type, uint64_t lsn,
+                               struct error *err)
+{
+    struct verifier *verifier = context;
+    struct error why = {0};
+    enum status status = STATUS_OK;
+    size_t count;
+    switch ((enum record_type)type) {
+    case RECORD_SERIES:
+        status = record_restore_series(record, &verifier->series, &count, &why);
+        break;
+    case RECORD_SAMPLES:
+        status = check_samples(verifier, record, lsn, &why);
+        break;
+    case RECORD_METRICS:
+        status = record_get_metrics(record, count_metric, verifier, &why);
+        break;
+    default:
+        status = fail(&why, STATUS_CORRUPT, "a record of the unknown type %u", type);
+    }
+    if (status == STATUS_CORRUPT) {
+        note(verifier, why.message);
+        return STATUS_OK;
+    }
+    return status == STATUS_OK ? status : fail(err, status, "%s", why.message);
+}
+
+static void note_log_damage(void *context, const char *description, uint64_t from, uint64_t to)
+{
+    struct verifier *verifier = context;
+    char *path = path_format("%s/wal/%016" PRIx64 ".wal", verifier->dir, wal_lsn_segment(from));
+    const char *place = path == NULL ? verifier->path : path;
+    char text[ERROR_MESSAGE_SIZE];
+    bool flushed = to <= verifier->state.log_position;
+    snprintf(text, sizeof text, "%s%s", without_path(description, place),
+             flushed ? "; the parts hold what stood there" : "");
+    damage_at(verifier, place, text);
+    free(path);
+}
+
+static enum status add_wal_size(void *context, const char *name, bool is_directory,
+                                struct error *err)
+{
+    struct verifier *verifier = context;
+    if (is_directory)
+        return STATUS_OK;
+    char *path = path_format("%s/wal/%s", verifier->dir, name);
+    if (path == NULL)
+        return no_path(err);
+    uint64_t size = 0;
+    enum status status = size_of_file(verifier, path, &size, err);
+    free(path);
+    verifier->entries += size;
+    return status;
+}
+
+/* *size: of all files of the log. */
+static enum status wal_size(struct verifier *verifier, uint64_t *size, struct error *err)
+{
+    char *path = path_format("%s/wal", verifier->dir);
+    if (path == NULL)
+        return no_path(err);
+    verifier->entries = 0;
+    struct error why = {0};
+    enum status status = filesystem_list(verifier->os.fs, path, add_wal_size, verifier, &why);
+    free(path);
+    *size = verifier->entries;
+    return status == STATUS_OK || status == STATUS_NOT_FOUND ? STATUS_OK
+                                                             : fail(err, status, "%s", why.message);
+}
+
+static enum status check_log(struct verifier *verifier, struct error *err)
+{
+    char *path = path_format("%s/wal", verifier->dir);
+    if (path == NULL)
+        return no_path(err);
+    verifier->path = path;
+    verifier->undefined = 0;
+    struct wal_options options = {
+        .os = verifier->os,
+        .dir = path,
+        .segment_size = WAL_SEGMENT_SIZE_DEFAULT,
+        .frame_max = WAL_FRAME_MAX,
+        .read_only = true,
+    };
+    /* From the start of the segment: also bytes that no start would need again are looked at. */
+    uint64_t from = wal_lsn(wal_lsn_segment(verifier->state.log_position), 0);
+    struct wal *wal = NULL;
+    enum status status =
+        wal_open(&wal, &options, from, take_record, note_log_damage, verifier, err);
+    wal_close(wal);
+    if (status == STATUS_OK && verifier->undefined > 0)
+        damage(verifier, "%" PRIu64 " samples belong to series that nothing defines",
+               verifier->undefined);
+    verifier->result->samples += verifier->unflushed;
+    uint64_t size = 0;
+    if (status == STATUS_OK)
+        status = wal_size(verifier, &size, err);
+    if (status == STATUS_OK)
+        status = advance(verifier, size, err);
+    free(path);
+    return status;
+}
+
+/* ---- parts ------------------------------------------------------------------------------ */
+
+static void note_part_damage(void *context, const struct error *err)
+{
+    note(context, err->message);
+}
+
+static void check_identity(struct verifier *verifier, const struct part *part,
+                           const struct manifest_part *told)
+{
+    const struct part_identity *is = part_identity(part);
+    const struct part_totals *totals = part_totals(part);
+    if (is->id != told->id || is->day != told->day || is->min_sequence != told->min_sequence ||
+        is->max_sequence != told->max_sequence || is->level != told->level)
+        damage(verifier,
+               "this is part %" PRIu64 " of day %" PRId64 ", sequence %" PRIu64 " to %" PRIu64
+               ", where the manifest expects part %" PRIu64 " of day %" PRId64 ", %" PRIu64
+               " to %" PRIu64,
+               is->id, is->day, is->min_sequence, is->max_sequence, told->id, told->day,
+               told->min_sequence, told->max_sequence);
+    else if (totals->samples != told->samples || totals->bytes != told->bytes ||
+             totals->min_ms != told->min_ms || totals->max_ms != told->max_ms)
+        damage(verifier,
+               "it holds %" PRIu64 " samples in %" PRIu64 " bytes, where the manifest expects "
+               "%" PRIu64 " in %" PRIu64,
+               totals->samples, totals->bytes, told->samples, told->bytes);
+}
+
+/* Each series of the part is defined, and under the metric that the part is sorted by. Damaged
+ * pages were reported already. */
+static enum status check_series(struct verifier *verifier, struct part *part, struct error *err)
+{
+    struct part_cursor *cursor = NULL;
+    enum status status = part_cursor_new(&cursor, part, err);
+    uint32_t previous = SERIES_ID_NONE;
+    verifier->undefined = 0;
+    if (status == STATUS_OK)
+        part_cursor_seek(cursor, 0, 0);
+    while (status == STATUS_OK) {
+        const struct part_block *block;
+        struct part_loss lost;
+        status = part_cursor_next(cursor, &block, &lost, err);
+        if (status == STATUS_CORRUPT) {
+            status = STATUS_OK;
+            continue;
+        }
+        if (status != STATUS_OK || block->series == previous)
+            continue;
+        previous = block->series;
+        if (!is_defined(verifier, block->series))
+            verifier->undefined++;
+        else if (verifier->series.series[block->series].metric != block->metric)
+            damage(verifier, "series %u stands under metric %u, and is defined under %u",
+                   block->series, block->metric, verifier->series.series[block->series].metric);
+    }
+    part_cursor_free(cursor);
+    if (verifier->undefined > 0)
+        damage(verifier, "%" PRIu64 " of its series are defined nowhere", verifier->undefined);
+    return status == STATUS_END ? STATUS_OK : status;
+}
+
+static enum status check_part(struct verifier *verifier, const struct manifest_part *told,
+                              struct error *err)
+{
+    struct part *part = NULL;
+    struct error why = {0};
+    enum status status = part_open(&part, verifier->os.fs, verifier->path, &why);
+    if (status == STATUS_NOT_FOUND) {
+        damage(verifier, "the manifest names this part, and it is missing: %" PRIu64 " samples",
+               told->samples);
+        return advance(verifier, told->bytes, err);
+    }
+    if (status == STATUS_CORRUPT) {
+        note(verifier, why.message);
+        return advance(verifier, told->bytes, err);
+    }
+    if (status != STATUS_OK)
+        return fail(err, status, "%s", why.message);
+    uint64_t found = 0;
+    status = part_verify(part, note_part_damage, verifier, &found, err);
+    if (status == STATUS_OK && found == 0)
+        check_identity(verifier, part, told);
+    if (status == STATUS_OK)
+        status = check_series(verifier, part, err);
+    verifier->result->samples += part_totals(part)->samples;
+    part_close(part);
+    return status == STATUS_OK ? advance(verifier, told->bytes, err) : status;
+}
+
+static enum status check_parts(struct verifier *verifier, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < verifier->state.part_count && status == STATUS_OK; i++) {
+        char *path = path_of_part(verifier->dir, verifier->state.parts[i].id);
+        if (path == NULL)
+            return no_path(err);
+        verifier->path = path;
+        status = check_part(verifier, &verifier->state.parts[i], err);
+        free(path);
+    }
+    return status;
+}
+
+/* ---- leftovers -------------------------------------------------------------------------- */
+
+struct folder {
+    struct verifier *verifier;
+    const char *name;   /* "" for the store itself */
+    const char *ending; /* of the files that the manifest names by id; NULL: none */
+    const char *const *known;
+};
+
+static bool is_named(const struct folder *folder, const char *name)
+{
+    for (const char *const *known = folder->known; *known != NULL; known++)
+        if (strcmp(*known, name) == 0)
+            return true;
+    if (folder->ending == NULL)
+        return false;
+    char *end;
+    uint64_t id = strtoull(name, &end, 16);
+    if (end != name + 16 || strcmp(end, folder->ending) != 0)
+        return false;
+    const struct manifest_state *state = &folder->verifier->state;
+    for (size_t i = 0; i < state->part_count; i++)
+        if (strcmp(folder->ending, ".part") == 0 && state->parts[i].id == id)
+            return true;
+    for (size_t i = 0; i < state->segment_count; i++)
+        if (strcmp(folder->ending, ".seg") == 0 && state->segments[i].id == id)
+            return true;
+    return false;
+}
+
+static enum status check_name(void *context, const char *name, bool is_directory, struct error *err)
+{
+    (void)is_directory;
+    const struct folder *folder = context;
+    struct verifier *verifier = folder->verifier;
+    if (is_named(folder, name))
+        return STATUS_OK;
+    char *path = path_format("%s%s/%s", verifier->dir, folder->name, name);
+    if (path == NULL)
+        return no_path(err);
+    verifier->result->leftovers++;
+    verifier->report(verifier->context, ENGINE_LEFTOVER, path, "nothing names it");
+    free(path);
+    return STATUS_OK;
+}
+
+static enum status find_leftovers(struct verifier *verifier, struct error *err)
+{
+    static const char *const none[] = {NULL};
+    static const char *const top[] = {"lock", "manifest", "wal", "index", "parts", NULL};
+    struct folder folders[] = {
+        {verifier, "", NULL, top},
+        {verifier, "/parts", ".part", none},
+        {verifier, "/index", ".seg", none},
+    };
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        char *path = path_format("%s%s", verifier->dir, folders[i].name);
+        if (path == NULL)
+            return no_path(err);
+        struct error why = {0};
+        enum status status = filesystem_list(verifier->os.fs, path, check_name, &folders[i], &why);
+        free(path);
+        if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+            return fail(err, status, "%s", why.message);
+    }
+    return STATUS_OK;
+}
+
+/* ---- all of it -------------------------------------------------------------------------- */
+
+static enum status check_manifest(struct verifier *verifier, bool *readable, struct error *err)
+{
+    char *path = path_format("%s/manifest", verifier->dir);
+    if (path == NULL)
+        return no_path(err);
+    verifier->path = path;
+    struct error why = {0};
+    uint64_t size = 0;
+    enum status status =
+        manifest_verify(verifier->os, verifier->dir, note, verifier, &verifier->state, &why);
+    *readable = status == STATUS_OK;
+    if (status == STATUS_CORRUPT) {
+        note(verifier, why.message);
+        status = STATUS_OK;
+    }
+    if (status != STATUS_OK)
+        status = fail(err, status, "%s", why.message);
+    else
+        status = size_of_file(verifier, path, &size, err);
+    verifier->total = size;
+    for (size_t i = 0; i < verifier->state.part_count; i++)
+        verifier->total += verifier->state.parts[i].bytes;
+    for (size_t i = 0; i < verifier->state.segment_count; i++)
+        verifier->total += verifier->state.segments[i].bytes;
+    uint64_t log_size = 0;
+    if (status == STATUS_OK)
+        status = wal_size(verifier, &log_size, err);
+    verifier->total += log_size;
+    if (status == STATUS_OK)
+        status = advance(verifier, size, err);
+    free(path);
+    return status;
+}
+
+static enum status check_all(struct verifier *verifier, struct error *err)
+{
+    bool readable = false;
+    enum status status = check_manifest(verifier, &readable, err);
+    if (status != STATUS_OK || !readable)
+        return status;
+    if (series_table_init(&verifier->series, verifier->state.secret) != STATUS_OK)
+        return fail(err, STATUS_MEMORY, "no memory for the series table");
+    status = check_segments(verifier, err);
+    if (status == STATUS_OK)
+        status = check_log(verifier, err);
+    if (status == STATUS_OK)
+        status = check_parts(verifier, err);
+    verifier->result->series = verifier->series.committed_series;
+    series_table_release(&verifier->series);
+    return status == STATUS_OK ? find_leftovers(verifier, err) : status;
+}
+
+/* Nothing is made where there is no store. */
+static enum status lock_store(struct os os, const char *dir, struct file **lock, struct error *err)
+{
+    *lock = NULL;
+    char *manifest = path_format("%s/manifest", dir);
+    char *path = path_format("%s/lock", dir);
+    struct file *file = NULL;
+    enum status status = manifest == NULL || path == NULL
+                             ? no_path(err)
+                             : filesystem_open(os.fs, manifest, FILE_READ, &file, err);
+    file_close(file);
+    if (status == STATUS_NOT_FOUND)
+        status = fail(err, status, "there is no store in %s", dir);
+    if (status == STATUS_OK)
+        status = filesystem_lock(os.fs, path, lock, err);
+    free(manifest);
+    free(path);
+    return status;
+}
+
+enum status engine_verify(struct os os, const char *dir, engine_report *report,
+                          bool (*progress)(void *context, uint64_t done, uint64_t total),
+                          void *context, struct engine_verify_result *result, struct error *err)
+{
+    *result = (struct engine_verify_result){0};
+    struct file *lock;
+    enum status status = lock_store(os, dir, &lock, err);
+    if (status != STATUS_OK)
+        return status;
+    struct verifier verifier = {
+        .os = os,
+        .dir = dir,
+        .report = report,
+        .progress = progress,
+        .context = context,
+        .result = result,
+        .ids = malloc(RECORD_MAX_SAMPLES * sizeof(uint32_t)),
+        .times = malloc(RECORD_MAX_SAMPLES * sizeof(int64_t)),
+        .values = malloc(RECORD_MAX_SAMPLES * sizeof(double)),
+    };
+    if (verifier.ids == NULL || verifier.times == NULL || verifier.values == NULL)
+        status = fail(err, STATUS_MEMORY, "no memory to verify the store");
+    else
+        status = check_all(&verifier, err);
+    manifest_state_release(&verifier.state);
+    free(verifier.ids);
+    free(verifier.times);
+    free(verifier.values);
+    file_close(lock);
+    return status;
+}
