@@ -123,10 +123,23 @@ __attribute__((format(printf, 2, 0))) static struct slice message_format(struct 
     return arena_copy(arena, slice_of(text, length));
 }
 
+static void count_reason(struct batch *batch, const char *code, uint64_t samples)
+{
+    size_t i = 0;
+    while (i < batch->reason_count && strcmp(batch->reasons[i].code, code) != 0)
+        i++;
+    if (i == BATCH_MAX_REASONS)
+        return;
+    if (i == batch->reason_count)
+        batch->reasons[batch->reason_count++] = (struct batch_reason){.code = code};
+    batch->reasons[i].samples += samples;
+}
+
 void batch_reject(struct batch *batch, uint64_t samples, uint32_t index, uint32_t line,
                   const char *code, struct slice metric, const char *format, ...)
 {
     batch->rejected += samples;
+    count_reason(batch, code, samples);
     if (batch->rejection_count == BATCH_MAX_REJECTIONS) {
         batch->listing_full = true;
         return;

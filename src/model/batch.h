@@ -21,7 +21,7 @@
 
 #define SERIES_ID_NONE UINT32_MAX
 
-enum { BATCH_MAX_REJECTIONS = 100, BATCH_MAX_WARNINGS = 20 };
+enum { BATCH_MAX_REJECTIONS = 100, BATCH_MAX_REASONS = 32, BATCH_MAX_WARNINGS = 20 };
 
 /* Turns the raw bytes of one series entry into labels, not yet canonical. The array and any
  * unescaped strings go into `arena`; strings may borrow `raw`. */
@@ -42,6 +42,12 @@ struct batch_rejection {
     const char *code;    /* static */
     struct slice metric; /* may be empty */
     struct slice message;
+};
+
+/* How many samples one code took. */
+struct batch_reason {
+    const char *code; /* static */
+    uint64_t samples;
 };
 
 struct batch {
@@ -65,6 +71,8 @@ struct batch {
     size_t rejection_count; /* listed */
     uint64_t rejected;      /* samples, listed or not */
     bool listing_full;      /* reasons were left out of the list */
+    struct batch_reason reasons[BATCH_MAX_REASONS];
+    size_t reason_count; /* sums up to `rejected` while there are fewer codes than room */
     struct slice warnings[BATCH_MAX_WARNINGS];
     size_t warning_count;
 

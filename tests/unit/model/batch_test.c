@@ -53,7 +53,12 @@ static void refusals_beyond_the_list_are_still_counted(void **state)
     batch_init(&batch, &arena, NULL, 1);
     for (uint32_t i = 0; i < 150; i++)
         batch_reject(&batch, 2, i, i, "label_invalid", slice_from_text("m"), "reason %u", i);
-    assert_int_equal(batch.rejected, 300);
+    batch_reject(&batch, 1, 150, 150, "label_limit", slice_from_text("m"), "another reason");
+    assert_int_equal(batch.rejected, 301);
+    assert_int_equal(batch.reason_count, 2);
+    assert_int_equal(batch.reasons[0].samples, 300);
+    assert_string_equal(batch.reasons[1].code, "label_limit");
+    assert_int_equal(batch.reasons[1].samples, 1);
     assert_int_equal(batch.rejection_count, BATCH_MAX_REJECTIONS);
     assert_true(slice_equal_text(batch.rejections[7].message, "reason 7"));
     batch_warn(&batch, "same");
