@@ -1,0 +1,164 @@
+#include "telemetry/telemetry.h"
+
+#include <stdlib.h>
+
+#include "base/invariant.h"
+#include "telemetry/code_table.h"
+#include "telemetry/counter.h"
+
+static const char *const protocol_names[INGEST_PROTOCOL_COUNT] = {
+    [INGEST_REMOTE_WRITE] = "remote_write",
+    [INGEST_JSON] = "json",
+    [INGEST_NDJSON] = "ndjson",
+    [INGEST_TEXT] = "text",
+    [INGEST_OPENMETRICS] = "openmetrics",
+};
+
+struct protocol_telemetry {
+    _Atomic uint64_t batches;
+    _Atomic uint64_t accepted;
+    _Atomic uint64_t rejected;
+    _Atomic uint64_t new_series;
+};
+
+struct ingest_telemetry {
+    struct protocol_telemetry protocols[INGEST_PROTOCOL_COUNT];
+    struct code_table refused_samples;
+    struct code_table refused_requests;
+    struct code_table failed_commits; /* by status */
+    struct histogram commit_duration;
+    struct histogram commit_batches;
+    struct histogram commit_samples;
+};
+
+const char *ingest_protocol_name(enum ingest_protocol protocol)
+{
+    invariant((unsigned)protocol < INGEST_PROTOCOL_COUNT);
+    return protocol_names[protocol];
+}
+
+enum status ingest_telemetry_new(struct ingest_telemetry **telemetry, struct error *err)
+{
+    *telemetry = calloc(1, sizeof **telemetry);
+    if (*telemetry == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for the counters of ingest");
+    histogram_init(&(*telemetry)->commit_duration, &histogram_latency_bounds);
+    histogram_init(&(*telemetry)->commit_batches, &histogram_count_bounds);
+    histogram_init(&(*telemetry)->commit_samples, &histogram_count_bounds);
+    return STATUS_OK;
+}
+
+void ingest_telemetry_free(struct ingest_telemetry *telemetry)
+{
+    free(telemetry);
+}
+
+void ingest_telemetry_batch(struct ingest_telemetry *telemetry, enum ingest_protocol protocol,
+                            const struct batch *batch)
+{
+    invariant((unsigned)protocol < INGEST_PROTOCOL_COUNT);
+    struct protocol_telemetry *counters = &telemetry->protocols[protocol];
+    counter_add(&counters->batches, 1);
+    counter_add(&counters->accepted, batch->sample_count);
+    counter_add(&counters->rejected, batch->rejected);
+    counter_add(&counters->new_series, batch->new_series);
+    uint64_t told = 0;
+    for (size_t i = 0; i < batch->refusal_count; i++) {
+        code_table_add(&telemetry->refused_samples, batch->refusals[i].code,
+                       batch->refusals[i].samples);
+        told += batch->refusals[i].samples;
+    }
+    invariant(told <= batch->rejected);
+    if (batch->rejected > told)
+        code_table_add(&telemetry->refused_samples, "atomic_batch", batch->rejected - told);
+}
+
+void ingest_telemetry_refused(struct ingest_telemetry *telemetry, enum ingest_protocol protocol,
+                              const char *code)
+{
+    invariant((unsigned)protocol < INGEST_PROTOCOL_COUNT);
+    counter_add(&telemetry->protocols[protocol].batches, 1);
+    code_table_add(&telemetry->refused_requests, code, 1);
+}
+
+void ingest_telemetry_commit(struct ingest_telemetry *telemetry, uint64_t batches, uint64_t samples,
+                             int64_t duration_ns, enum status status)
+{
+    histogram_record(&telemetry->commit_duration, counter_duration(duration_ns));
+    histogram_record(&telemetry->commit_batches, batches);
+    histogram_record(&telemetry->commit_samples, samples);
+    if (status != STATUS_OK)
+        code_table_add(&telemetry->failed_commits, status_name(status), 1);
+}
+
+static void write_samples(struct metrics_writer *writer, const struct ingest_telemetry *telemetry)
+{
+    metrics_family(writer, "metric_store_ingest_samples", METRIC_COUNTER, NULL,
+                   "Samples that were accepted and are stored, by protocol.");
+    for (size_t i = 0; i < INGEST_PROTOCOL_COUNT; i++)
+        metrics_count(writer, METRICS_LABELS({"protocol", protocol_names[i]}),
+                      counter_read(&telemetry->protocols[i].accepted));
+    metrics_family(writer, "metric_store_ingest_rejected_samples", METRIC_COUNTER, NULL,
+                   "Samples that were refused, by protocol.");
+    for (size_t i = 0; i < INGEST_PROTOCOL_COUNT; i++)
+        metrics_count(writer, METRICS_LABELS({"protocol", protocol_names[i]}),
+                      counter_read(&telemetry->protocols[i].rejected));
+    metrics_family(writer, "metric_store_ingest_refusals", METRIC_COUNTER, NULL,
+                   "Samples that were refused, by the code that the answer names.");
+    code_table_write(writer, &telemetry->refused_samples, "code");
+    metrics_family(writer, "metric_store_ingest_new_series", METRIC_COUNTER, NULL,
+                   "Series that were stored for the first time, by protocol.");
+    for (size_t i = 0; i < INGEST_PROTOCOL_COUNT; i++)
+        metrics_count(writer, METRICS_LABELS({"protocol", protocol_names[i]}),
+                      counter_read(&telemetry->protocols[i].new_series));
+}
+
+static void write_requests(struct metrics_writer *writer, const struct ingest_telemetry *telemetry)
+{
+    metrics_family(writer, "metric_store_ingest_batches", METRIC_COUNTER, NULL,
+                   "Requests that brought samples, refused ones included, by protocol.");
+    for (size_t i = 0; i < INGEST_PROTOCOL_COUNT; i++)
+        metrics_count(writer, METRICS_LABELS({"protocol", protocol_names[i]}),
+                      counter_read(&telemetry->protocols[i].batches));
+    metrics_family(writer, "metric_store_ingest_refused_batches", METRIC_COUNTER, NULL,
+                   "Requests of which nothing was stored for a reason of the request, not of its "
+                   "samples, by code.");
+    code_table_write(writer, &telemetry->refused_requests, "code");
+}
+
+void ingest_metrics(struct metrics_writer *writer, const struct ingest_telemetry *telemetry)
+{
+    write_samples(writer, telemetry);
+    write_requests(writer, telemetry);
+    metrics_family(writer, "metric_store_ingest_commit_duration_seconds", METRIC_HISTOGRAM,
+                   "seconds", "Time that one group commit took, sync included.");
+    metrics_histogram(writer, NULL, &telemetry->commit_duration);
+    metrics_family(writer, "metric_store_ingest_commit_batches", METRIC_HISTOGRAM, NULL,
+                   "Batches that one group commit took.");
+    metrics_histogram(writer, NULL, &telemetry->commit_batches);
+    metrics_family(writer, "metric_store_ingest_commit_samples", METRIC_HISTOGRAM, NULL,
+                   "Samples that one group commit took.");
+    metrics_histogram(writer, NULL, &telemetry->commit_samples);
+    metrics_family(writer, "metric_store_ingest_commit_failures", METRIC_COUNTER, NULL,
+                   "Group commits that failed, by status.");
+    code_table_write(writer, &telemetry->failed_commits, "status");
+}
+
+void queue_metrics(struct metrics_writer *writer, const struct queue_metrics *metrics)
+{
+    metrics_family(writer, "metric_store_ingest_queue_batches", METRIC_GAUGE, NULL,
+                   "Batches that wait for their group commit.");
+    metrics_count(writer, NULL, metrics->waiting_batches);
+    metrics_family(writer, "metric_store_ingest_queue_bytes", METRIC_GAUGE, "bytes",
+                   "Bytes of batches that wait for their group commit.");
+    metrics_count(writer, NULL, metrics->waiting_bytes);
+    metrics_family(writer, "metric_store_ingest_queue_limit_bytes", METRIC_GAUGE, "bytes",
+                   "Bytes from which on the queue is full and writers get 503.");
+    metrics_count(writer, NULL, metrics->max_bytes);
+    metrics_family(writer, "metric_store_ingest_queue_refused_batches", METRIC_COUNTER, NULL,
+                   "Batches that were refused with 503 because the queue was full.");
+    metrics_count(writer, NULL, metrics->refused_batches);
+    metrics_family(writer, "metric_store_ingest_commit_retries", METRIC_COUNTER, NULL,
+                   "Group commits that were tried again after a failure that passes.");
+    metrics_count(writer, NULL, metrics->retries);
+}

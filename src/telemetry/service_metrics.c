@@ -1,0 +1,33 @@
+#include "telemetry/telemetry.h"
+
+void service_metrics(struct metrics_writer *writer, const char *version, int64_t uptime_ns)
+{
+    metrics_family(writer, "metric_store_build", METRIC_INFO, NULL, "The program that runs.");
+    metrics_info(writer, METRICS_LABELS({"version", version}));
+    metrics_family(writer, "metric_store_uptime_seconds", METRIC_GAUGE, "seconds",
+                   "Time since the start.");
+    metrics_value(writer, NULL, (double)uptime_ns / 1e9);
+}
+
+void memory_metrics(struct metrics_writer *writer, const struct memory_metrics *metrics)
+{
+    const struct {
+        const char *owner;
+        uint64_t bytes;
+    } owners[] = {
+        {"head", metrics->head},
+        {"sealed_head", metrics->sealed_head},
+        {"series_table", metrics->series_table},
+        {"raw_cache", metrics->raw_cache},
+        {"ingest_queue", metrics->ingest_queue},
+        {"request_bodies", metrics->request_bodies},
+        {"queries", metrics->queries},
+    };
+    metrics_family(writer, "metric_store_memory_bytes", METRIC_GAUGE, "bytes",
+                   "Memory that is accounted for, by owner.");
+    for (size_t i = 0; i < sizeof owners / sizeof owners[0]; i++)
+        metrics_count(writer, METRICS_LABELS({"owner", owners[i].owner}), owners[i].bytes);
+    metrics_family(writer, "metric_store_memory_limit_bytes", METRIC_GAUGE, "bytes",
+                   "Memory that the service plans with: memory.limit in force.");
+    metrics_count(writer, NULL, metrics->limit);
+}

@@ -1,0 +1,132 @@
+#include "telemetry/telemetry.h"
+
+static void gauge(struct metrics_writer *writer, const char *name, const char *unit, uint64_t value,
+                  const char *help)
+{
+    metrics_family(writer, name, METRIC_GAUGE, unit, help);
+    metrics_count(writer, NULL, value);
+}
+
+static void counter(struct metrics_writer *writer, const char *name, const char *unit,
+                    uint64_t value, const char *help)
+{
+    metrics_family(writer, name, METRIC_COUNTER, unit, help);
+    metrics_count(writer, NULL, value);
+}
+
+static void gauge_seconds(struct metrics_writer *writer, const char *name, double value,
+                          const char *help)
+{
+    metrics_family(writer, name, METRIC_GAUGE, "seconds", help);
+    metrics_value(writer, NULL, value);
+}
+
+static void write_series(struct metrics_writer *writer, const struct storage_metrics *metrics)
+{
+    gauge(writer, "metric_store_series", NULL, metrics->series, "Series that are stored.");
+    gauge(writer, "metric_store_series_reserved", NULL, metrics->series_reserved,
+          "Series that were admitted and whose first commit is under way.");
+    gauge(writer, "metric_store_registered_metrics", NULL, metrics->metrics_registered,
+          "Metrics with a descriptor: type, unit, help or limit.");
+    metrics_family(writer, "metric_store_raw_cache_lookups", METRIC_COUNTER, NULL,
+                   "Label sets that were looked up by their bytes as received.");
+    metrics_count(writer, METRICS_LABELS({"result", "hit"}), metrics->raw_cache_hits);
+    metrics_count(writer, METRICS_LABELS({"result", "miss"}), metrics->raw_cache_misses);
+    counter(writer, "metric_store_raw_cache_evictions", NULL, metrics->raw_cache_evictions,
+            "Label sets that were put out of that cache for others.");
+}
+
+static void write_head(struct metrics_writer *writer, const struct storage_metrics *metrics)
+{
+    counter(writer, "metric_store_storage_samples_appended", NULL, metrics->samples_appended,
+            "Samples that were committed since the start.");
+    counter(writer, "metric_store_storage_commits", NULL, metrics->commits,
+            "Commits since the start.");
+    metrics_family(writer, "metric_store_head_samples", METRIC_GAUGE, NULL,
+                   "Samples in memory: in the head, and in the sealed one that is being flushed.");
+    metrics_count(writer, METRICS_LABELS({"head", "active"}), metrics->head_samples);
+    metrics_count(writer, METRICS_LABELS({"head", "sealed"}), metrics->sealed_head_samples);
+}
+
+static void write_wal(struct metrics_writer *writer, const struct storage_metrics *metrics)
+{
+    counter(writer, "metric_store_wal_written_bytes", "bytes", metrics->wal_bytes_written,
+            "Bytes that were written to the log.");
+    gauge(writer, "metric_store_wal_segments", NULL, metrics->wal_segments,
+          "Segment files of the log.");
+    metrics_family(writer, "metric_store_wal_sync_duration_seconds", METRIC_SUMMARY, "seconds",
+                   "Time that syncs of the log took.");
+    metrics_summary(writer, NULL, metrics->wal_syncs, (double)metrics->wal_sync_ns_sum / 1e9);
+    gauge_seconds(writer, "metric_store_wal_sync_longest_seconds",
+                  (double)metrics->wal_sync_ns_max / 1e9,
+                  "The longest sync of the log since the start.");
+}
+
+static void write_parts(struct metrics_writer *writer, const struct storage_metrics *metrics)
+{
+    gauge(writer, "metric_store_chunks", NULL, metrics->chunks, "UTC days with samples in parts.");
+    gauge(writer, "metric_store_parts", NULL, metrics->parts, "Part files.");
+    gauge(writer, "metric_store_part_samples", NULL, metrics->part_samples, "Samples in parts.");
+    gauge(writer, "metric_store_part_bytes", "bytes", metrics->part_bytes, "Bytes of part files.");
+    gauge(writer, "metric_store_index_segments", NULL, metrics->index_segments,
+          "Segment files of the series index.");
+    gauge(writer, "metric_store_index_bytes", "bytes", metrics->index_bytes,
+          "Bytes of those files.");
+    counter(writer, "metric_store_chunks_dropped", NULL, metrics->chunks_dropped,
+            "Days that retention has dropped.");
+    counter(writer, "metric_store_damaged_blocks", NULL, metrics->damaged_blocks,
+            "Blocks whose checksum was wrong when they were read.");
+}
+
+static void write_background(struct metrics_writer *writer, const struct storage_metrics *metrics)
+{
+    counter(writer, "metric_store_flushes", NULL, metrics->flushes,
+            "Heads that were flushed into parts.");
+    counter(writer, "metric_store_flush_failures", NULL, metrics->flush_failures,
+            "Flushes that failed; each is tried again.");
+    counter(writer, "metric_store_flushed_samples", NULL, metrics->flushed_samples,
+            "Samples that flushes wrote.");
+    counter(writer, "metric_store_flushed_bytes", "bytes", metrics->flushed_bytes,
+            "Bytes that flushes wrote.");
+    counter(writer, "metric_store_merges", NULL, metrics->merges, "Merges of parts.");
+    counter(writer, "metric_store_merge_failures", NULL, metrics->merge_failures,
+            "Merges that failed; each is tried again.");
+    counter(writer, "metric_store_merge_read_bytes", "bytes", metrics->merged_bytes_read,
+            "Bytes that merges read.");
+    counter(writer, "metric_store_merge_written_bytes", "bytes", metrics->merged_bytes_written,
+            "Bytes that merges wrote.");
+}
+
+static void write_disk(struct metrics_writer *writer, const struct storage_metrics *metrics)
+{
+    if (metrics->disk_size_bytes == 0)
+        return;
+    gauge(writer, "metric_store_disk_size_bytes", "bytes", metrics->disk_size_bytes,
+          "Size of the file system that holds storage.path.");
+    gauge(writer, "metric_store_disk_free_bytes", "bytes", metrics->disk_free_bytes,
+          "Bytes of it that this process may still use.");
+}
+
+static void write_recovery(struct metrics_writer *writer, const struct storage_metrics *metrics)
+{
+    gauge_seconds(writer, "metric_store_recovery_duration_seconds",
+                  (double)metrics->recovery_duration_ms / 1e3,
+                  "Time that the last start took to recover the store.");
+    gauge(writer, "metric_store_recovery_samples", NULL, metrics->recovery_samples,
+          "Samples that it read back from the log.");
+    gauge(writer, "metric_store_recovery_damaged_places", NULL, metrics->recovery_damaged,
+          "Damaged places that it found; each was logged.");
+    gauge(writer, "metric_store_recovery_torn_bytes", "bytes", metrics->recovery_torn_bytes,
+          "Bytes at the end of the log that were never acknowledged and were dropped.");
+}
+
+void storage_metrics(struct metrics_writer *writer, const struct storage_metrics *metrics)
+{
+    write_series(writer, metrics);
+    write_head(writer, metrics);
+    write_wal(writer, metrics);
+    write_parts(writer, metrics);
+    write_background(writer, metrics);
+    write_disk(writer, metrics);
+    write_recovery(writer, metrics);
+}
