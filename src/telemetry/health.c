@@ -106,7 +106,7 @@ enum status health_report_write(const struct health_report *report, struct bytes
 
 /* ---- metrics ---------------------------------------------------------------------------- */
 
-void health_metrics(struct metrics_writer *writer, const struct health_report *report)
+void metrics_write_health(struct metrics_writer *writer, const struct health_report *report)
 {
     metrics_family(writer, "metric_store_health_check", METRIC_GAUGE, NULL,
                    "1 for the status that a check of the health answer has now, else 0.");

@@ -115,7 +115,7 @@ static void write_durations(struct metrics_writer *writer, const struct route_te
                               &route->duration[class]);
 }
 
-void http_metrics(struct metrics_writer *writer, const struct http_telemetry *telemetry)
+void metrics_write_http(struct metrics_writer *writer, const struct http_telemetry *telemetry)
 {
     metrics_family(writer, "metric_store_http_requests", METRIC_COUNTER, NULL,
                    "Requests that ended, by route and status code; 499: the client left first.");

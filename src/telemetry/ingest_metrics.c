@@ -126,7 +126,7 @@ static void write_requests(struct metrics_writer *writer, const struct ingest_te
     code_table_write(writer, &telemetry->refused_requests, "code");
 }
 
-void ingest_metrics(struct metrics_writer *writer, const struct ingest_telemetry *telemetry)
+void metrics_write_ingest(struct metrics_writer *writer, const struct ingest_telemetry *telemetry)
 {
     write_samples(writer, telemetry);
     write_requests(writer, telemetry);
@@ -144,7 +144,7 @@ void ingest_metrics(struct metrics_writer *writer, const struct ingest_telemetry
     code_table_write(writer, &telemetry->failed_commits, "status");
 }
 
-void queue_metrics(struct metrics_writer *writer, const struct queue_metrics *metrics)
+void metrics_write_queue(struct metrics_writer *writer, const struct queue_metrics *metrics)
 {
     metrics_family(writer, "metric_store_ingest_queue_batches", METRIC_GAUGE, NULL,
                    "Batches that wait for their group commit.");

@@ -219,7 +219,7 @@ enum status process_stats_read(struct filesystem *fs, const char *root, struct p
     return status;
 }
 
-void process_metrics(struct metrics_writer *writer, const struct process_stats *stats)
+void metrics_write_process(struct metrics_writer *writer, const struct process_stats *stats)
 {
     metrics_family(writer, "process_cpu_seconds", METRIC_COUNTER, "seconds",
                    "Processor time, user and system.");

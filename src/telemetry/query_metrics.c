@@ -52,7 +52,7 @@ void query_telemetry_record(struct query_telemetry *telemetry, const struct quer
     counter_add(&telemetry->blocks_skipped, record->blocks_skipped);
 }
 
-void query_metrics(struct metrics_writer *writer, const struct query_telemetry *telemetry)
+void metrics_write_query(struct metrics_writer *writer, const struct query_telemetry *telemetry)
 {
     metrics_family(writer, "metric_store_query_duration_seconds", METRIC_HISTOGRAM, "seconds",
                    "Time that queries took, waiting for a thread included; refused ones too.");
@@ -73,7 +73,8 @@ void query_metrics(struct metrics_writer *writer, const struct query_telemetry *
     metrics_count(writer, NULL, counter_read(&telemetry->blocks_skipped));
 }
 
-void query_pool_metrics(struct metrics_writer *writer, const struct query_pool_metrics *metrics)
+void metrics_write_query_pool(struct metrics_writer *writer,
+                              const struct query_pool_metrics *metrics)
 {
     metrics_family(writer, "metric_store_query_threads", METRIC_GAUGE, NULL,
                    "Threads that run queries.");

@@ -1,6 +1,6 @@
 #include "telemetry/telemetry.h"
 
-void service_metrics(struct metrics_writer *writer, const char *version, int64_t uptime_ns)
+void metrics_write_service(struct metrics_writer *writer, const char *version, int64_t uptime_ns)
 {
     metrics_family(writer, "metric_store_build", METRIC_INFO, NULL, "The program that runs.");
     metrics_info(writer, METRICS_LABELS({"version", version}));
@@ -9,7 +9,7 @@ void service_metrics(struct metrics_writer *writer, const char *version, int64_t
     metrics_value(writer, NULL, (double)uptime_ns / 1e9);
 }
 
-void memory_metrics(struct metrics_writer *writer, const struct memory_metrics *metrics)
+void metrics_write_memory(struct metrics_writer *writer, const struct memory_metrics *metrics)
 {
     const struct {
         const char *owner;

@@ -120,7 +120,7 @@ static void write_recovery(struct metrics_writer *writer, const struct storage_m
           "Bytes at the end of the log that were never acknowledged and were dropped.");
 }
 
-void storage_metrics(struct metrics_writer *writer, const struct storage_metrics *metrics)
+void metrics_write_storage(struct metrics_writer *writer, const struct storage_metrics *metrics)
 {
     write_series(writer, metrics);
     write_head(writer, metrics);

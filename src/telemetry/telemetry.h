@@ -145,7 +145,7 @@ struct request_record {
 };
 
 void http_telemetry_record(struct http_telemetry *telemetry, const struct request_record *record);
-void http_metrics(struct metrics_writer *writer, const struct http_telemetry *telemetry);
+void metrics_write_http(struct metrics_writer *writer, const struct http_telemetry *telemetry);
 
 /*
  * The log of requests. At level info and above only what somebody may have to look at: warn for
@@ -198,7 +198,7 @@ void ingest_telemetry_refused(struct ingest_telemetry *telemetry, enum ingest_pr
  * failed). */
 void ingest_telemetry_commit(struct ingest_telemetry *telemetry, uint64_t batches, uint64_t samples,
                              int64_t duration_ns, enum status status);
-void ingest_metrics(struct metrics_writer *writer, const struct ingest_telemetry *telemetry);
+void metrics_write_ingest(struct metrics_writer *writer, const struct ingest_telemetry *telemetry);
 
 /* Of the buffer between requests and commits. */
 struct queue_metrics {
@@ -209,7 +209,7 @@ struct queue_metrics {
     uint64_t retries;         /* of commits that failed and may be tried again */
 };
 
-void queue_metrics(struct metrics_writer *writer, const struct queue_metrics *metrics);
+void metrics_write_queue(struct metrics_writer *writer, const struct queue_metrics *metrics);
 
 /* ---- queries ---------------------------------------------------------------------------- */
 
@@ -232,7 +232,7 @@ struct query_record {
 };
 
 void query_telemetry_record(struct query_telemetry *telemetry, const struct query_record *record);
-void query_metrics(struct metrics_writer *writer, const struct query_telemetry *telemetry);
+void metrics_write_query(struct metrics_writer *writer, const struct query_telemetry *telemetry);
 
 /* Of the threads that run queries. */
 struct query_pool_metrics {
@@ -242,7 +242,8 @@ struct query_pool_metrics {
     uint64_t max_waiting;
 };
 
-void query_pool_metrics(struct metrics_writer *writer, const struct query_pool_metrics *metrics);
+void metrics_write_query_pool(struct metrics_writer *writer,
+                              const struct query_pool_metrics *metrics);
 
 /* ---- storage, memory, process, service -------------------------------------------------- */
 
@@ -294,7 +295,7 @@ struct storage_metrics {
     uint64_t recovery_torn_bytes;
 };
 
-void storage_metrics(struct metrics_writer *writer, const struct storage_metrics *metrics);
+void metrics_write_storage(struct metrics_writer *writer, const struct storage_metrics *metrics);
 
 /* Who holds how much memory, in bytes. */
 struct memory_metrics {
@@ -308,7 +309,7 @@ struct memory_metrics {
     uint64_t queries;
 };
 
-void memory_metrics(struct metrics_writer *writer, const struct memory_metrics *metrics);
+void metrics_write_memory(struct metrics_writer *writer, const struct memory_metrics *metrics);
 
 struct process_stats {
     double cpu_seconds;        /* user and system */
@@ -328,9 +329,9 @@ struct process_stats {
  */
 MUST_CHECK enum status process_stats_read(struct filesystem *fs, const char *root,
                                           struct process_stats *stats, struct error *err);
-void process_metrics(struct metrics_writer *writer, const struct process_stats *stats);
+void metrics_write_process(struct metrics_writer *writer, const struct process_stats *stats);
 
-void service_metrics(struct metrics_writer *writer, const char *version, int64_t uptime_ns);
+void metrics_write_service(struct metrics_writer *writer, const char *version, int64_t uptime_ns);
 
 /* ---- health ----------------------------------------------------------------------------- */
 
@@ -373,7 +374,7 @@ void health_report_make(struct health_report *report, const struct health_check 
 unsigned health_report_http_status(const struct health_report *report);
 /* Appends the JSON document of GET /api/v1/health. Errors: LIMIT, MEMORY. */
 MUST_CHECK enum status health_report_write(const struct health_report *report, struct bytes *to);
-void health_metrics(struct metrics_writer *writer, const struct health_report *report);
+void metrics_write_health(struct metrics_writer *writer, const struct health_report *report);
 
 /* For checks of things that fill up: DEGRADED from `degraded_percent` of `limit` on, with a message
  * that names `what` and says `advice`. A limit of 0 is never reached. */
