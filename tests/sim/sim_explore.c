@@ -3,6 +3,7 @@
 #include "sim_os.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { WAY_KILL = 1000 };
@@ -68,4 +69,11 @@ void sim_explore_detach(struct sim_disk *disk)
 void sim_explore_now(struct sim_explore *explore, struct sim_disk *disk)
 {
     explore_call(explore, disk, sim_disk_calls(disk) + 1);
+}
+
+uint64_t sim_rounds(uint64_t count)
+{
+    const char *rounds = getenv("SIM_ROUNDS");
+    uint64_t factor = rounds == NULL ? 1 : strtoull(rounds, NULL, 10);
+    return count * (factor == 0 ? 1 : factor);
 }

@@ -38,4 +38,7 @@ void sim_explore_detach(struct sim_disk *disk);
 /* As if a call came now: for the end of a workload. */
 void sim_explore_now(struct sim_explore *explore, struct sim_disk *disk);
 
+/* How many seeds a long test tries: `count` times the environment's SIM_ROUNDS (1 without it). */
+uint64_t sim_rounds(uint64_t count);
+
 #endif

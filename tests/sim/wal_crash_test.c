@@ -88,7 +88,7 @@ static bool goes_on(struct wal_model *model, struct sim_disk *disk, struct wal *
     if (passed &&
         (replay->wrong != NULL || replay->damages > 0 || !model_same(&replay->log, log))) {
         passed = false;
-        printf("after new frames: %zu frames instead of %zu, %u damages\n", replay->log.count,
+        printf("with new frames: %zu frames instead of %zu, %u damages\n", replay->log.count,
                log->count, replay->damages);
     }
     wal_close(again);
@@ -183,8 +183,8 @@ static bool live(void *context)
 static void every_crash_of_small_commits_keeps_what_was_synced(void **state)
 {
     (void)state;
-    for (uint64_t seed = 1; seed <= 3; seed++) {
-        struct life life = {.frames = 60, .crashes = 6, .depth = 1, .every = 1};
+    for (uint64_t seed = 100; seed < 100 + sim_rounds(1); seed++) {
+        struct life life = {.frames = 40, .crashes = 4, .depth = 1, .every = 1};
         model_init(&life.model, seed, 0);
         assert_true(live(&life));
         printf("seed %d: %d states\n", (int)seed, (int)life.states);
@@ -194,8 +194,8 @@ static void every_crash_of_small_commits_keeps_what_was_synced(void **state)
 static void every_crash_of_commits_that_span_segments_keeps_what_was_synced(void **state)
 {
     (void)state;
-    for (uint64_t seed = 11; seed <= 14; seed++) {
-        struct life life = {.frames = 40, .crashes = 6, .depth = 1, .every = 1};
+    for (uint64_t seed = 200000; seed < 200000 + sim_rounds(1); seed++) {
+        struct life life = {.frames = 30, .crashes = 4, .depth = 1, .every = 1};
         model_init(&life.model, seed, 1);
         assert_true(live(&life));
         printf("seed %d: %d states\n", (int)seed, (int)life.states);
@@ -214,7 +214,7 @@ static void every_crash_of_commits_over_1_mib_keeps_what_was_synced(void **state
 static void each_sync_site_is_needed(void **state)
 {
     (void)state;
-    struct life life = {.frames = 40, .crashes = 6, .depth = 0, .every = 1};
+    struct life life = {.frames = 36, .crashes = 4, .depth = 0, .every = 1};
     model_init(&life.model, 31, 1);
     assert_true(sim_sites_mutate(&life.sites, live, &life));
 }

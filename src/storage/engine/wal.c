@@ -140,7 +140,9 @@ enum status wal_begin(struct wal *wal, struct error *err)
     /* Never twice the same order: what an abandoned frame left must not complete another one. */
     wal->frame++;
     if (wal->frame == 0) {
+        mutex_lock(&wal->lock); /* wal_prepare reads it */
         wal->epoch++;
+        mutex_unlock(&wal->lock);
         invariant(wal->epoch != 0);
     }
     enum status status = start_piece(wal, wal->number, wal->offset, err);

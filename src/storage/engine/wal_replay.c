@@ -187,14 +187,11 @@ static void add_source(struct recovery *recovery, const struct wal_segment *segm
 }
 
 /* Opens the segments from replay_from's on; where one is missing, a source without a file stands
- * for it. */
+ * for it. There is room for two sources a segment. */
 static enum status open_sources(struct recovery *recovery, bool *key_known, struct error *err)
 {
     struct wal *wal = recovery->wal;
     uint64_t expected = wal_lsn_segment(recovery->replay->replay_from);
-    recovery->sources = calloc(wal->segment_count * 2 + 1, sizeof *recovery->sources);
-    if (recovery->sources == NULL)
-        return fail(err, STATUS_MEMORY, "no memory to open %zu segments", wal->segment_count);
     for (size_t i = 0; i < wal->segment_count; i++) {
         struct wal_segment *segment = &wal->segments[i];
         if (segment->number < wal_lsn_segment(recovery->replay->replay_from))
@@ -494,6 +491,13 @@ enum status wal_recover(struct wal *wal, const struct wal_replay *replay, struct
     enum status status = wal->read_only ? STATUS_OK : make_directory(wal, err);
     if (status == STATUS_OK)
         status = list_directory(wal, err);
+    struct wal_source *sources = NULL;
+    if (status == STATUS_OK) {
+        sources = calloc(wal->segment_count * 2 + 1, sizeof *sources);
+        if (sources == NULL)
+            status = fail(err, STATUS_MEMORY, "no memory to open %zu segments", wal->segment_count);
+    }
+    recovery.sources = sources;
     if (status == STATUS_OK)
         status = open_sources(&recovery, &key_known, err);
     if (status == STATUS_OK)
@@ -503,7 +507,7 @@ enum status wal_recover(struct wal *wal, const struct wal_replay *replay, struct
         status = filesystem_sync_directory(wal->os.fs, wal->dir, err);
     mutex_unlock(&wal->lock);
     wal_reader_release(&recovery.reader);
-    free(recovery.sources);
+    free(sources);
     if (status != STATUS_OK)
         return status;
     uint64_t end = wal_lsn(wal->number, wal->offset);
