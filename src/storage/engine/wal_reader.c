@@ -85,10 +85,14 @@ static enum status make_room(struct wal_reader *reader, size_t need, struct erro
         reader->end -= reader->keep;
         reader->keep = 0;
     }
-    size_t wanted = reader->cursor + need + READ_SIZE;
+    uint64_t left = room_at(reader, reader->place);
+    size_t read_ahead = left < READ_SIZE ? (size_t)left : READ_SIZE;
+    size_t wanted = reader->cursor + need + read_ahead;
     if (wanted <= reader->capacity)
         return STATUS_OK;
-    size_t capacity = reader->capacity == 0 ? BUFFER_SIZE : reader->capacity * 2;
+    size_t capacity = reader->capacity * 2;
+    if (reader->capacity == 0) /* small logs should not cost much */
+        capacity = left < BUFFER_SIZE / 2 ? WAL_SEGMENT_SIZE_MIN : BUFFER_SIZE;
     while (capacity < wanted)
         capacity *= 2;
     uint8_t *buffer = realloc(reader->buffer, capacity);

@@ -362,7 +362,7 @@ static enum status read_frames(struct recovery *recovery, struct error *err)
  */
 static enum status make_replayed_durable(struct recovery *recovery, struct error *err)
 {
-    enum { COPY_SIZE = 1 << 20 };
+    enum { COPY_SIZE = 128 * 1024 };
     uint8_t *copy = malloc(COPY_SIZE);
     if (copy == NULL)
         return fail(err, STATUS_MEMORY, "no memory to sync the log");

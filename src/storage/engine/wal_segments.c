@@ -73,13 +73,14 @@ static void discard(struct wal *wal, struct file *file, const char *path)
 
 static enum status fill_with_zeros(struct file *file, uint64_t size, struct error *err)
 {
-    uint8_t *zeros = calloc(1, ZEROS_SIZE);
+    size_t step = size < ZEROS_SIZE ? (size_t)size : ZEROS_SIZE;
+    uint8_t *zeros = calloc(1, step);
     if (zeros == NULL)
         return fail(err, STATUS_MEMORY, "no memory to fill a segment of the log");
     enum status status = STATUS_OK;
-    for (uint64_t at = 0; at < size && status == STATUS_OK; at += ZEROS_SIZE) {
+    for (uint64_t at = 0; at < size && status == STATUS_OK; at += step) {
         uint64_t left = size - at;
-        status = file_write(file, zeros, left < ZEROS_SIZE ? (size_t)left : ZEROS_SIZE, at, err);
+        status = file_write(file, zeros, left < step ? (size_t)left : step, at, err);
     }
     free(zeros);
     return status;
