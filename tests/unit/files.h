@@ -42,6 +42,14 @@ static enum status test_file_read(struct file *file, void *to, size_t size, uint
     return STATUS_OK;
 }
 
+static enum status test_file_size(struct file *file, uint64_t *size, struct error *err)
+{
+    (void)err;
+    const struct test_file *content = container_of(file, struct test_open_file, file)->content;
+    *size = content->size != 0 ? content->size : strlen(content->text);
+    return STATUS_OK;
+}
+
 static void test_file_close(struct file *file)
 {
     struct test_open_file *open = container_of(file, struct test_open_file, file);
@@ -52,7 +60,8 @@ static void test_file_close(struct file *file)
 static enum status test_files_open(struct filesystem *fs, const char *path, enum file_mode mode,
                                    struct file **file, struct error *err)
 {
-    static const struct file_ops ops = {.read = test_file_read, .close = test_file_close};
+    static const struct file_ops ops = {
+        .read = test_file_read, .size = test_file_size, .close = test_file_close};
     struct test_files *files = container_of(fs, struct test_files, fs);
     invariant(mode == FILE_READ);
     for (const struct test_file *content = files->files; content->path != NULL; content++) {

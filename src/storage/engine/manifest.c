@@ -9,10 +9,11 @@
 #include "storage/engine/paths.h"
 
 /*
- * The file: records back to back.
+ * The file: records back to back, each of them twice, so that damage in one place loses no edit.
  *   u32 crc32c of what follows, u32 payload size, u64 number (from 1, without gaps), payload
- * The payload: items, each a varint tag and varints as item_get reads them.
- * docs/formats/manifest.md
+ * Both copies are written at once. A first copy counts only if there is room for the second behind
+ * it: a write that failed half way may have left it whole. The payload: items, each a varint tag
+ * and varints as item_get reads them. docs/formats/manifest.md
  */
 enum { RECORD_HEADER = 16, RECORD_MAX = 64 * 1024 * 1024, REWRITE_MIN = 1024 * 1024 };
 enum item_tag {
@@ -243,7 +244,7 @@ static enum status payload_apply(struct manifest_state *state, struct slice payl
     if (state_copy(&after, state) != STATUS_OK)
         return fail(err, STATUS_MEMORY, "no memory for the manifest");
     const uint8_t *at = payload.data;
-    const uint8_t *end = payload.data + payload.size;
+    const uint8_t *end = payload.size > 0 ? at + payload.size : at;
     enum status status = STATUS_OK;
     uint64_t tag = 0;
     while (at != NULL && at < end && status == STATUS_OK) {
@@ -285,12 +286,13 @@ static bool record_at(const uint8_t *data, size_t size, size_t at, struct slice 
 }
 
 /* Where the next whole record begins at or after `at`; `size` if there is none. */
-static size_t next_record(const uint8_t *data, size_t size, size_t at)
+static size_t next_record(const uint8_t *data, size_t size, size_t at, struct slice *payload,
+                          uint64_t *number)
 {
-    struct slice payload;
-    uint64_t number;
-    for (; at + RECORD_HEADER <= size; at++)
-        if (record_at(data, size, at, &payload, &number) && payload.size > 0)
+    *payload = slice_of(NULL, 0);
+    *number = 0;
+    for (; at < size; at++)
+        if (record_at(data, size, at, payload, number))
             return at;
     return size;
 }
@@ -299,55 +301,79 @@ struct replay {
     struct manifest_state *state;
     manifest_damage *damage;
     void *context;
+    uint8_t *data; /* the whole file */
+    size_t size;
     uint64_t last_number;
     size_t good; /* end of the last whole record */
     size_t records;
+    bool second;  /* the last record's second copy was seen */
+    bool store;   /* the record that names the store was */
+    bool damaged; /* something was found that no crash explains, or may explain */
+    bool lost;    /* edits among it */
 };
 
-static void report(const struct replay *replay, const char *format, ...) PRINTF_LIKE(2, 3);
-static void report(const struct replay *replay, const char *format, ...)
+static void report(struct replay *replay, const char *format, ...) PRINTF_LIKE(2, 3);
+static void report(struct replay *replay, const char *format, ...)
 {
     char text[256];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    replay->damaged = true;
     if (replay->damage != NULL)
         replay->damage(replay->context, text);
 }
 
-static enum status replay_all(struct replay *replay, const uint8_t *data, size_t size,
-                              struct error *err)
+static enum status replay_record(struct replay *replay, uint64_t number, struct slice payload,
+                                 struct error *err)
+{
+    if (replay->records > 0 && number != replay->last_number + 1) {
+        report(replay, "manifest: edits %" PRIu64 " to %" PRIu64 " are lost",
+               replay->last_number + 1, number - 1);
+        replay->lost = true;
+    }
+    struct error why = {0};
+    enum status status = payload_apply(replay->state, payload, &why);
+    if (status == STATUS_MEMORY || status == STATUS_UNSUPPORTED)
+        return fail(err, status, "manifest, record %" PRIu64 ": %s", number, why.message);
+    if (status != STATUS_OK) {
+        report(replay, "manifest: edit %" PRIu64 " is lost: %s", number, why.message);
+        replay->lost = true;
+    }
+    replay->store = replay->store || (payload.size > 0 && payload.data[0] == ITEM_STORE);
+    replay->last_number = number;
+    replay->records++;
+    replay->second = false;
+    return STATUS_OK;
+}
+
+static enum status replay_all(struct replay *replay, struct error *err)
 {
     size_t at = 0;
-    while (at < size) {
+    while (at < replay->size) {
         struct slice payload;
         uint64_t number;
-        if (!record_at(data, size, at, &payload, &number)) {
-            size_t next = next_record(data, size, at + 1);
-            /* A record is written only after the one before it was synced: bad bytes before a good
-             * record are damage, at the end they are an edit that never finished. */
-            if (next == size)
-                break;
-            report(replay, "manifest: bytes %zu to %zu are damaged; the edits there are lost", at,
-                   next);
-            at = next;
-            continue;
-        }
-        if (replay->records > 0 && number != replay->last_number + 1)
-            report(replay, "manifest: record %" PRIu64 " follows record %" PRIu64, number,
-                   replay->last_number);
-        struct error why = {0};
-        enum status status = payload_apply(replay->state, payload, &why);
-        if (status == STATUS_MEMORY || status == STATUS_UNSUPPORTED)
-            return fail(err, status, "manifest, record %" PRIu64 ": %s", number, why.message);
+        size_t bad = at;
+        at = next_record(replay->data, replay->size, at, &payload, &number);
+        size_t record_size = RECORD_HEADER + payload.size;
+        bool is_new = replay->records == 0 || number > replay->last_number;
+        /* Both copies bad, or cut off, at the end: an edit that never finished. */
+        if (at == replay->size ||
+            (is_new && at - bad < record_size && replay->size - at < 2 * record_size))
+            break;
+        if (at > bad)
+            report(replay, "manifest: bytes %zu to %zu are damaged", bad, at);
+        enum status status = is_new ? replay_record(replay, number, payload, err) : STATUS_OK;
         if (status != STATUS_OK)
-            report(replay, "manifest: record %" PRIu64 ": %s", number, why.message);
-        replay->last_number = number;
-        replay->records++;
-        at += RECORD_HEADER + payload.size;
+            return status;
+        replay->second = !is_new || at - bad >= record_size;
+        at += record_size;
         replay->good = at;
     }
+    if (replay->records > 0 && !replay->second)
+        report(replay, "manifest: the second copy of edit %" PRIu64 ", the last, is damaged",
+               replay->last_number);
     return STATUS_OK;
 }
 
@@ -361,41 +387,43 @@ static enum status read_whole(struct file *file, uint8_t **data, size_t *size, s
     *data = malloc(*size + 1);
     if (*data == NULL)
         return fail(err, STATUS_MEMORY, "no memory to read the manifest");
-    status = file_read_exactly(file, *data, *size, 0, err);
-    if (status != STATUS_OK)
-        free(*data);
-    return status;
+    return file_read_exactly(file, *data, *size, 0, err);
 }
 
+/* The caller frees replay->data, also on a failure. */
 static enum status load(struct file *file, struct replay *replay, struct error *err)
 {
-    uint8_t *data;
-    size_t size;
-    enum status status = read_whole(file, &data, &size, err);
-    if (status != STATUS_OK)
-        return status;
-    status = replay_all(replay, data, size, err);
-    free(data);
+    enum status status = read_whole(file, &replay->data, &replay->size, err);
+    if (status == STATUS_OK)
+        status = replay_all(replay, err);
     if (status == STATUS_OK && replay->records == 0)
-        status = fail(err, STATUS_CORRUPT,
-                      "the manifest (%zu bytes) holds no readable record: restore it from a backup",
-                      size);
+        return fail(err, STATUS_CORRUPT,
+                    "the manifest (%zu bytes) holds no readable record: restore it from a backup",
+                    replay->size);
+    if (status == STATUS_OK && !replay->store)
+        return fail(err, STATUS_CORRUPT,
+                    "both copies of the manifest's first record, which says what the store is, are "
+                    "damaged: restore it from a backup");
     return status;
 }
 
 /* ---- writing ---------------------------------------------------------------------------- */
 
+/* Both copies. */
 static enum status write_record(struct file *file, uint64_t offset, uint64_t number,
                                 struct slice payload, struct error *err)
 {
-    uint8_t *record = malloc(RECORD_HEADER + payload.size);
+    size_t size = RECORD_HEADER + payload.size;
+    uint8_t *record = malloc(2 * size);
     if (record == NULL)
         return fail(err, STATUS_MEMORY, "no memory for a manifest record");
     store_u32(record + 4, (uint32_t)payload.size);
     store_u64(record + 8, number);
-    memcpy(record + RECORD_HEADER, payload.data, payload.size);
+    if (payload.size > 0)
+        memcpy(record + RECORD_HEADER, payload.data, payload.size);
     store_u32(record, crc32c(0, record + 4, payload.size + 12));
-    enum status status = file_write(file, record, RECORD_HEADER + payload.size, offset, err);
+    memcpy(record + size, record, size);
+    enum status status = file_write(file, record, 2 * size, offset, err);
     free(record);
     return status;
 }
@@ -438,8 +466,12 @@ static enum status rewrite(struct manifest *manifest, struct error *err)
         file_close(manifest->file);
         manifest->file = file;
         file = NULL;
-        manifest->size = RECORD_HEADER + edit.bytes.size;
+        manifest->size = 2 * (RECORD_HEADER + edit.bytes.size);
         manifest->next_number++;
+    } else if (file != NULL) {
+        /* The next attempt begins with another file: what became of this one nobody knows. */
+        enum status removed = filesystem_remove(fs, temporary, NULL);
+        (void)removed;
     }
     file_close(file);
     manifest_edit_release(&edit);
@@ -457,21 +489,45 @@ static enum status make_store(struct manifest *manifest, struct error *err)
     return rewrite(manifest, err);
 }
 
+/* The bytes that were read, once more, without what follows the last whole record. */
+static enum status write_again(struct manifest *manifest, const struct replay *replay,
+                               struct error *err)
+{
+    enum status status = STATUS_OK;
+    if (replay->size > replay->good)
+        status = file_resize(manifest->file, replay->good, err);
+    if (status == STATUS_OK)
+        status = file_write(manifest->file, replay->data, replay->good, 0, err);
+    return status == STATUS_OK ? file_sync(manifest->file, err) : status;
+}
+
+/*
+ * Makes durable what was read: an earlier process may have failed to sync, and then the kernel
+ * shows bytes, or a name, that the disk does not have, and a sync alone would not write them again.
+ * So the log is written anew, which also cuts off an unfinished edit and heals a damaged copy; but
+ * not where edits are lost: that file stays, for whoever wants to look into it. On a full disk the
+ * bytes are written over themselves.
+ */
+static enum status make_durable(struct manifest *manifest, const struct replay *replay,
+                                struct error *err)
+{
+    enum status status = STATUS_NO_SPACE;
+    if (!replay->lost)
+        status = rewrite(manifest, err);
+    return status == STATUS_NO_SPACE ? write_again(manifest, replay, err) : status;
+}
+
 static enum status open_existing(struct manifest *manifest, manifest_damage *damage, void *context,
                                  struct error *err)
 {
     struct replay replay = {.state = &manifest->state, .damage = damage, .context = context};
     enum status status = load(manifest->file, &replay, err);
-    if (status != STATUS_OK)
-        return status;
-    manifest->next_number = replay.last_number + 1;
-    manifest->size = replay.good;
-    uint64_t size;
-    status = file_size(manifest->file, &size, err);
-    /* An unfinished edit at the end is cut off, or a shorter record over it would be followed by
-     * its rest. */
-    if (status == STATUS_OK && size > replay.good)
-        status = rewrite(manifest, err);
+    if (status == STATUS_OK) {
+        manifest->next_number = replay.last_number + 1;
+        manifest->size = replay.good;
+        status = make_durable(manifest, &replay, err);
+    }
+    free(replay.data);
     return status;
 }
 
@@ -560,6 +616,7 @@ enum status manifest_read(struct os os, const char *path, manifest_damage *damag
         status = load(file, &replay, err);
     if (status != STATUS_OK)
         manifest_state_release(state);
+    free(replay.data);
     file_close(file);
     return status;
 }
@@ -576,12 +633,29 @@ enum status manifest_verify(struct os os, const char *dir, manifest_damage *dama
     return status;
 }
 
+/* After a failure the file ends where it ended, or the manifest is broken. */
+static enum status append_record(struct manifest *manifest, struct slice payload, struct error *err)
+{
+    enum status status =
+        write_record(manifest->file, manifest->size, manifest->next_number, payload, err);
+    if (status == STATUS_OK) {
+        status = file_sync(manifest->file, err);
+        manifest->broken = status != STATUS_OK;
+    } else {
+        /* Half of it may be a whole copy: it must not lie where a later write, failed like this
+         * one, makes room behind it. */
+        struct error ignored;
+        manifest->broken = file_resize(manifest->file, manifest->size, &ignored) != STATUS_OK;
+    }
+    return status;
+}
+
 enum status manifest_commit(struct manifest *manifest, const struct manifest_edit *edit,
                             struct error *err)
 {
     if (manifest->broken)
         return fail(err, STATUS_UNAVAILABLE,
-                    "the manifest could not be synced before: restart to recover");
+                    "the manifest could not be written or synced before: restart to recover");
     if (edit->failed)
         return fail(err, STATUS_MEMORY, "no memory for a manifest edit");
     struct manifest_state after;
@@ -589,19 +663,14 @@ enum status manifest_commit(struct manifest *manifest, const struct manifest_edi
         return fail(err, STATUS_MEMORY, "no memory for the manifest");
     enum status status = payload_apply(&after, bytes_slice(&edit->bytes), err);
     if (status == STATUS_OK)
-        status = write_record(manifest->file, manifest->size, manifest->next_number,
-                              bytes_slice(&edit->bytes), err);
-    if (status == STATUS_OK) {
-        status = file_sync(manifest->file, err);
-        manifest->broken = status != STATUS_OK;
-    }
+        status = append_record(manifest, bytes_slice(&edit->bytes), err);
     if (status != STATUS_OK) {
         manifest_state_release(&after);
         return status;
     }
     manifest_state_release(&manifest->state);
     manifest->state = after;
-    manifest->size += RECORD_HEADER + edit->bytes.size;
+    manifest->size += 2 * (RECORD_HEADER + edit->bytes.size);
     manifest->next_number++;
     size_t says = (after.part_count + after.segment_count + 4) * 64;
     if (manifest->size > REWRITE_MIN && manifest->size > 4 * says) {

@@ -2,13 +2,15 @@
  * manifest - the log that says what the store is made of: its secret, its parts and index
  * segments, and up to where the write-ahead log is contained in them.
  *
- * One file. Each record is one edit, applied whole or not at all; it is synced before anything
- * relies on it. When the log has grown well beyond what it says, it is written anew beside itself
- * and renamed. Format: docs/formats/manifest.md.
+ * One file. Each record is one edit, applied whole or not at all; it is written twice, so that
+ * damage in one place loses nothing, and synced before anything relies on it. When the log has
+ * grown well beyond what it says, it is written anew beside itself and renamed. Format:
+ * docs/formats/manifest.md.
  *
  * Threads: one at a time.
- * Errors: a failed write changes nothing and may be tried again. After a failed sync nobody knows
- * what the file holds: the manifest answers UNAVAILABLE until it is opened anew.
+ * Errors: a failed write changes nothing and may be tried again. After a failed sync, or when what
+ * a failed write left cannot be cut off, nobody knows what the file holds: the manifest answers
+ * UNAVAILABLE until it is opened anew, which may show the failed edit or not.
  */
 #ifndef METRIC_STORE_STORAGE_ENGINE_MANIFEST_H
 #define METRIC_STORE_STORAGE_ENGINE_MANIFEST_H
@@ -51,11 +53,11 @@ struct manifest_state {
     size_t segment_count;
 };
 
-/* Called for each record that is damaged and left out. */
+/* Called for each damaged place, and for edits that are lost because both of their copies are. */
 typedef void manifest_damage(void *context, const char *description);
 
 /* Opens `dir`/manifest, or makes a new store there. Gives *manifest, ended by manifest_close.
- * CORRUPT when nothing of it can be read. */
+ * CORRUPT when nothing of it can be read, or not what the store is. */
 MUST_CHECK enum status manifest_open(struct manifest **manifest, struct os os, const char *dir,
                                      manifest_damage *damage, void *context, struct error *err);
 /* The same of a store that is there, and writes nothing: commits are UNAVAILABLE. NOT_FOUND. */

@@ -36,6 +36,8 @@ enum status record_put_samples(struct bytes *to, const uint32_t *ids, const int6
 enum status record_get_samples(struct slice record, uint32_t *ids, int64_t *times, double *values,
                                size_t *count, struct error *err)
 {
+    if (record.size == 0)
+        return fail(err, STATUS_CORRUPT, "samples record: empty");
     const uint8_t *end = record.data + record.size;
     uint64_t number;
     const uint8_t *at = varint_get(record.data, end, &number);
@@ -264,6 +266,13 @@ struct record_reader {
     const uint8_t *end;
 };
 
+/* An empty slice may have no data, which is not to be taken for a record that was cut off. */
+static struct record_reader reader_of(struct slice record)
+{
+    const uint8_t *at = record.size > 0 ? record.data : (const uint8_t *)"";
+    return (struct record_reader){.at = at, .end = at + record.size};
+}
+
 static uint64_t get_varint(struct record_reader *reader)
 {
     uint64_t value = 0;
@@ -349,7 +358,7 @@ static enum status restore_one(struct record_reader *reader, struct series_table
 enum status record_restore_series(struct slice record, struct series_table *table, size_t *count,
                                   struct error *err)
 {
-    struct record_reader reader = {.at = record.data, .end = record.data + record.size};
+    struct record_reader reader = reader_of(record);
     uint32_t *pairs = NULL;
     size_t pair_count = 0;
     *count = 0;
@@ -384,7 +393,7 @@ enum status record_put_metric(struct bytes *to, const struct metric *metric)
 enum status record_get_metrics(struct slice record, record_visit_metric *visit, void *context,
                                struct error *err)
 {
-    struct record_reader reader = {.at = record.data, .end = record.data + record.size};
+    struct record_reader reader = reader_of(record);
     while (reader.at != reader.end) {
         struct metric metric = {.name = get_text(&reader)};
         uint64_t type = get_varint(&reader);
