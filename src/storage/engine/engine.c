@@ -68,10 +68,14 @@ static enum status take_directory(struct engine *engine, struct error *err)
     if (status != STATUS_OK)
         return status;
     char *path = path_format("%s/lock", engine->dir);
-    if (path == NULL)
-        return fail(err, STATUS_MEMORY, "no memory for a path");
-    status = filesystem_lock(engine->os.fs, path, &engine->lock, err);
+    char *parent = path_parent(engine->dir);
+    /* The directory's own name must be durable before anything in it is relied on. */
+    status = path == NULL || parent == NULL ? fail(err, STATUS_MEMORY, "no memory for a path")
+                                            : filesystem_sync_directory(engine->os.fs, parent, err);
+    if (status == STATUS_OK)
+        status = filesystem_lock(engine->os.fs, path, &engine->lock, err);
     free(path);
+    free(parent);
     return status;
 }
 

@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 char *path_format(const char *format, ...)
 {
@@ -11,6 +12,18 @@ char *path_format(const char *format, ...)
     int size = vasprintf(&path, format, args);
     va_end(args);
     return size < 0 ? NULL : path;
+}
+
+char *path_parent(const char *path)
+{
+    size_t size = strlen(path);
+    while (size > 1 && path[size - 1] == '/')
+        size--;
+    while (size > 0 && path[size - 1] != '/')
+        size--;
+    while (size > 1 && path[size - 1] == '/')
+        size--;
+    return size == 0 ? path_format(".") : path_format("%.*s", (int)size, path);
 }
 
 char *path_of_part(const char *dir, uint64_t id)

@@ -17,6 +17,10 @@
 /* As asprintf; NULL without memory. The caller frees. */
 char *path_format(const char *format, ...) PRINTF_LIKE(1, 2);
 
+/* The directory that `path` is in: "/a/b" gives "/a", "b" gives "."; slashes at the end do not
+ * count. NULL without memory; the caller frees. */
+char *path_parent(const char *path);
+
 /* What path_of_part and path_of_segment make; NULL without memory. The caller frees. */
 char *path_of_part(const char *dir, uint64_t id);
 char *path_of_segment(const char *dir, uint64_t id);
