@@ -45,6 +45,11 @@ static inline int slice_compare(struct slice a, struct slice b)
     return (a.size > b.size) - (a.size < b.size);
 }
 
+static inline bool slice_has_nul(struct slice a)
+{
+    return a.size > 0 && memchr(a.data, 0, a.size) != NULL;
+}
+
 /* The rest of `a` from `offset`, which is at most a.size. */
 static inline struct slice slice_from(struct slice a, size_t offset)
 {

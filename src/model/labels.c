@@ -41,6 +41,14 @@ static enum status label_check(const struct label *label, struct error *err)
         return fail_code(err, STATUS_INVALID, "label_invalid",
                          "the value of label \"%.*s\" is not valid UTF-8; send values as UTF-8",
                          SLICE_FORMAT(label->name));
+    /* Not every store behind this one can hold it, and no label that means anything has one. */
+    if (slice_has_nul(label->name))
+        return fail_code(err, STATUS_INVALID, "label_invalid",
+                         "a label name has a NUL byte in it; send names without");
+    if (slice_has_nul(label->value))
+        return fail_code(err, STATUS_INVALID, "label_invalid",
+                         "the value of label \"%.*s\" has a NUL byte in it; send values without",
+                         SLICE_FORMAT(label->name));
     return STATUS_OK;
 }
 

@@ -2,8 +2,8 @@
  * labels - what identifies a series.
  *
  * Canonical: sorted by name (bytes), no two with one name, no empty value (an empty label is an
- * absent one), names and values well-formed UTF-8, names not empty, and the metric's name present
- * as the label "__name__".
+ * absent one), names and values well-formed UTF-8 without NUL, names not empty, and the metric's
+ * name present as the label "__name__".
  *
  * The canonical encoding, which maps and files use: for each label in order
  *   varint name size, name, varint value size, value.

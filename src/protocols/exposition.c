@@ -368,13 +368,20 @@ enum status exposition_add_metric(struct batch *batch, const struct metric *metr
 {
     if (metric->type == METRIC_UNKNOWN && metric->unit.size == 0 && metric->help.size == 0)
         return STATUS_OK;
+    bool nul =
+        slice_has_nul(metric->name) || slice_has_nul(metric->unit) || slice_has_nul(metric->help);
     const char *part = metric->name.size > METRIC_NAME_MAX_SIZE   ? "name"
                        : metric->unit.size > METRIC_UNIT_MAX_SIZE ? "unit"
                        : metric->help.size > METRIC_HELP_MAX_SIZE ? "help text"
                                                                   : NULL;
-    if (part == NULL)
+    if (part == NULL && !nul)
         return batch_add_metric(batch, metric);
     struct slice shown = slice_of(metric->name.data, utf8_prefix(metric->name, 200));
+    if (part == NULL) {
+        batch_warn(batch, "the descriptor of metric \"%.*s\" was not kept: it has a NUL byte in it",
+                   SLICE_FORMAT(shown));
+        return STATUS_OK;
+    }
     batch_warn(batch,
                "the descriptor of metric \"%.*s\" was not kept: its %s is too long (at most %d "
                "bytes for a name, %d for a unit, %d for a help text)",

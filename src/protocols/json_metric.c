@@ -64,11 +64,6 @@ static void PRINTF_LIKE(3, 4)
 
 /* ---- what can be registered ---- */
 
-static bool has_nul(struct slice text)
-{
-    return text.size > 0 && memchr(text.data, 0, text.size) != NULL;
-}
-
 static enum status text_check(struct slice text, const char *member, const char *code,
                               size_t max_size, struct error *err)
 {
@@ -76,7 +71,7 @@ static enum status text_check(struct slice text, const char *member, const char 
         return fail_code(err, STATUS_INVALID, code,
                          "the %s of a metric has at most %zu bytes; this one has %zu", member,
                          max_size, text.size);
-    if (has_nul(text))
+    if (slice_has_nul(text))
         return fail_code(err, STATUS_INVALID, code,
                          "the %s of the metric has a NUL byte (\\u0000) in it; leave it out",
                          member);

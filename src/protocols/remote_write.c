@@ -418,6 +418,8 @@ static const char *metadata_flaw(const struct metric *metric)
         return "the help text is too long";
     if (!utf8_valid(metric->name) || !utf8_valid(metric->unit) || !utf8_valid(metric->help))
         return "it is not UTF-8";
+    if (slice_has_nul(metric->name) || slice_has_nul(metric->unit) || slice_has_nul(metric->help))
+        return "it has a NUL byte in it";
     return NULL;
 }
 
@@ -429,7 +431,7 @@ static enum status metadata_parse(struct write_request *request, struct slice me
         return request_invalid(request, err);
     const char *flaw = metadata_flaw(&metric);
     if (flaw != NULL) {
-        bool printable = utf8_valid(metric.name);
+        bool printable = utf8_valid(metric.name) && !slice_has_nul(metric.name);
         struct slice name = printable ? metric.name : slice_of("", 0);
         batch_warn(request->batch, "metadata of metric \"%.*s\" ignored: %s", SLICE_FORMAT(name),
                    flaw);

@@ -27,6 +27,8 @@ static inline void batch_check(const struct batch *batch)
         invariant(metric->help.size <= METRIC_HELP_MAX_SIZE);
         invariant(utf8_valid(metric->name) && utf8_valid(metric->unit));
         invariant(utf8_valid(metric->help));
+        invariant(!slice_has_nul(metric->name) && !slice_has_nul(metric->unit));
+        invariant(!slice_has_nul(metric->help));
     }
 }
 

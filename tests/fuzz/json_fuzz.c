@@ -40,6 +40,8 @@ static void metric_feed(struct json_parser *parser, struct slice body)
         invariant(metric.name.size > 0 && metric.name.size <= METRIC_NAME_MAX_SIZE);
         invariant(metric.unit.size <= METRIC_UNIT_MAX_SIZE);
         invariant(metric.help.size <= METRIC_HELP_MAX_SIZE);
+        invariant(!slice_has_nul(metric.name) && !slice_has_nul(metric.unit));
+        invariant(!slice_has_nul(metric.help));
         invariant(utf8_valid(metric.name) && utf8_valid(metric.unit) && utf8_valid(metric.help));
     } else {
         invariant(status == STATUS_INVALID || status == STATUS_LIMIT);

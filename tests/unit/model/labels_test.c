@@ -53,16 +53,47 @@ static void labels_that_break_a_rule_are_refused_with_its_code(void **state)
     check_refused(large, 2, STATUS_LIMIT, "label_value_too_long");
 }
 
+static void a_nul_byte_in_a_name_or_a_value_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        struct slice name, value;
+        const char *words;
+    } cases[] = {
+        {{(const uint8_t *)"\0", 1}, {(const uint8_t *)"v", 1}, "label name has a NUL byte"},
+        {{(const uint8_t *)"a\0b", 3}, {(const uint8_t *)"v", 1}, "label name has a NUL byte"},
+        {{(const uint8_t *)"a", 1},
+         {(const uint8_t *)"\0", 1},
+         "the value of label \"a\" has a NUL"},
+        {{(const uint8_t *)"a", 1},
+         {(const uint8_t *)"v\0", 2},
+         "the value of label \"a\" has a NUL"},
+        {{(const uint8_t *)METRIC_NAME_LABEL, 8},
+         {(const uint8_t *)"x\0y", 3},
+         "the value of label \"__name__\" has a NUL"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct label items[] = {{cases[i].name, cases[i].value}, make("z", "x")};
+        struct labels labels = {items, 2};
+        struct error err = {0};
+        assert_int_equal(labels_canonicalise(&labels, &err), STATUS_INVALID);
+        assert_string_equal(err.code, "label_invalid");
+        if (strstr(err.message, cases[i].words) == NULL)
+            test_fail("\"%s\" does not say \"%s\"", err.message, cases[i].words);
+    }
+}
+
 static void labels_of_more_than_a_mebibyte_in_all_are_refused(void **state)
 {
     (void)state;
     static char text[LABEL_VALUE_MAX_SIZE];
     memset(text, 'v', sizeof text);
     struct label items[18];
-    char names[18][4];
+    char names[18][2];
     items[0] = make("__name__", "x");
     for (int i = 1; i < 18; i++) {
-        snprintf(names[i], sizeof names[i], "l%02d", i);
+        names[i][0] = (char)('a' + i);
+        names[i][1] = 0;
         items[i] = make(names[i], "");
         items[i].value = slice_of(text, sizeof text);
     }
@@ -108,6 +139,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(canonical_labels_are_sorted_and_empty_ones_dropped),
         cmocka_unit_test(labels_that_break_a_rule_are_refused_with_its_code),
+        cmocka_unit_test(a_nul_byte_in_a_name_or_a_value_is_refused),
         cmocka_unit_test(labels_of_more_than_a_mebibyte_in_all_are_refused),
         cmocka_unit_test(encoding_reads_back_and_a_cut_one_is_corrupt),
         cmocka_unit_test(order_is_by_label_then_value_and_a_prefix_comes_first),

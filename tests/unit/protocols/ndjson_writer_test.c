@@ -206,6 +206,7 @@ static void the_largest_series_has_room(void **state)
 {
     (void)state;
     static uint8_t controls[LABEL_VALUE_MAX_SIZE];
+    memset(controls, 1, sizeof controls);
     enum { COUNT = LABELS_MAX_SIZE / LABEL_VALUE_MAX_SIZE };
     struct label items[COUNT];
     items[0] = (struct label){slice_from_text(METRIC_NAME_LABEL), slice_from_text("a")};

@@ -415,6 +415,36 @@ static void times_outside_1678_to_2261_are_refused_and_the_rest_is_kept(void **s
     request_release(&request);
 }
 
+static void a_nul_byte_in_a_label_is_refused_when_it_is_decoded(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *value;
+        size_t name_size, value_size;
+    } cases[] = {{"a\0b", "v", 3, 1}, {"a", "v\0", 1, 2}, {"__name__", "\0", 8, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct request request;
+        struct labels labels;
+        struct bytes label;
+        request_init(&request);
+        bytes_init(&label, MESSAGE_MAX);
+        put_bytes(&label, 1, cases[i].name, cases[i].name_size);
+        put_bytes(&label, 2, cases[i].value, cases[i].value_size);
+        put_message(&request.series, 1, &label);
+        put_sample(&request.series, 1, 1);
+        series_end(&request);
+        assert_int_equal(request_parse(&request), STATUS_OK);
+        assert_int_equal(request.batch.decode_labels(request.batch.series[0].raw, &request.arena,
+                                                     &labels, &request.err),
+                         STATUS_OK);
+        assert_int_equal(labels_canonicalise(&labels, &request.err), STATUS_INVALID);
+        assert_string_equal(request.err.code, "label_invalid");
+        assert_non_null(strstr(request.err.message, "NUL byte"));
+        bytes_release(&label);
+        request_release(&request);
+    }
+}
+
 static void metadata_that_cannot_be_registered_is_a_warning(void **state)
 {
     (void)state;
@@ -427,9 +457,13 @@ static void metadata_that_cannot_be_registered_is_a_warning(void **state)
     bytes_clear(&metadata);
     put_bytes(&metadata, 2, "bad\xff", 4);
     put_message(&request.message, 3, &metadata);
+    bytes_clear(&metadata);
+    put_bytes(&metadata, 2, "x", 1);
+    put_bytes(&metadata, 4, "nul\0", 4);
+    put_message(&request.message, 3, &metadata);
     assert_int_equal(request_parse(&request), STATUS_OK);
     assert_int_equal(request.batch.metric_count, 0);
-    assert_int_equal(request.batch.warning_count, 2);
+    assert_int_equal(request.batch.warning_count, 3);
     bytes_release(&metadata);
     request_release(&request);
 }
@@ -646,6 +680,7 @@ int main(void)
         cmocka_unit_test(unknown_fields_and_long_tags_are_read_over),
         cmocka_unit_test(native_histograms_are_refused_by_name_and_the_rest_is_kept),
         cmocka_unit_test(times_outside_1678_to_2261_are_refused_and_the_rest_is_kept),
+        cmocka_unit_test(a_nul_byte_in_a_label_is_refused_when_it_is_decoded),
         cmocka_unit_test(metadata_that_cannot_be_registered_is_a_warning),
         cmocka_unit_test(wrong_wire_types_are_refused_with_their_offset),
         cmocka_unit_test(a_message_cut_at_any_byte_is_read_or_refused_cleanly),

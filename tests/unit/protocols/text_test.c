@@ -261,6 +261,26 @@ static void a_descriptor_over_the_limits_is_left_out_with_a_warning(void **state
     free(body);
 }
 
+static void a_nul_byte_in_a_label_or_a_descriptor_is_refused(void **state)
+{
+    (void)state;
+    static const char body[] = "# HELP a nul\0\n# TYPE a gauge\na{b=\"c\0\"} 1\n"
+                               "{\"a\0\"} 1\n{\"a\",\"b\0\"=\"c\"} 1\n";
+    struct parsed parsed;
+    parse_with(&parsed, slice_of(body, sizeof body - 1), false, TEST_ARENA_MAX);
+    assert_int_equal(parsed.status, STATUS_OK);
+    assert_int_equal(parsed.batch.metric_count, 0);
+    assert_int_equal(parsed.batch.warning_count, 1);
+    assert_int_equal(parsed.batch.series_count, 3);
+    for (size_t i = 0; i < parsed.batch.series_count; i++) {
+        struct labels labels;
+        assert_int_equal(series_labels(&parsed.batch, i, &labels, &parsed.err), STATUS_INVALID);
+        assert_string_equal(parsed.err.code, "label_invalid");
+        assert_non_null(strstr(parsed.err.message, "NUL byte"));
+    }
+    parsed_release(&parsed);
+}
+
 static void times_outside_of_the_stores_range_are_refused(void **state)
 {
     (void)state;
@@ -383,6 +403,7 @@ int main(void)
         cmocka_unit_test(random_decimals_are_rounded_correctly),
         cmocka_unit_test(help_and_type_describe_metrics),
         cmocka_unit_test(a_descriptor_over_the_limits_is_left_out_with_a_warning),
+        cmocka_unit_test(a_nul_byte_in_a_label_or_a_descriptor_is_refused),
         cmocka_unit_test(times_outside_of_the_stores_range_are_refused),
         cmocka_unit_test(a_prefix_of_a_body_gives_a_prefix_of_its_samples),
         cmocka_unit_test(a_full_arena_is_a_limit_and_never_a_lost_sample),
