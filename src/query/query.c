@@ -11,6 +11,8 @@ static enum status answer(const struct query_environment *environment,
         status = execution_open(&execution, environment, &plan, request->timeout_ms, arena, err);
     if (status == STATUS_OK)
         status = answer_write(execution, sink, arena, err);
+    if (execution != NULL && environment->cost != NULL)
+        execution_stats(execution, environment->cost);
     execution_close(execution);
     return status;
 }

@@ -63,10 +63,10 @@ void ingest_telemetry_batch(struct ingest_telemetry *telemetry, enum ingest_prot
     counter_add(&counters->rejected, batch->rejected);
     counter_add(&counters->new_series, batch->new_series);
     uint64_t told = 0;
-    for (size_t i = 0; i < batch->refusal_count; i++) {
-        code_table_add(&telemetry->refused_samples, batch->refusals[i].code,
-                       batch->refusals[i].samples);
-        told += batch->refusals[i].samples;
+    for (size_t i = 0; i < batch->reason_count; i++) {
+        code_table_add(&telemetry->refused_samples, batch->reasons[i].code,
+                       batch->reasons[i].samples);
+        told += batch->reasons[i].samples;
     }
     invariant(told <= batch->rejected);
     if (batch->rejected > told)

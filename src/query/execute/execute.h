@@ -12,6 +12,8 @@
 #include "query/plan/plan.h"
 #include "storage/storage.h"
 
+struct execution_stats;
+
 /* Where and under what rules a query runs; borrowed for the call. */
 struct query_environment {
     struct tier *tier;
@@ -20,6 +22,7 @@ struct query_environment {
     /* Asked every few thousand samples; true ends the query with CANCELLED. May be NULL. */
     bool (*cancelled)(void *context);
     void *context;
+    struct execution_stats *cost; /* set by query_answer, also when it fails; may be NULL */
 };
 
 /* What the arena of a query may hold: half of its memory; the other half is the tier's. */

@@ -141,6 +141,10 @@ static void prometheus_parser_cases_get_their_verdict(void **state)
         parse_with(&parsed, slice_of(body, size), openmetrics, TEST_ARENA_MAX);
         bool accepted = parsed.status == STATUS_OK && parsed.batch.rejected == 0 &&
                         invalid_series(&parsed.batch) == 0;
+        /* A NUL byte in a label is the one thing that Prometheus takes and we refuse:
+         * labels_canonicalise says why. */
+        if (memchr(body, 0, size) != NULL)
+            ok = false;
         if (accepted != ok)
             print_error("%s\n%s\n", line, parsed.err.message);
         assert_int_equal(accepted, ok);

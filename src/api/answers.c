@@ -1,0 +1,196 @@
+#include "api/answers.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/utf8.h"
+
+enum { ANSWER_MAX = 1024 * 1024, RETRY_AFTER_S = 1, RETRY_AFTER_DISK_S = 10 };
+
+struct mapping {
+    enum status status;
+    unsigned http;
+    const char *code;
+    unsigned retry_after_s;
+};
+
+static const struct mapping mappings[] = {
+    {STATUS_INVALID, 400, "invalid_request", 0},
+    {STATUS_UNSUPPORTED, 422, "unsupported", 0},
+    {STATUS_NOT_FOUND, 404, "not_found", 0},
+    {STATUS_CONFLICT, 409, "conflict", 0},
+    {STATUS_LIMIT, 422, "limit", 0},
+    {STATUS_BUSY, 503, "busy", RETRY_AFTER_S},
+    {STATUS_CANCELLED, 499, "cancelled", 0},
+    {STATUS_TIMEOUT, 503, "timeout", 0},
+    {STATUS_MEMORY, 503, "out_of_memory", RETRY_AFTER_S},
+    {STATUS_IO, 503, "io_error", RETRY_AFTER_S},
+    {STATUS_NO_SPACE, 507, "disk_full", RETRY_AFTER_DISK_S},
+    {STATUS_CORRUPT, 500, "data_damaged", 0},
+    {STATUS_UNAVAILABLE, 503, "unavailable", RETRY_AFTER_DISK_S},
+};
+
+static const struct mapping *mapping_of(enum status status)
+{
+    for (size_t i = 0; i < sizeof mappings / sizeof mappings[0]; i++)
+        if (mappings[i].status == status)
+            return &mappings[i];
+    static const struct mapping internal = {STATUS_OK, 500, "internal", 0};
+    return &internal;
+}
+
+const char *answer_code(enum status status, const struct error *err)
+{
+    return err->code != NULL ? err->code : mapping_of(status)->code;
+}
+
+void answer_error(struct http_request *request, enum status status, const struct error *err)
+{
+    const struct mapping *mapping = mapping_of(status);
+    struct http_problem problem = {
+        .status = mapping->http,
+        .code = answer_code(status, err),
+        .detail = err->message,
+        .retry_after_s = mapping->retry_after_s,
+    };
+    /* A body over a limit of its format is too large, whoever noticed it. */
+    if (status == STATUS_LIMIT && err->code != NULL &&
+        (strcmp(err->code, "body_too_large") == 0 || strcmp(err->code, "sample_too_large") == 0))
+        problem.status = 413;
+    http_respond_problem(request, &problem);
+}
+
+enum status json_put_string(struct bytes *to, struct slice text)
+{
+    enum status status = bytes_reserve(to, text.size * 6 + 2);
+    if (status != STATUS_OK)
+        return status;
+    uint8_t *at = to->data + to->size;
+    *at++ = '"';
+    for (size_t i = 0; i < text.size;) {
+        uint8_t byte = text.data[i];
+        size_t size = utf8_char_size(text, i);
+        if (size == 0) {
+            memcpy(at, "\xef\xbf\xbd", 3);
+            at += 3;
+            i++;
+        } else if (byte == '"' || byte == '\\') {
+            *at++ = '\\';
+            *at++ = byte;
+            i++;
+        } else if (byte < 0x20) {
+            at += snprintf((char *)at, 7, "\\u%04x", byte);
+            i++;
+        } else {
+            memcpy(at, text.data + i, size);
+            at += size;
+            i += size;
+        }
+    }
+    *at++ = '"';
+    to->size = (size_t)(at - to->data);
+    return STATUS_OK;
+}
+
+static enum status put_rejection(struct bytes *to, const struct batch_rejection *rejection)
+{
+    enum status status = bytes_format(to, "{\"index\":%u", rejection->index);
+    if (status == STATUS_OK && rejection->line != 0)
+        status = bytes_format(to, ",\"line\":%u", rejection->line);
+    if (status == STATUS_OK)
+        status = bytes_format(to, ",\"code\":\"%s\"", rejection->code);
+    if (status == STATUS_OK && rejection->metric.size > 0) {
+        status = bytes_append_text(to, ",\"metric\":");
+        if (status == STATUS_OK)
+            status = json_put_string(to, rejection->metric);
+    }
+    if (status == STATUS_OK)
+        status = bytes_append_text(to, ",\"message\":");
+    if (status == STATUS_OK)
+        status = json_put_string(to, rejection->message);
+    return status == STATUS_OK ? bytes_append_text(to, "}") : status;
+}
+
+/* The members of the answer, without the braces around them. */
+static enum status put_members(struct bytes *to, const struct batch *batch)
+{
+    enum status status =
+        bytes_format(to, "\"accepted\":%zu,\"rejected\":%" PRIu64 ",\"new_series\":%u,\"errors\":[",
+                     batch->sample_count, batch->rejected, batch->new_series);
+    for (size_t i = 0; i < batch->rejection_count && status == STATUS_OK; i++) {
+        if (i > 0)
+            status = bytes_append_text(to, ",");
+        if (status == STATUS_OK)
+            status = put_rejection(to, &batch->rejections[i]);
+    }
+    if (status == STATUS_OK)
+        status = bytes_format(to, "],\"errors_truncated\":%s,\"warnings\":[",
+                              batch->listing_full ? "true" : "false");
+    for (size_t i = 0; i < batch->warning_count && status == STATUS_OK; i++) {
+        if (i > 0)
+            status = bytes_append_text(to, ",");
+        if (status == STATUS_OK)
+            status = json_put_string(to, batch->warnings[i]);
+    }
+    return status == STATUS_OK ? bytes_append_text(to, "]") : status;
+}
+
+static void answer_refused(struct http_request *request, const struct batch *batch,
+                           struct slice members)
+{
+    char detail[ERROR_MESSAGE_SIZE];
+    const struct batch_rejection *first = batch->rejection_count > 0 ? &batch->rejections[0] : NULL;
+    snprintf(detail, sizeof detail, "%" PRIu64 " of %" PRIu64 " samples were refused%s%.*s",
+             batch->rejected, batch->rejected + batch->sample_count,
+             first == NULL ? "" : "; the first: ", first == NULL ? 0 : (int)first->message.size,
+             first == NULL ? "" : (const char *)first->message.data);
+    http_respond_problem(request, &(struct http_problem){
+                                      .status = 400,
+                                      .code = "samples_refused",
+                                      .detail = detail,
+                                      .members = members,
+                                  });
+}
+
+static void answer_counts(struct http_request *request, const struct batch *batch, bool refused)
+{
+    struct bytes body;
+    bytes_init(&body, ANSWER_MAX);
+    enum status status = refused ? STATUS_OK : bytes_append_text(&body, "{");
+    if (status == STATUS_OK)
+        status = put_members(&body, batch);
+    if (status == STATUS_OK && !refused)
+        status = bytes_append_text(&body, "}");
+    if (status != STATUS_OK) {
+        bytes_release(&body);
+        struct error err;
+        answer_error(request, STATUS_MEMORY,
+                     (fail(&err, STATUS_MEMORY,
+                           "the samples were handled, but there is no memory for the answer"),
+                      &err));
+        return;
+    }
+    if (refused) {
+        answer_refused(request, batch, bytes_slice(&body));
+        bytes_release(&body);
+        return;
+    }
+    http_respond(request, (struct http_answer){
+                              .status = 200,
+                              .content_type = "application/json",
+                              .body = body,
+                          });
+}
+
+void answer_batch(struct http_request *request, const struct batch *batch)
+{
+    answer_counts(request, batch, batch->sample_count == 0 && batch->rejected > 0);
+}
+
+void answer_remote_write(struct http_request *request, const struct batch *batch)
+{
+    if (batch->rejected == 0)
+        http_respond(request, (struct http_answer){.status = 204});
+    else
+        answer_counts(request, batch, true);
+}

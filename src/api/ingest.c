@@ -1,0 +1,452 @@
+/*
+ * ingest - a body becomes a batch on the HTTP thread; the request then waits, suspended, until the
+ * committer has made the batch durable, and is answered from there.
+ *
+ * Memory of a job is used again: fresh pages for each megabyte body would cost more than parsing
+ * it.
+ */
+#include <stdlib.h>
+
+#include "api/api_internal.h"
+
+enum {
+    KEEP_BYTES = 8 * 1024 * 1024, /* of a job's arena, and of its scratch, between requests */
+    ARENA_FACTOR = 4,             /* an arena's maximum in decoded bodies */
+};
+
+enum answer_kind { ANSWER_BATCH, ANSWER_REMOTE_WRITE, ANSWER_REGISTER };
+
+struct ingest_job {
+    struct api *api;
+    struct http_request *request;
+    enum answer_kind answer;
+    enum ingest_protocol protocol;
+    struct arena arena;
+    struct bytes scratch;
+    struct json_parser *json; /* made with the first JSON body */
+    struct batch batch;
+    struct write_entry entry;
+    struct ingest_job *next; /* while it is spare */
+};
+
+/* ---- jobs ------------------------------------------------------------------------------- */
+
+static void job_free(struct ingest_job *job)
+{
+    arena_release(&job->arena);
+    bytes_release(&job->scratch);
+    json_parser_free(job->json);
+    free(job);
+}
+
+void ingest_jobs_free(struct api *api)
+{
+    while (api->spare_jobs != NULL) {
+        struct ingest_job *next = api->spare_jobs->next;
+        job_free(api->spare_jobs);
+        api->spare_jobs = next;
+    }
+}
+
+static struct ingest_job *job_take(struct api *api, struct http_request *request)
+{
+    mutex_lock(&api->lock);
+    struct ingest_job *job = api->spare_jobs;
+    if (job != NULL) {
+        api->spare_jobs = job->next;
+        api->spare_count--;
+    }
+    mutex_unlock(&api->lock);
+    if (job == NULL) {
+        job = calloc(1, sizeof *job);
+        if (job == NULL)
+            return NULL;
+        job->api = api;
+        arena_init(&job->arena, ARENA_FACTOR * api->options.max_decoded_size);
+        bytes_init(&job->scratch, api->options.max_decoded_size);
+    }
+    job->request = request;
+    return job;
+}
+
+static void job_give_back(struct ingest_job *job)
+{
+    struct api *api = job->api;
+    arena_reset(&job->arena, KEEP_BYTES);
+    if (job->scratch.capacity > KEEP_BYTES)
+        bytes_release(&job->scratch);
+    bytes_clear(&job->scratch);
+    mutex_lock(&api->lock);
+    bool keep = api->spare_count < SPARE_JOBS;
+    if (keep) {
+        job->next = api->spare_jobs;
+        api->spare_jobs = job;
+        api->spare_count++;
+    }
+    mutex_unlock(&api->lock);
+    if (!keep)
+        job_free(job);
+}
+
+static struct ingest_job *job_begin(struct api *api, struct http_request *request,
+                                    enum answer_kind answer, enum ingest_protocol protocol)
+{
+    struct ingest_job *job = job_take(api, request);
+    if (job == NULL) {
+        struct error err;
+        answer_error(request, fail(&err, STATUS_MEMORY, "no memory for this request; try again"),
+                     &err);
+        return NULL;
+    }
+    job->answer = answer;
+    job->protocol = protocol;
+    return job;
+}
+
+static void job_fail(struct ingest_job *job, enum status status, const struct error *err)
+{
+    ingest_telemetry_refused(job->api->options.ingest_telemetry, job->protocol,
+                             answer_code(status, err));
+    answer_error(job->request, status, err);
+    job_give_back(job);
+}
+
+static enum status job_json(struct ingest_job *job, struct error *err)
+{
+    if (job->json != NULL)
+        return STATUS_OK;
+    struct protocol_limits limits = {
+        .decoded_max_bytes = job->api->options.max_decoded_size,
+        .json_max_depth = job->api->options.json_max_depth,
+    };
+    return json_parser_new(&job->json, &limits, err);
+}
+
+/* ---- commit ----------------------------------------------------------------------------- */
+
+static void answer_registered(struct ingest_job *job)
+{
+    const struct batch *batch = &job->batch;
+    bool new_metric = batch->metric_count > 0 && batch->metric_outcomes[0] == METRIC_NEW;
+    if (batch->metric_count > 0 && batch->metric_outcomes[0] == METRIC_CONTRADICTS) {
+        struct error err;
+        answer_error(job->request,
+                     fail_code(&err, STATUS_CONFLICT, "metric_type_conflict",
+                               "the metric was registered with another type meanwhile"),
+                     &err);
+        return;
+    }
+    struct bytes body;
+    bytes_init(&body, 256);
+    enum status status = bytes_format(&body, "{\"status\":\"%s\"}",
+                                      new_metric                ? "created"
+                                      : batch->metric_count > 0 ? "changed"
+                                                                : "unchanged");
+    (void)status; /* an answer without a body still says it by its status */
+    http_respond(job->request, (struct http_answer){.status = new_metric ? 201 : 200,
+                                                    .content_type = "application/json",
+                                                    .body = body});
+}
+
+static void job_answer(struct ingest_job *job)
+{
+    ingest_telemetry_batch(job->api->options.ingest_telemetry, job->protocol, &job->batch);
+    switch (job->answer) {
+    case ANSWER_BATCH:
+        answer_batch(job->request, &job->batch);
+        break;
+    case ANSWER_REMOTE_WRITE:
+        answer_remote_write(job->request, &job->batch);
+        break;
+    case ANSWER_REGISTER:
+        answer_registered(job);
+        break;
+    }
+    job_give_back(job);
+}
+
+static void committed(void *context, enum status status, const struct error *why)
+{
+    struct ingest_job *job = context;
+    storage_settle(job->api->options.tier, &job->batch);
+    if (status == STATUS_OK)
+        job_answer(job);
+    else
+        job_fail(job, status, why);
+}
+
+/* A parsed batch goes on its way; with nothing to commit it is answered at once. */
+static void job_commit(struct ingest_job *job)
+{
+    struct api *api = job->api;
+    struct error err = {0};
+    admission_check_times(api->options.admission, &job->batch,
+                          clock_wall_ms(api->options.os.clock));
+    enum status status = storage_resolve(api->options.tier, &job->batch,
+                                         admission_admitter(api->options.admission), &err);
+    if (status != STATUS_OK) {
+        job_fail(job, status, &err);
+        return;
+    }
+    if (job->batch.sample_count == 0 && job->batch.metric_count == 0) {
+        storage_settle(api->options.tier, &job->batch);
+        job_answer(job);
+        return;
+    }
+    job->entry = (struct write_entry){
+        .batch = &job->batch,
+        .bytes = job->arena.taken + job->scratch.size + http_request_body(job->request).size,
+        .done = committed,
+        .context = job,
+    };
+    status = write_buffer_submit(api->options.buffer, &job->entry, &err);
+    if (status != STATUS_OK)
+        committed(job, status, &err);
+}
+
+/* ---- the formats ------------------------------------------------------------------------ */
+
+static bool flag_of(const struct http_request *request, const char *name, bool *flag,
+                    struct error *err)
+{
+    struct slice value;
+    *flag = false;
+    if (!http_request_field(request, name, &value))
+        return true;
+    *flag = slice_equal_text(value, "true") || slice_equal_text(value, "1");
+    if (*flag || slice_equal_text(value, "false") || slice_equal_text(value, "0"))
+        return true;
+    fail_code(err, STATUS_INVALID, "invalid_parameter",
+              "invalid parameter \"%s\": \"%.*s\" is neither true nor false", name,
+              SLICE_FORMAT(value));
+    return false;
+}
+
+static bool json_options_of(const struct ingest_job *job, struct json_options *options,
+                            struct error *err)
+{
+    struct slice value;
+    *options = (struct json_options){.now_ms = clock_wall_ms(job->api->options.os.clock)};
+    if (!http_request_field(job->request, "precision", &value) ||
+        time_precision_parse(value, &options->precision))
+        return true;
+    fail_code(err, STATUS_INVALID, "invalid_parameter",
+              "invalid parameter \"precision\": \"%.*s\" is none of s, ms, us and ns",
+              SLICE_FORMAT(value));
+    return false;
+}
+
+static bool is_json(const struct http_request *request)
+{
+    struct slice type;
+    return !http_request_header(request, "Content-Type", &type) ||
+           http_request_content_type_is(request, "application/json");
+}
+
+static bool is_ndjson(const struct http_request *request)
+{
+    return http_request_content_type_is(request, "application/x-ndjson") ||
+           http_request_content_type_is(request, "application/ndjson") ||
+           http_request_content_type_is(request, "application/jsonl");
+}
+
+static void answer_wrong_type(struct http_request *request, const char *wanted)
+{
+    char detail[256];
+    struct error err;
+    fail(&err, STATUS_INVALID, "this route takes %s; set Content-Type", wanted);
+    memcpy(detail, err.message, sizeof detail - 1);
+    detail[sizeof detail - 1] = 0;
+    http_respond_problem(
+        request,
+        &(struct http_problem){.status = 415, .code = "unsupported_media_type", .detail = detail});
+}
+
+enum json_form { JSON_ONE, JSON_BATCH, JSON_LINES };
+
+static enum status parse_json(struct ingest_job *job, enum json_form form,
+                              const struct json_options *options, struct error *err)
+{
+    struct slice body = http_request_body(job->request);
+    enum status status = job_json(job, err);
+    if (status != STATUS_OK)
+        return status;
+    switch (form) {
+    case JSON_ONE:
+        return protocols_json_parse_sample(job->json, body, options, &job->arena, &job->batch, err);
+    case JSON_BATCH:
+        return protocols_json_parse_batch(job->json, body, options, &job->arena, &job->batch, err);
+    case JSON_LINES:
+        return protocols_ndjson_parse(job->json, body, options, &job->arena, &job->batch, err);
+    }
+    return STATUS_OK;
+}
+
+static void ingest_json(struct http_request *request, struct api *api, enum json_form form)
+{
+    struct ingest_job *job =
+        job_begin(api, request, ANSWER_BATCH, form == JSON_LINES ? INGEST_NDJSON : INGEST_JSON);
+    if (job == NULL)
+        return;
+    struct error err = {0};
+    struct json_options options;
+    bool atomic;
+    if (!json_options_of(job, &options, &err) || !flag_of(request, "atomic", &atomic, &err)) {
+        job_fail(job, STATUS_INVALID, &err);
+        return;
+    }
+    enum status status = parse_json(job, form, &options, &err);
+    if (status != STATUS_OK) {
+        job_fail(job, status, &err);
+        return;
+    }
+    job->batch.atomic = atomic;
+    job_commit(job);
+}
+
+void ingest_one(struct http_request *request, void *context)
+{
+    if (is_json(request))
+        ingest_json(request, context, JSON_ONE);
+    else
+        answer_wrong_type(request, "one JSON sample (application/json)");
+}
+
+void ingest_batch(struct http_request *request, void *context)
+{
+    if (is_ndjson(request))
+        ingest_json(request, context, JSON_LINES);
+    else if (is_json(request))
+        ingest_json(request, context, JSON_BATCH);
+    else
+        answer_wrong_type(request,
+                          "a JSON array (application/json) or lines (application/x-ndjson)");
+}
+
+void ingest_remote_write(struct http_request *request, void *context)
+{
+    struct api *api = context;
+    struct slice coding;
+    struct slice type;
+    bool wrong_type = !http_request_content_type_is(request, "application/x-protobuf");
+    bool version_2 = http_request_header(request, "Content-Type", &type) && type.size > 0 &&
+                     memmem(type.data, type.size, "io.prometheus.write.v2", 22) != NULL;
+    if (wrong_type || version_2) {
+        answer_wrong_type(request,
+                          "remote write 1.0 (application/x-protobuf, prometheus.WriteRequest)");
+        return;
+    }
+    if (!http_request_header(request, "Content-Encoding", &coding) ||
+        !slice_equal_text(coding, "snappy")) {
+        answer_wrong_type(request, "remote write 1.0 with Content-Encoding: snappy");
+        return;
+    }
+    struct ingest_job *job = job_begin(api, request, ANSWER_REMOTE_WRITE, INGEST_REMOTE_WRITE);
+    if (job == NULL)
+        return;
+    struct protocol_limits limits = {.decoded_max_bytes = api->options.max_decoded_size,
+                                     .json_max_depth = api->options.json_max_depth};
+    struct remote_write_counts counts;
+    struct error err = {0};
+    enum status status =
+        protocols_remote_write_parse(http_request_body(request), &limits, &job->scratch,
+                                     &job->arena, &job->batch, &counts, &err);
+    if (status == STATUS_OK)
+        job_commit(job);
+    else
+        job_fail(job, status, &err);
+}
+
+void ingest_text(struct http_request *request, void *context)
+{
+    struct api *api = context;
+    struct slice type;
+    bool openmetrics = http_request_content_type_is(request, "application/openmetrics-text");
+    if (http_request_header(request, "Content-Type", &type) && !openmetrics &&
+        !http_request_content_type_is(request, "text/plain") &&
+        !http_request_content_type_is(request, "application/x-www-form-urlencoded")) {
+        answer_wrong_type(request, "Prometheus text (text/plain) or OpenMetrics "
+                                   "(application/openmetrics-text)");
+        return;
+    }
+    struct ingest_job *job =
+        job_begin(api, request, ANSWER_BATCH, openmetrics ? INGEST_OPENMETRICS : INGEST_TEXT);
+    if (job == NULL)
+        return;
+    struct error err = {0};
+    bool atomic;
+    if (!flag_of(request, "atomic", &atomic, &err)) {
+        job_fail(job, STATUS_INVALID, &err);
+        return;
+    }
+    int64_t now_ms = clock_wall_ms(api->options.os.clock);
+    batch_init(&job->batch, &job->arena, protocols_exposition_decode_labels,
+               PROTOCOL_TAG_EXPOSITION);
+    job->batch.atomic = atomic;
+    enum status status =
+        openmetrics ? protocols_openmetrics_parse(http_request_body(request), now_ms,
+                                                  api->options.hash_seed, &job->batch, &err)
+                    : protocols_text_parse(http_request_body(request), now_ms, &job->batch, &err);
+    if (status == STATUS_OK)
+        job_commit(job);
+    else
+        job_fail(job, status, &err);
+}
+
+/* ---- registering ------------------------------------------------------------------------ */
+
+static batch_decode_labels no_labels;
+static enum status no_labels(struct slice raw, struct arena *arena, struct labels *labels,
+                             struct error *err)
+{
+    (void)raw;
+    (void)arena;
+    *labels = (struct labels){0};
+    return fail(err, STATUS_INVALID, "a registration has no series");
+}
+
+/* 409 where the type contradicts what is registered. */
+static enum status check_type(struct ingest_job *job, const struct metric *metric,
+                              struct error *err)
+{
+    struct metric known;
+    enum status status =
+        storage_metric(job->api->options.tier, metric->name, &job->arena, &known, err);
+    if (status == STATUS_NOT_FOUND)
+        return STATUS_OK;
+    if (status != STATUS_OK)
+        return status;
+    if (known.type == METRIC_UNKNOWN || metric->type == METRIC_UNKNOWN ||
+        known.type == metric->type)
+        return STATUS_OK;
+    return fail_code(err, STATUS_CONFLICT, "metric_type_conflict",
+                     "metric \"%.*s\" is registered as %s and cannot become %s",
+                     SLICE_FORMAT(metric->name), metric_type_name(known.type),
+                     metric_type_name(metric->type));
+}
+
+void register_metric(struct http_request *request, void *context)
+{
+    if (!is_json(request)) {
+        answer_wrong_type(request, "a JSON object (application/json)");
+        return;
+    }
+    struct ingest_job *job = job_begin(context, request, ANSWER_REGISTER, INGEST_JSON);
+    if (job == NULL)
+        return;
+    struct error err = {0};
+    struct metric metric;
+    batch_init(&job->batch, &job->arena, no_labels, 0);
+    enum status status = job_json(job, &err);
+    if (status == STATUS_OK)
+        status = protocols_json_parse_metric(job->json, http_request_body(request), &job->arena,
+                                             &metric, &err);
+    if (status == STATUS_OK)
+        status = check_type(job, &metric, &err);
+    if (status == STATUS_OK)
+        status = batch_add_metric(&job->batch, &metric);
+    if (status == STATUS_OK)
+        job_commit(job);
+    else
+        job_fail(job, status, &err);
+}

@@ -1,0 +1,294 @@
+/*
+ * serve - the service: wires the concrete parts together, and is the only place that names them
+ * all.
+ *
+ *   http -> api -> protocols, admission -> buffer -> storage (the embedded engine)
+ *
+ * Started in the order in which they need one another, stopped in the reverse.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "commands/serve_parts.h"
+#include "os/memory.h"
+
+enum {
+    HEAD_SHARE = 6,       /* of the memory budget, for one head; two may be there */
+    RAW_CACHE_SHARE = 16, /* likewise */
+    QUEUE_SHARE = 8,
+    BODIES_SHARE = 8,
+    MAX_COMMIT_SAMPLES = 1 << 20,
+    COMMIT_RETRY_MS = 5000,
+    STOP_RESERVE_MS = 2000, /* of the drain's time, kept for the flush */
+};
+
+static uint64_t smaller(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- options out of the configuration --------------------------------------------------- */
+
+static struct engine_options engine_options_of(const struct service *service)
+{
+    const struct config *config = &service->config;
+    static const enum engine_sync syncs[] = {
+        [CONFIG_SYNC_ALWAYS] = ENGINE_SYNC_ALWAYS,
+        [CONFIG_SYNC_INTERVAL] = ENGINE_SYNC_INTERVAL,
+        [CONFIG_SYNC_NEVER] = ENGINE_SYNC_NEVER,
+    };
+    return (struct engine_options){
+        .os = service->os,
+        .dir = config->storage.path,
+        .log = &service->log,
+        .sync = syncs[config->storage.sync],
+        .sync_interval_ms = config->storage.sync_interval_ms,
+        .head_bytes = smaller(config->storage.head_bytes, service->memory_bytes / HEAD_SHARE),
+        .raw_cache_bytes = service->memory_bytes / RAW_CACHE_SHARE,
+        .log_segment_bytes = config->storage.wal_segment_bytes,
+        .max_chunks = (uint32_t)config->storage.max_chunks,
+        .merge_fan_in = (uint32_t)config->storage.merge_fan_in,
+        .retention_ms = config->retention.default_ms,
+        .background = true,
+    };
+}
+
+static struct admission_limits admission_limits_of(const struct config *config)
+{
+    return (struct admission_limits){
+        .max_series_per_metric = config->cardinality.max_series_per_metric,
+        .max_labels = config->cardinality.max_labels_per_metric,
+        .max_label_value_length = config->cardinality.max_label_value_length,
+        .max_age_ms = config->admission.max_age_ms,
+        .max_future_ms = config->admission.max_future_ms,
+    };
+}
+
+static struct query_limits query_limits_of(const struct config *config)
+{
+    return (struct query_limits){
+        .max_samples = config->query.max_samples,
+        .max_memory_bytes = config->query.max_memory_bytes,
+        .timeout_ms = config->query.timeout_ms,
+        .max_points = config->query.max_points,
+        .default_limit = config->query.default_limit,
+    };
+}
+
+static struct http_options http_options_of(struct service *service)
+{
+    const struct config_server *server = &service->config.server;
+    struct http_options options = http_options_default();
+    options.listen = server->listen;
+    options.thread_count = (unsigned)server->threads;
+    options.max_header_size = server->max_header_bytes;
+    options.max_target_size = server->max_url_bytes;
+    options.max_encoded_size = server->max_body_bytes;
+    options.max_decoded_size = server->max_decoded_bytes;
+    options.max_bodies_size = service->memory_bytes / BODIES_SHARE;
+    options.max_connections = server->max_connections;
+    options.max_connections_per_address = server->max_connections_per_address;
+    options.header_timeout_ms = server->header_timeout_ms;
+    options.idle_timeout_ms = server->idle_timeout_ms;
+    options.access = request_observe;
+    options.access_context = &service->observer;
+    options.log = &service->log;
+    options.threads = service->os.threads;
+    options.clock = service->os.clock;
+    options.random = service->os.random;
+    return options;
+}
+
+static struct api_options api_options_of(struct service *service)
+{
+    const struct config *config = &service->config;
+    return (struct api_options){
+        .tier = service->tier,
+        .admission = service->admission,
+        .buffer = service->buffer,
+        .os = service->os,
+        .log = &service->log,
+        .max_decoded_size = config->server.max_decoded_bytes,
+        .json_max_depth = (uint32_t)config->ingest.json_max_depth,
+        .query_limits = query_limits_of(config),
+        .query_threads = (unsigned)config->query.threads,
+        .query_queue = (unsigned)config->query.queue,
+        .hash_seed = random_u64(service->os.random),
+        .metrics = &service->metrics,
+        .ingest_telemetry = service->ingest_telemetry,
+        .query_telemetry = service->query_telemetry,
+    };
+}
+
+/* ---- life ------------------------------------------------------------------------------- */
+
+static enum status service_start(struct service *service, struct error *err)
+{
+    struct engine_options engine = engine_options_of(service);
+    enum status status = engine_open(&engine, &service->tier, err);
+    if (status != STATUS_OK)
+        return status;
+    struct admission_limits limits = admission_limits_of(&service->config);
+    if (admission_new(&service->admission, &limits) != STATUS_OK)
+        return fail(err, STATUS_MEMORY, "no memory for admission");
+    struct write_buffer_options buffer = {
+        .tier = service->tier,
+        .os = service->os,
+        .max_bytes =
+            smaller(service->config.ingest.queue_bytes, service->memory_bytes / QUEUE_SHARE),
+        .max_commit_samples = MAX_COMMIT_SAMPLES,
+        .retry_ms = COMMIT_RETRY_MS,
+    };
+    status = write_buffer_open(&service->buffer, &buffer, err);
+    if (status != STATUS_OK)
+        return status;
+    status = ingest_telemetry_new(&service->ingest_telemetry, err);
+    if (status == STATUS_OK)
+        status = query_telemetry_new(&service->query_telemetry, err);
+    if (status != STATUS_OK)
+        return status;
+    struct api_options api = api_options_of(service);
+    status = api_new(&service->api, &api, err);
+    if (status != STATUS_OK)
+        return status;
+    size_t route_count;
+    const struct http_route *routes = api_routes(service->api, &route_count);
+    status = http_telemetry_of_routes(&service->http_telemetry, routes, route_count, err);
+    if (status != STATUS_OK)
+        return status;
+    service->observer = (struct request_observer){
+        .telemetry = service->http_telemetry, .routes = routes, .route_count = route_count};
+    request_log_init(&service->observer.log, &service->log, service->os.clock);
+    service_report_init(service);
+    struct http_options http = http_options_of(service);
+    return http_server_start(&service->server, &http, routes, route_count, err);
+}
+
+static void service_stop(struct service *service)
+{
+    if (service->server != NULL) {
+        int64_t timeout_ms = service->config.server.drain_timeout_ms;
+        timeout_ms =
+            timeout_ms > 2 * STOP_RESERVE_MS ? timeout_ms - STOP_RESERVE_MS : timeout_ms / 2;
+        if (http_server_drain(service->server, timeout_ms) != STATUS_OK)
+            log_event(&service->log, LOG_WARN, "serve", "requests were still running at the end",
+                      log_int("drain_timeout_ms", timeout_ms));
+        api_drain(service->api);
+        http_server_stop(service->server);
+    }
+    write_buffer_close(service->buffer);
+    api_free(service->api);
+    engine_close(service->tier);
+    admission_free(service->admission);
+    http_telemetry_free(service->http_telemetry);
+    ingest_telemetry_free(service->ingest_telemetry);
+    query_telemetry_free(service->query_telemetry);
+}
+
+static void reload(struct service *service)
+{
+    struct config fresh;
+    struct config_changes changes;
+    struct error err = {0};
+    if (config_reload(&service->config, &service->sources, &fresh, &changes, &err) != STATUS_OK) {
+        log_event(&service->log, LOG_ERROR, "serve", "the configuration was not reloaded",
+                  log_text("error", err.message));
+        return;
+    }
+    for (size_t i = 0; i < changes.need_restart_count; i++)
+        log_event(&service->log, LOG_WARN, "serve", "a changed setting needs a restart",
+                  log_text("section", changes.need_restart[i]->section),
+                  log_text("setting", changes.need_restart[i]->name));
+    config_release(&service->config);
+    service->config = fresh;
+    service->log.level = service->config.log.level;
+    struct admission_limits admission = admission_limits_of(&service->config);
+    admission_set_limits(service->admission, &admission);
+    struct query_limits query = query_limits_of(&service->config);
+    api_set_query_limits(service->api, &query);
+    engine_set_retention(service->tier, service->config.retention.default_ms);
+    log_event(&service->log, LOG_INFO, "serve", "configuration reloaded",
+              log_int("changed", (int64_t)changes.applied_count));
+}
+
+static void wait_for_end(struct service *service, const sigset_t *signals)
+{
+    for (;;) {
+        int signal_number;
+        if (sigwait(signals, &signal_number) != 0)
+            continue;
+        if (signal_number == SIGHUP) {
+            reload(service);
+            continue;
+        }
+        log_event(&service->log, LOG_INFO, "serve", "stopping",
+                  log_text("signal", signal_number == SIGINT ? "INT" : "TERM"));
+        return;
+    }
+}
+
+static int64_t wall_ms(void *context)
+{
+    (void)context;
+    return clock_wall_ms(clock_system());
+}
+
+static int run(struct service *service, const sigset_t *signals)
+{
+    struct error err = {0};
+    uint64_t available = 0;
+    enum status status = memory_available(service->os.fs, "", &available, &err);
+    if (status == STATUS_OK) {
+        service->memory_bytes = config_memory_limit(&service->config, available);
+        service->started_ns = clock_monotonic_ns(service->os.clock);
+        status = service_start(service, &err);
+    }
+    if (status != STATUS_OK) {
+        log_event(&service->log, LOG_ERROR, "serve", "cannot start",
+                  log_text("error", err.message));
+        service_stop(service);
+        return 1;
+    }
+    log_event(&service->log, LOG_INFO, "serve", "ready",
+              log_text("listen", service->config.server.listen),
+              log_int("port", http_server_port(service->server)),
+              log_text("data", service->config.storage.path),
+              log_int("memory_limit_bytes", (int64_t)service->memory_bytes),
+              log_text("version", METRIC_STORE_VERSION));
+    wait_for_end(service, signals);
+    service_stop(service);
+    log_event(&service->log, LOG_INFO, "serve", "stopped");
+    return 0;
+}
+
+int serve_with(const struct config_sources *sources)
+{
+    struct service service = {.os = os_system(), .sources = *sources};
+    struct error err = {0};
+    enum status status = config_load(&service.config, sources, &err);
+    if (status != STATUS_OK) {
+        fprintf(stderr, "metric-store: %s\n", err.message);
+        return status == STATUS_MEMORY ? 1 : 2;
+    }
+    service.log = (struct log){
+        .fd = STDERR_FILENO,
+        .level = service.config.log.level,
+        .format = service.config.log.format,
+        .now_ms = wall_ms,
+    };
+    /* Blocked before any thread is made, so that only sigwait sees them. */
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    int code = run(&service, &signals);
+    config_release(&service.config);
+    return code;
+}

@@ -1,0 +1,44 @@
+/*
+ * serve_parts - the parts of a running service, shared by serve.c and serve_report.c.
+ */
+#ifndef METRIC_STORE_COMMANDS_SERVE_PARTS_H
+#define METRIC_STORE_COMMANDS_SERVE_PARTS_H
+
+#include "admission/admission.h"
+#include "api/api.h"
+#include "buffer/buffer.h"
+#include "config/config.h"
+#include "http/http.h"
+#include "os/os.h"
+#include "storage/engine/engine.h"
+
+struct service {
+    struct config config;
+    struct config_sources sources; /* read again on SIGHUP */
+    struct os os;
+    struct log log;
+    uint64_t memory_bytes; /* the budget */
+    int64_t started_ns;    /* monotonic */
+    struct tier *tier;
+    struct admission *admission;
+    struct write_buffer *buffer;
+    struct api *api;
+    struct http_server *server;
+    struct ingest_telemetry *ingest_telemetry;
+    struct query_telemetry *query_telemetry;
+    struct http_telemetry *http_telemetry;
+    struct request_observer observer;
+    struct metrics_sources metrics;
+    struct health_check checks[HEALTH_MAX_CHECKS];
+};
+
+/* Runs until SIGTERM or SIGINT. The exit code. */
+int serve_with(const struct config_sources *sources);
+
+/* serve_report.c */
+
+/* Fills service->metrics and the checks: what /metrics and health read. After all parts but the
+ * server are there. */
+void service_report_init(struct service *service);
+
+#endif

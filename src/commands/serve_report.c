@@ -1,0 +1,142 @@
+/*
+ * serve_report - what the service says of itself: the modules' own statistics, put into the structs
+ * that telemetry writes out, and the checks of its health.
+ */
+#include <stdio.h>
+
+#include "commands/serve_parts.h"
+
+enum { QUEUE_DEGRADED_PERCENT = 80, DISK_DEGRADED_PERCENT = 90 };
+
+/* ---- metrics ---------------------------------------------------------------------------- */
+
+static void take_storage(struct tier *tier, struct storage_metrics *storage,
+                         struct memory_metrics *memory)
+{
+    struct engine_stats engine;
+    engine_stats(tier, &engine);
+    *storage = (struct storage_metrics){
+        .series = engine.series_committed,
+        .series_reserved = engine.series_reserved,
+        .metrics_registered = engine.metrics_registered,
+        .samples_appended = engine.samples_appended,
+        .commits = engine.commits,
+        .head_samples = engine.head_samples,
+        .sealed_head_samples = engine.sealed_samples,
+        .raw_cache_hits = engine.raw_cache_hits,
+        .raw_cache_misses = engine.raw_cache_misses,
+        .raw_cache_evictions = engine.raw_cache_evictions,
+        .parts = engine.parts,
+        .part_samples = engine.part_samples,
+        .part_bytes = engine.part_bytes,
+        .index_segments = engine.index_segments,
+        .index_bytes = engine.index_bytes,
+        .chunks = engine.chunks,
+        .chunks_dropped = engine.chunks_dropped,
+        .damaged_blocks = engine.damaged_blocks,
+        .wal_bytes_written = engine.log_bytes_written,
+        .wal_segments = engine.log_segments,
+        .wal_syncs = engine.log_syncs,
+        .wal_sync_ns_sum = engine.log_sync_ns_sum,
+        .wal_sync_ns_max = engine.log_sync_ns_max,
+        .flushes = engine.flushes,
+        .flush_failures = engine.flush_failures,
+        .flushed_samples = engine.flushed_samples,
+        .flushed_bytes = engine.flushed_bytes,
+        .merges = engine.merges,
+        .merge_failures = engine.merge_failures,
+        .merged_bytes_read = engine.merged_bytes_read,
+        .merged_bytes_written = engine.merged_bytes_written,
+        .disk_size_bytes = engine.disk_total_bytes,
+        .disk_free_bytes = engine.disk_free_bytes,
+        .recovery_duration_ms = engine.recovery.duration_ms,
+        .recovery_samples = engine.recovery.log_samples,
+        .recovery_damaged = engine.recovery.damaged,
+        .recovery_torn_bytes = engine.recovery.torn_bytes,
+    };
+    memory->head = engine.head_bytes;
+    memory->sealed_head = engine.sealed_bytes;
+    memory->series_table = engine.series_table_bytes;
+    memory->raw_cache = engine.raw_cache_bytes;
+}
+
+static void take_snapshot(void *context, struct metrics_snapshot *snapshot)
+{
+    struct service *service = context;
+    struct write_buffer_stats buffer;
+    write_buffer_stats(service->buffer, &buffer);
+    take_storage(service->tier, &snapshot->storage, &snapshot->memory);
+    http_server_stats(service->server, &snapshot->http);
+    api_query_pool(service->api, &snapshot->query_pool);
+    snapshot->queue = (struct queue_metrics){
+        .waiting_batches = buffer.waiting_batches,
+        .waiting_bytes = buffer.waiting_bytes,
+        .max_bytes = buffer.max_bytes,
+        .refused_batches = buffer.refused_full,
+        .retries = buffer.retries,
+    };
+    snapshot->memory.limit = service->memory_bytes;
+    snapshot->memory.ingest_queue = buffer.waiting_bytes;
+    snapshot->memory.request_bodies = snapshot->http.bytes_in_flight;
+}
+
+/* ---- health ----------------------------------------------------------------------------- */
+
+static void check_storage(void *context, struct health_result *result)
+{
+    struct service *service = context;
+    struct storage_condition condition;
+    storage_condition(service->tier, &condition);
+    static const enum health_status statuses[] = {
+        [STORAGE_HEALTHY] = HEALTH_OK,
+        [STORAGE_DEGRADED] = HEALTH_DEGRADED,
+        [STORAGE_FAILING] = HEALTH_FAILING,
+    };
+    result->status = statuses[condition.health];
+    snprintf(result->message, sizeof result->message, "%s", condition.message);
+}
+
+static void check_disk(void *context, struct health_result *result)
+{
+    struct service *service = context;
+    struct filesystem_space space;
+    struct error err = {0};
+    if (filesystem_space(service->os.fs, service->config.storage.path, &space, &err) != STATUS_OK) {
+        result->status = HEALTH_DEGRADED;
+        snprintf(result->message, sizeof result->message, "%.250s", err.message);
+        return;
+    }
+    health_judge_level(result, space.total_bytes - space.free_bytes, space.total_bytes,
+                       DISK_DEGRADED_PERCENT, "bytes of the disk",
+                       "make room, or shorten retention.default");
+}
+
+static void check_queue(void *context, struct health_result *result)
+{
+    struct service *service = context;
+    struct write_buffer_stats buffer;
+    write_buffer_stats(service->buffer, &buffer);
+    health_judge_level(result, buffer.waiting_bytes, buffer.max_bytes, QUEUE_DEGRADED_PERCENT,
+                       "bytes of the write queue", "the disk is slower than what is sent");
+}
+
+void service_report_init(struct service *service)
+{
+    service->checks[0] = (struct health_check){"storage", check_storage, service};
+    service->checks[1] = (struct health_check){"disk", check_disk, service};
+    service->checks[2] = (struct health_check){"ingest_queue", check_queue, service};
+    service->metrics = (struct metrics_sources){
+        .version = METRIC_STORE_VERSION,
+        .started_ns = service->started_ns,
+        .http = service->http_telemetry,
+        .ingest = service->ingest_telemetry,
+        .query = service->query_telemetry,
+        .snapshot = take_snapshot,
+        .context = service,
+        .checks = service->checks,
+        .check_count = 3,
+        .fs = service->os.fs,
+        .clock = service->os.clock,
+        .log = &service->log,
+    };
+}
