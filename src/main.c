@@ -1,7 +1,6 @@
-#include <stdio.h>
+#include "commands/commands.h"
 
-int main(void)
+int main(int argc, char **argv)
 {
-    puts("metric-store " METRIC_STORE_VERSION);
-    return 0;
+    return commands_main(argc, argv);
 }
