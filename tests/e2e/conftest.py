@@ -9,6 +9,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 
 import allowed_skips  # noqa: E402 (its folder is known only now)
+from server import Server  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +43,31 @@ def pytest_runtest_makereport():
 def pytest_make_collect_report():
     outcome = yield
     refuse_skip(outcome.get_result())
+
+
+@pytest.fixture
+def make_server(binary, tmp_path):
+    """Makes servers, not started: make_server("cardinality.max_series_per_metric=0", data=...)."""
+    made = []
+
+    def make(*settings, data=None, flags=()):
+        server = Server(binary, data or tmp_path / "data", tmp_path / f"server-{len(made)}.log",
+                        settings, flags)
+        made.append(server)
+        return server
+
+    yield make
+    for server in made:
+        if server.process is not None and server.process.poll() is None:
+            server.stop()
+        # A sanitizer's report is a failure whatever the test looked at.
+        if server.process is not None:
+            tail = server.log_tail()
+            assert "ERROR: AddressSanitizer" not in tail and "runtime error:" not in tail, tail
+            assert "invariant failed" not in tail, tail
+
+
+@pytest.fixture
+def server(make_server):
+    """A running server with the default settings."""
+    return make_server().start()
