@@ -148,6 +148,7 @@ void connection_enter(struct http_connection *connection, enum connection_phase 
 void connection_end(struct http_connection *connection, const struct http_problem *problem)
 {
     connection->ended = true;
+    connection->phase_ns = server_now_ns(connection->server);
     if (problem != NULL) {
         char id[REQUEST_ID_SIZE + 1];
         /* Before the phase BODY the request's own id is not settled. */

@@ -20,7 +20,7 @@
 #include "http/routes.h"
 
 enum { NS_PER_MS = 1000000 };
-enum { REQUEST_ID_SIZE = 64, LINGER_MAX = 64, LISTEN_BACKLOG = 4096 };
+enum { REQUEST_ID_SIZE = 64, LINGER_MAX = 64, LINGER_MS = 2000, LISTEN_BACKLOG = 4096 };
 
 enum connection_phase {
     PHASE_HEADER,   /* waits for a request, or reads its header */
@@ -128,6 +128,7 @@ struct http_request {
     struct body_buffer body;
     bool begun;      /* the header was seen */
     bool has_body;   /* a body follows the header */
+    bool dropped;    /* refused within the body, whose rest is not kept */
     bool dispatched; /* body complete; refused, or the handler was called */
     uint64_t bytes_in;
 
@@ -187,7 +188,7 @@ struct http_request *request_new(struct http_connection *connection, struct MHD_
 /* The three calls of libmicrohttpd's access handler. */
 enum MHD_Result request_begin(struct http_request *request, const char *method,
                               const char *version);
-enum MHD_Result request_receive(struct http_request *request, struct slice bytes);
+void request_receive(struct http_request *request, struct slice bytes);
 enum MHD_Result request_proceed(struct http_request *request);
 /* libmicrohttpd is done with it; `sent`: without a fault on the way. */
 void request_complete(struct http_request *request, bool sent);

@@ -21,7 +21,7 @@
 
 #include "http/internal.h"
 
-enum { LONGEST_PERIOD_MS = 250, LINGER_MS = 2000, LINGER_READS = 16 };
+enum { LONGEST_PERIOD_MS = 250, LEFT_MS = 100, LINGER_READS = 16 };
 
 int64_t reaper_period_ms(const struct http_options *options)
 {
@@ -50,10 +50,22 @@ static void end_slow(struct http_connection *connection, const char *detail,
     connection_end(connection, detail == NULL ? NULL : &problem);
 }
 
+/* libmicrohttpd misses the end of a client that came together with its last request. */
+static bool is_left(struct http_connection *connection, int64_t age_ms)
+{
+    int unread = 0;
+    return connection->peer_closed && connection->request == NULL && age_ms >= LEFT_MS &&
+           ioctl(connection->fd, FIONREAD, &unread) == 0 && unread == 0;
+}
+
 static void look_at_header(struct http_connection *connection, int64_t now)
 {
     const struct http_options *options = &connection->server->options;
     int64_t age_ms = (now - connection->phase_ns) / NS_PER_MS;
+    if (is_left(connection, age_ms)) {
+        connection_end(connection, NULL);
+        return;
+    }
     if (connection->header_begun) {
         if (age_ms < options->header_timeout_ms)
             return;
@@ -121,6 +133,9 @@ static void look_at(struct http_connection *connection, int64_t now)
             break;
         }
     }
+    if (connection->ended && connection->linger &&
+        now - connection->phase_ns > LINGER_MS * (int64_t)NS_PER_MS)
+        shutdown(connection->fd, SHUT_RDWR);
     mutex_unlock(&connection->mutex);
 }
 

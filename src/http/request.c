@@ -411,8 +411,11 @@ enum MHD_Result request_begin(struct http_request *request, const char *method, 
 
 /* ------------------------------------------------------------------------------ the body */
 
-/* Refuses in the middle of a body, where libmicrohttpd takes no answer: on the bare socket. */
-static enum MHD_Result refuse_in_body(struct http_request *request, enum status status)
+/*
+ * Refuses in the middle of a body, where libmicrohttpd takes no answer: on the bare socket. What
+ * still comes is read and dropped, until the client has seen that or the reaper ends it.
+ */
+static void refuse_in_body(struct http_request *request, enum status status)
 {
     struct http_problem problem = {.status = 413,
                                    .code = "body_too_large",
@@ -427,6 +430,8 @@ static enum MHD_Result refuse_in_body(struct http_request *request, enum status 
     server_refuse(request->server,
                   status == STATUS_LIMIT ? HTTP_REFUSED_TOO_LARGE : HTTP_REFUSED_MEMORY);
     struct http_connection *connection = request->connection;
+    body_buffer_release(&request->body);
+    request->dropped = true;
     mutex_lock(&connection->mutex);
     if (!connection->ended) {
         connection->linger = true;
@@ -436,14 +441,16 @@ static enum MHD_Result refuse_in_body(struct http_request *request, enum status 
     mutex_lock(&request->mutex);
     request->status = problem.status;
     mutex_unlock(&request->mutex);
-    return MHD_NO;
 }
 
-enum MHD_Result request_receive(struct http_request *request, struct slice bytes)
+void request_receive(struct http_request *request, struct slice bytes)
 {
     request->bytes_in += bytes.size;
+    if (request->dropped)
+        return;
     enum status status = body_buffer_append(&request->body, bytes.data, bytes.size);
-    return status == STATUS_OK ? MHD_YES : refuse_in_body(request, status);
+    if (status != STATUS_OK)
+        refuse_in_body(request, status);
 }
 
 static enum status decode_body(struct http_request *request, struct error *err)
@@ -502,6 +509,8 @@ static void answer_in_place(struct http_request *request);
 
 enum MHD_Result request_proceed(struct http_request *request)
 {
+    if (request->dropped)
+        return MHD_NO;
     if (!request->dispatched)
         dispatch(request);
     mutex_lock(&request->mutex);

@@ -94,7 +94,8 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *mhd, cons
         return request_proceed(request);
     struct slice piece = slice_of(upload, *upload_size);
     *upload_size = 0;
-    return request_receive(request, piece);
+    request_receive(request, piece);
+    return MHD_YES;
 }
 
 static void on_completed(void *context, struct MHD_Connection *mhd, void **request_context,

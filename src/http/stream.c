@@ -82,6 +82,18 @@ static size_t ring_put(struct http_stream *stream, struct slice piece)
     return size;
 }
 
+/*
+ * Ends the connection without the last chunk. libmicrohttpd 0.9.75 forgets to clean up a connection
+ * whose reader reports an error; so it is made to fail at sending, which it handles: what is behind
+ * the shut socket never leaves.
+ */
+static ssize_t break_off(struct http_request *request, char *to)
+{
+    shutdown(request->connection->fd, SHUT_WR);
+    to[0] = 0;
+    return 1;
+}
+
 /* libmicrohttpd asks for bytes, on the HTTP thread. */
 static ssize_t stream_read(void *context, uint64_t position, char *to, size_t max)
 {
@@ -91,7 +103,7 @@ static ssize_t stream_read(void *context, uint64_t position, char *to, size_t ma
     ssize_t result;
     mutex_lock(&request->mutex);
     if (stream->cancelled || (stream->cut && stream->used == 0)) {
-        result = MHD_CONTENT_READER_END_WITH_ERROR;
+        result = break_off(request, to);
     } else if (stream->used > 0) {
         size_t size = ring_take(stream, to, max);
         request->bytes_out += size;

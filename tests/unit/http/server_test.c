@@ -625,6 +625,15 @@ static void a_client_that_closed_only_its_side_gets_its_answer(void **state)
     respond_text(request, "still here");
     struct client_answer answer = client_read(&client, false);
     assert_true(body_is(&answer, "still here"));
+    client_drain(&client);
+    client_close(&client);
+    /* The same where its end came together with the request. */
+    client = client_open(http_server_port(server), NULL);
+    client_send(&client, "GET /hello HTTP/1.1\r\n" HOST "\r\nGET /hello HTTP/1.1\r\n" HOST "\r\n");
+    shutdown(client.fd, SHUT_WR);
+    assert_int_equal(client_read(&client, false).status, 200);
+    assert_int_equal(client_read(&client, false).status, 200);
+    client_drain(&client);
     client_close(&client);
     stop(server);
 }
@@ -1036,6 +1045,171 @@ static void a_taken_or_malformed_address_is_named(void **state)
     stop(server);
 }
 
+/* --------------------------------------------------------------------- everything at once */
+
+enum { STORM_CLIENTS = 6, STORM_REQUESTS = 60, STORM_KEPT = 256 };
+
+struct storm {
+    uint16_t port;
+    struct http_server *server;
+    struct mutex mutex;
+    struct condition changed;
+    struct http_request *kept[STORM_KEPT];
+    size_t kept_count;
+    bool over;
+};
+
+static struct storm storm;
+
+static void handle_storm(struct http_request *request, void *context)
+{
+    (void)context;
+    http_request_on_cancel(request, on_cancel, NULL);
+    mutex_lock(&storm.mutex);
+    assert_true(storm.kept_count < STORM_KEPT);
+    storm.kept[storm.kept_count++] = request;
+    condition_signal(&storm.changed);
+    mutex_unlock(&storm.mutex);
+}
+
+static void answer_storm(void *context)
+{
+    (void)context;
+    static const char piece[30000];
+    for (unsigned turn = 0;; turn++) {
+        mutex_lock(&storm.mutex);
+        while (storm.kept_count == 0 && !storm.over)
+            condition_wait(&storm.changed, &storm.mutex);
+        if (storm.kept_count == 0) {
+            mutex_unlock(&storm.mutex);
+            return;
+        }
+        struct http_request *request = storm.kept[--storm.kept_count];
+        mutex_unlock(&storm.mutex);
+        struct http_stream *stream = NULL;
+        if (turn % 3 != 0) {
+            respond_slice(request, slice_of(piece, turn % 2 == 0 ? 10 : sizeof piece));
+            continue;
+        }
+        assert_int_equal(http_stream_open(request, 200, "text/plain", NULL, 0, &stream, NULL),
+                         STATUS_OK);
+        enum status status = STATUS_OK;
+        for (int i = 0; i < 20 && status == STATUS_OK; i++)
+            status = http_stream_write(stream, slice_of(piece, sizeof piece), NULL);
+        if (status != STATUS_OK || turn % 2 == 0)
+            http_stream_abort(stream);
+        else
+            status = http_stream_finish(stream, NULL);
+    }
+}
+
+/* Reads for a moment, in part, or not at all; a fixed sequence for each client. */
+static void raise_storm(void *context)
+{
+    unsigned number = *(unsigned *)context;
+    char bytes[20000];
+    for (unsigned i = 0; i < STORM_REQUESTS; i++) {
+        int fd = client_socket(storm.port, NULL);
+        if (fd < 0)
+            return;
+        static const char get[] = "GET /storm HTTP/1.1\r\n" HOST "\r\n"
+                                  "GET /storm HTTP/1.1\r\n" HOST "\r\n";
+        unsigned way = (i * 7 + number * 3) % 5;
+        struct timeval moment = {.tv_usec = 20000};
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &moment, sizeof moment);
+        ssize_t ignored = send(fd, get, way == 4 ? 30 : sizeof get - 1, MSG_NOSIGNAL);
+        (void)ignored;
+        if (way == 1)
+            shutdown(fd, SHUT_WR);
+        for (unsigned k = 0; k < way; k++)
+            if (way < 4 && recv(fd, bytes, sizeof bytes, 0) <= 0)
+                break;
+        close(fd);
+    }
+}
+
+static void clients_that_come_and_leave_at_random_leave_nothing_behind(void **state)
+{
+    (void)state;
+    const struct http_route storm_routes[] = {
+        {.method = "GET", .path = "/storm", .handler = handle_storm}};
+    struct http_options options = test_options();
+    struct error err;
+    for (int round = 0; round < 2; round++) {
+        struct thread *clients[STORM_CLIENTS], *answerers[2];
+        unsigned numbers[STORM_CLIENTS];
+        mailbox = (struct mailbox){0};
+        mutex_init(&mailbox.mutex);
+        condition_init(&mailbox.changed);
+        storm = (struct storm){0};
+        mutex_init(&storm.mutex);
+        condition_init(&storm.changed);
+        assert_int_equal(http_server_start(&storm.server, &options, storm_routes, 1, &err),
+                         STATUS_OK);
+        storm.port = http_server_port(storm.server);
+        for (unsigned i = 0; i < 2; i++)
+            assert_int_equal(
+                threads_start(threads_posix(), "answerer", answer_storm, NULL, &answerers[i], &err),
+                STATUS_OK);
+        for (unsigned i = 0; i < STORM_CLIENTS; i++) {
+            numbers[i] = i;
+            assert_int_equal(threads_start(threads_posix(), "client", raise_storm, &numbers[i],
+                                           &clients[i], &err),
+                             STATUS_OK);
+        }
+        /* The second time the server stops in the middle of it. */
+        if (round == 1)
+            await_stat(storm.server, stat.connections_total > STORM_REQUESTS);
+        if (round == 1)
+            http_server_stop(storm.server);
+        for (unsigned i = 0; i < STORM_CLIENTS && round == 0; i++)
+            threads_join(threads_posix(), clients[i]);
+        if (round == 0) {
+            await_stat(storm.server, stat.connections == 0 && stat.bytes_in_flight == 0);
+            http_server_stop(storm.server);
+        }
+        for (unsigned i = 0; i < STORM_CLIENTS && round == 1; i++)
+            threads_join(threads_posix(), clients[i]);
+        mutex_lock(&storm.mutex);
+        storm.over = true;
+        condition_broadcast(&storm.changed);
+        mutex_unlock(&storm.mutex);
+        for (unsigned i = 0; i < 2; i++)
+            threads_join(threads_posix(), answerers[i]);
+        condition_release(&storm.changed);
+        mutex_release(&storm.mutex);
+        condition_release(&mailbox.changed);
+        mutex_release(&mailbox.mutex);
+    }
+}
+
+static void it_listens_on_ipv6_too(void **state)
+{
+    (void)state;
+    struct sockaddr_in6 to = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&to, sizeof to) != 0) {
+        close(fd);
+        skip(); /* no IPv6 on this machine */
+    }
+    struct http_options options = test_options();
+    options.listen = "[::1]:0";
+    struct http_server *server = start(&options);
+    close(fd);
+    struct client client = {.fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0),
+                            .bytes = calloc(1, CLIENT_BUFFER)};
+    to.sin6_port = htons(http_server_port(server));
+    assert_int_equal(connect(client.fd, (struct sockaddr *)&to, sizeof to), 0);
+    client_send(&client, "POST /keep HTTP/1.1\r\n" HOST "Content-Length: 0\r\n\r\n");
+    struct http_request *request = take_kept();
+    assert_true(slice_equal_text(http_request_peer(request), "::1"));
+    respond_text(request, "six");
+    struct client_answer answer = client_read(&client, false);
+    assert_true(body_is(&answer, "six"));
+    client_close(&client);
+    stop(server);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1070,6 +1244,8 @@ int main(void)
         cmocka_unit_test(without_descriptors_it_waits_and_goes_on_when_there_are_some),
         cmocka_unit_test(drain_lets_running_requests_finish),
         cmocka_unit_test(a_taken_or_malformed_address_is_named),
+        cmocka_unit_test(clients_that_come_and_leave_at_random_leave_nothing_behind),
+        cmocka_unit_test(it_listens_on_ipv6_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
