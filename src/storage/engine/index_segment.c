@@ -11,9 +11,13 @@
 #include "storage/engine/paths.h"
 
 /*
- * File header, 32 bytes:  "MSINDEX1", u64 id, u32 version, u32 0, u32 0, u32 crc32c of the 28
- * before Block header, 24 bytes: u32 crc32c of what follows up to the payload's end, u32 "MSIB",
- *                         u32 compressed size, u32 raw size, u32 record type, u32 block number
+ * File header, 32 bytes:
+ *   "MSINDEX1", u64 id, u32 version, u32 0, u32 0, u32 crc32c of the 28 bytes before
+ *
+ * Block header, 24 bytes:
+ *   u32 crc32c of what follows up to the payload's end, u32 "MSIB", u32 compressed size, u32 raw
+ *   size, u32 record type, u32 block number
+ *
  * The last block has type 0, no payload, and the number of blocks before it as its number: a file
  * without it is cut off.
  */
@@ -232,34 +236,55 @@ static enum status read_block(struct segment_reader *reader, size_t at, struct e
     return status == STATUS_OK ? STATUS_OK : fail(err, status, "%s", why.message);
 }
 
+/* Where the next whole block begins at or after `at`; the file's size if there is none. */
+static size_t next_block(const struct segment_reader *reader, size_t at)
+{
+    while (at < reader->size && !block_whole(reader, at))
+        at++;
+    return at;
+}
+
 static enum status read_blocks(struct segment_reader *reader, struct error *err)
 {
-    size_t at = FILE_HEADER;
     uint32_t blocks = 0;
-    while (at < reader->size) {
-        if (!block_whole(reader, at)) {
-            size_t next = at + 1;
-            while (next < reader->size && !block_whole(reader, next))
-                next++;
-            report(reader, "bytes %zu to %zu are damaged: the series defined there are lost", at,
-                   next);
-            blocks++;
-            at = next;
-            continue;
-        }
+    for (size_t at = FILE_HEADER; at < reader->size;) {
+        size_t bad = at;
+        at = next_block(reader, at);
+        if (at > bad)
+            report(reader, "bytes %zu to %zu are damaged: what is defined there is lost", bad, at);
+        if (at == reader->size)
+            break;
         const uint8_t *header = reader->data + at;
+        uint32_t number = load_u32(header + 20);
+        if (at == bad && number != blocks)
+            report(reader, "block %u at %zu stands where block %u should", number, at, blocks);
+        blocks = number + 1;
+        at += BLOCK_HEADER + load_u32(header + 8);
         if (load_u32(header + 16) == 0) {
-            if (at + BLOCK_HEADER != reader->size)
-                report(reader, "%zu bytes follow the end", reader->size - at - BLOCK_HEADER);
+            if (at != reader->size)
+                report(reader, "%zu bytes follow the end", reader->size - at);
             return STATUS_OK;
         }
-        enum status status = read_block(reader, at, err);
+        enum status status = read_block(reader, (size_t)(header - reader->data), err);
         if (status != STATUS_OK)
             return status;
-        blocks++;
-        at += BLOCK_HEADER + load_u32(header + 8);
     }
     report(reader, "cut off after %u blocks", blocks);
+    return STATUS_OK;
+}
+
+static enum status read_header(struct segment_reader *reader, struct error *err)
+{
+    if (reader->size < FILE_HEADER || memcmp(reader->data, file_magic, sizeof file_magic) != 0 ||
+        crc32c(0, reader->data, FILE_HEADER - 4) != load_u32(reader->data + FILE_HEADER - 4)) {
+        report(reader, "the header is damaged; the blocks are read all the same");
+        return STATUS_OK;
+    }
+    uint32_t version = load_u32(reader->data + 16);
+    if (version != VERSION)
+        return fail(err, STATUS_UNSUPPORTED,
+                    "index segment %s is of version %u; this program reads version %d",
+                    reader->path, version, VERSION);
     return STATUS_OK;
 }
 
@@ -282,10 +307,8 @@ enum status index_segment_read(struct os os, const char *path, index_segment_vis
                      : file_read_exactly(file, reader.data, reader.size, 0, err);
     }
     if (status == STATUS_OK) {
-        if (reader.size < FILE_HEADER || memcmp(reader.data, file_magic, sizeof file_magic) != 0 ||
-            crc32c(0, reader.data, FILE_HEADER - 4) != load_u32(reader.data + FILE_HEADER - 4))
-            report(&reader, "the header is damaged; the blocks are read all the same");
-        if (reader.size >= FILE_HEADER)
+        status = read_header(&reader, err);
+        if (status == STATUS_OK)
             status = read_blocks(&reader, err);
     }
     free(reader.data);

@@ -40,6 +40,7 @@ struct manifest {
     uint64_t size;        /* of the whole records */
     uint64_t next_number; /* of records */
     bool broken;
+    bool lost; /* edits; the file stays as it is, but for what is appended */
     struct manifest_state state;
 };
 
@@ -525,6 +526,7 @@ static enum status open_existing(struct manifest *manifest, manifest_damage *dam
     if (status == STATUS_OK) {
         manifest->next_number = replay.last_number + 1;
         manifest->size = replay.good;
+        manifest->lost = replay.lost;
         status = make_durable(manifest, &replay, err);
     }
     free(replay.data);
@@ -673,7 +675,7 @@ enum status manifest_commit(struct manifest *manifest, const struct manifest_edi
     manifest->size += 2 * (RECORD_HEADER + edit->bytes.size);
     manifest->next_number++;
     size_t says = (after.part_count + after.segment_count + 4) * 64;
-    if (manifest->size > REWRITE_MIN && manifest->size > 4 * says) {
+    if (manifest->size > REWRITE_MIN && manifest->size > 4 * says && !manifest->lost) {
         /* The edit is durable whatever becomes of the shorter log; a rewrite that fails is tried at
          * the next commit. */
         struct error ignored;
