@@ -302,9 +302,11 @@ enum status index_segment_read(struct os os, const char *path, index_segment_vis
         reader.size = (size_t)size;
         reader.data = malloc(reader.size + 1);
         reader.raw = malloc(BLOCK_MAX_RAW);
-        status = reader.data == NULL || reader.raw == NULL
-                     ? fail(err, STATUS_MEMORY, "no memory to read index segment %s", path)
-                     : file_read_exactly(file, reader.data, reader.size, 0, err);
+        status = STATUS_MEMORY;
+        if (reader.data == NULL || reader.raw == NULL)
+            fail(err, status, "no memory to read index segment %s", path);
+        else
+            status = file_read_exactly(file, reader.data, reader.size, 0, err);
     }
     if (status == STATUS_OK) {
         status = read_header(&reader, err);
