@@ -5,6 +5,7 @@
 #include "../files.h"
 #include "../telemetry/document.h"
 #include "api/metrics_export.h"
+#include "os/read_all.h"
 #include "protocols/protocols.h"
 
 static void answer_nothing(struct http_request *request, void *context)
@@ -190,6 +191,38 @@ static void without_proc_the_rest_is_there_and_the_log_says_why(void **state)
     bytes_release(&bytes);
 }
 
+/* The manual of the people who watch these numbers: each has a row, and no row is of another. */
+static void the_manual_has_one_row_for_each_family(void **state)
+{
+    struct fixture *fixture = *state;
+    struct bytes bytes;
+    bytes_init(&bytes, 1 << 20);
+    assert_int_equal(metrics_export_write(&fixture->sources, METRICS_TEXT, &bytes), STATUS_OK);
+    struct document *document = document_read(bytes_slice(&bytes), METRICS_TEXT);
+    bytes_clear(&bytes);
+    assert_int_equal(filesystem_read_all(filesystem_posix(),
+                                         METRIC_STORE_SOURCE_ROOT "/docs/OPERATIONS.md", &bytes,
+                                         NULL),
+                     STATUS_OK);
+    assert_int_equal(bytes_append(&bytes, "", 1), STATUS_OK);
+    size_t rows = 0;
+    for (size_t i = 0; i < document->family_count; i++) {
+        char row[160];
+        snprintf(row, sizeof row, "\n| `%s` |", document->families[i]);
+        if (strstr((const char *)bytes.data, row) == NULL)
+            test_fail("docs/OPERATIONS.md has no row for %s", document->families[i]);
+    }
+    for (const char *at = (const char *)bytes.data; (at = strstr(at, "\n| `")) != NULL;) {
+        at += 4;
+        rows += document_name_size(at) > 0 && strncmp(at + document_name_size(at), "` |", 3) == 0 &&
+                (strncmp(at, "metric_store_", 13) == 0 || strncmp(at, "process_", 8) == 0);
+    }
+    /* process_max_fds may be missing here. */
+    assert_in_range(rows, document->family_count, document->family_count + 1);
+    document_free(document);
+    bytes_release(&bytes);
+}
+
 static void a_document_that_does_not_fit_is_told(void **state)
 {
     struct fixture *fixture = *state;
@@ -206,6 +239,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(our_own_readers_take_every_line, set_up, tear_down),
         cmocka_unit_test_setup_teardown(without_proc_the_rest_is_there_and_the_log_says_why, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(the_manual_has_one_row_for_each_family, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_document_that_does_not_fit_is_told, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
