@@ -69,8 +69,10 @@ void ingest_telemetry_batch(struct ingest_telemetry *telemetry, enum ingest_prot
         told += batch->reasons[i].samples;
     }
     invariant(told <= batch->rejected);
+    /* Samples that had no fault of their own, or whose code found no room in the batch. */
     if (batch->rejected > told)
-        code_table_add(&telemetry->refused_samples, "atomic_batch", batch->rejected - told);
+        code_table_add(&telemetry->refused_samples, batch->atomic ? "atomic_batch" : "other",
+                       batch->rejected - told);
 }
 
 void ingest_telemetry_refused(struct ingest_telemetry *telemetry, enum ingest_protocol protocol,
