@@ -25,6 +25,55 @@ void metrics_write_http_stats(struct metrics_writer *writer, const struct http_s
     metrics_count(writer, NULL, stats->clients_left);
 }
 
+/* The buckets of struct write_buffer_stats: 2^i / 4 ms. */
+#define MS UINT64_C(1000000)
+static const struct histogram_bounds commit_bounds = {
+    .scale = 1000 * MS,
+    .count = COMMIT_BUCKETS - 1,
+    .bounds = {MS / 4, MS / 2, MS, 2 * MS, 4 * MS, 8 * MS, 16 * MS, 32 * MS, 64 * MS, 128 * MS,
+               256 * MS, 512 * MS, 1024 * MS, 2048 * MS, 4096 * MS},
+};
+
+static void counter(struct metrics_writer *writer, const char *name, uint64_t value,
+                    const char *help)
+{
+    metrics_family(writer, name, METRIC_COUNTER, NULL, help);
+    metrics_count(writer, NULL, value);
+}
+
+static void write_queue(struct metrics_writer *writer, const struct write_buffer_stats *stats)
+{
+    metrics_family(writer, "metric_store_ingest_queue_batches", METRIC_GAUGE, NULL,
+                   "Batches that wait for their group commit, or are in it.");
+    metrics_count(writer, NULL, stats->waiting_batches);
+    metrics_family(writer, "metric_store_ingest_queue_bytes", METRIC_GAUGE, "bytes",
+                   "Bytes of these batches.");
+    metrics_count(writer, NULL, stats->waiting_bytes);
+    metrics_family(writer, "metric_store_ingest_queue_limit_bytes", METRIC_GAUGE, "bytes",
+                   "Bytes from which on the queue is full and writers get 503.");
+    metrics_count(writer, NULL, stats->max_bytes);
+    counter(writer, "metric_store_ingest_queue_refused_batches", stats->refused_full,
+            "Batches that were refused with 503 because the queue was full.");
+}
+
+void metrics_write_buffer(struct metrics_writer *writer, const struct write_buffer_stats *stats)
+{
+    write_queue(writer, stats);
+    counter(writer, "metric_store_ingest_commits", stats->commits,
+            "Group commits that ended well.");
+    counter(writer, "metric_store_ingest_committed_batches", stats->batches,
+            "Batches in these; by their number: batches that share a sync.");
+    counter(writer, "metric_store_ingest_committed_samples", stats->samples, "Samples in these.");
+    counter(writer, "metric_store_ingest_failed_batches", stats->failed_batches,
+            "Batches that could not be committed; their senders were told.");
+    counter(writer, "metric_store_ingest_commit_retries", stats->retries,
+            "Group commits that were tried again after a failure that passes.");
+    metrics_family(writer, "metric_store_ingest_commit_duration_seconds", METRIC_HISTOGRAM,
+                   "seconds",
+                   "Time from handing a batch to the queue until it was durable, sync included.");
+    metrics_buckets(writer, NULL, &commit_bounds, stats->latency_buckets, stats->latency_ns_sum);
+}
+
 static int64_t uptime_ns(const struct metrics_sources *sources)
 {
     return clock_monotonic_ns(sources->clock) - sources->started_ns;
@@ -62,7 +111,7 @@ enum status metrics_export_write(const struct metrics_sources *sources, enum met
     metrics_write_http(&writer, sources->http);
     metrics_write_http_stats(&writer, &snapshot.http);
     metrics_write_ingest(&writer, sources->ingest);
-    metrics_write_queue(&writer, &snapshot.queue);
+    metrics_write_buffer(&writer, &snapshot.buffer);
     metrics_write_query(&writer, sources->query);
     metrics_write_query_pool(&writer, &snapshot.query_pool);
     metrics_write_storage(&writer, &snapshot.storage);

@@ -9,12 +9,13 @@
 #ifndef METRIC_STORE_API_METRICS_EXPORT_H
 #define METRIC_STORE_API_METRICS_EXPORT_H
 
+#include "buffer/buffer.h"
 #include "http/http.h"
 #include "telemetry/telemetry.h"
 
 struct metrics_snapshot {
     struct http_stats http;
-    struct queue_metrics queue;
+    struct write_buffer_stats buffer;
     struct query_pool_metrics query_pool;
     struct storage_metrics storage;
     struct memory_metrics memory;
@@ -44,6 +45,7 @@ MUST_CHECK enum status metrics_export_write(const struct metrics_sources *source
                                             enum metrics_format format, struct bytes *to);
 
 void metrics_write_http_stats(struct metrics_writer *writer, const struct http_stats *stats);
+void metrics_write_buffer(struct metrics_writer *writer, const struct write_buffer_stats *stats);
 
 /* Handlers; the context is a struct metrics_sources. They run the checks and take the snapshot on
  * the calling thread. */

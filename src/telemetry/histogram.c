@@ -16,12 +16,6 @@ const struct histogram_bounds histogram_latency_bounds = {
                30 * SECONDS},
 };
 
-const struct histogram_bounds histogram_count_bounds = {
-    .scale = 1,
-    .count = 11,
-    .bounds = {1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576},
-};
-
 void histogram_init(struct histogram *histogram, const struct histogram_bounds *bounds)
 {
     invariant(bounds->count > 0 && bounds->count <= HISTOGRAM_MAX_BOUNDS);

@@ -25,10 +25,6 @@ struct ingest_telemetry {
     struct protocol_telemetry protocols[INGEST_PROTOCOL_COUNT];
     struct code_table refused_samples;
     struct code_table refused_requests;
-    struct code_table failed_commits; /* by status */
-    struct histogram commit_duration;
-    struct histogram commit_batches;
-    struct histogram commit_samples;
 };
 
 const char *ingest_protocol_name(enum ingest_protocol protocol)
@@ -42,9 +38,6 @@ enum status ingest_telemetry_new(struct ingest_telemetry **telemetry, struct err
     *telemetry = calloc(1, sizeof **telemetry);
     if (*telemetry == NULL)
         return fail(err, STATUS_MEMORY, "no memory for the counters of ingest");
-    histogram_init(&(*telemetry)->commit_duration, &histogram_latency_bounds);
-    histogram_init(&(*telemetry)->commit_batches, &histogram_count_bounds);
-    histogram_init(&(*telemetry)->commit_samples, &histogram_count_bounds);
     return STATUS_OK;
 }
 
@@ -81,16 +74,6 @@ void ingest_telemetry_refused(struct ingest_telemetry *telemetry, enum ingest_pr
     invariant((unsigned)protocol < INGEST_PROTOCOL_COUNT);
     counter_add(&telemetry->protocols[protocol].batches, 1);
     code_table_add(&telemetry->refused_requests, code, 1);
-}
-
-void ingest_telemetry_commit(struct ingest_telemetry *telemetry, uint64_t batches, uint64_t samples,
-                             int64_t duration_ns, enum status status)
-{
-    histogram_record(&telemetry->commit_duration, counter_duration(duration_ns));
-    histogram_record(&telemetry->commit_batches, batches);
-    histogram_record(&telemetry->commit_samples, samples);
-    if (status != STATUS_OK)
-        code_table_add(&telemetry->failed_commits, status_name(status), 1);
 }
 
 static void write_samples(struct metrics_writer *writer, const struct ingest_telemetry *telemetry)
@@ -132,35 +115,4 @@ void metrics_write_ingest(struct metrics_writer *writer, const struct ingest_tel
 {
     write_samples(writer, telemetry);
     write_requests(writer, telemetry);
-    metrics_family(writer, "metric_store_ingest_commit_duration_seconds", METRIC_HISTOGRAM,
-                   "seconds", "Time that one group commit took, sync included.");
-    metrics_histogram(writer, NULL, &telemetry->commit_duration);
-    metrics_family(writer, "metric_store_ingest_commit_batches", METRIC_HISTOGRAM, NULL,
-                   "Batches that one group commit took.");
-    metrics_histogram(writer, NULL, &telemetry->commit_batches);
-    metrics_family(writer, "metric_store_ingest_commit_samples", METRIC_HISTOGRAM, NULL,
-                   "Samples that one group commit took.");
-    metrics_histogram(writer, NULL, &telemetry->commit_samples);
-    metrics_family(writer, "metric_store_ingest_commit_failures", METRIC_COUNTER, NULL,
-                   "Group commits that failed, by status.");
-    code_table_write(writer, &telemetry->failed_commits, "status");
-}
-
-void metrics_write_queue(struct metrics_writer *writer, const struct queue_metrics *metrics)
-{
-    metrics_family(writer, "metric_store_ingest_queue_batches", METRIC_GAUGE, NULL,
-                   "Batches that wait for their group commit.");
-    metrics_count(writer, NULL, metrics->waiting_batches);
-    metrics_family(writer, "metric_store_ingest_queue_bytes", METRIC_GAUGE, "bytes",
-                   "Bytes of batches that wait for their group commit.");
-    metrics_count(writer, NULL, metrics->waiting_bytes);
-    metrics_family(writer, "metric_store_ingest_queue_limit_bytes", METRIC_GAUGE, "bytes",
-                   "Bytes from which on the queue is full and writers get 503.");
-    metrics_count(writer, NULL, metrics->max_bytes);
-    metrics_family(writer, "metric_store_ingest_queue_refused_batches", METRIC_COUNTER, NULL,
-                   "Batches that were refused with 503 because the queue was full.");
-    metrics_count(writer, NULL, metrics->refused_batches);
-    metrics_family(writer, "metric_store_ingest_commit_retries", METRIC_COUNTER, NULL,
-                   "Group commits that were tried again after a failure that passes.");
-    metrics_count(writer, NULL, metrics->retries);
 }

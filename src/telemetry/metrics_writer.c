@@ -262,21 +262,28 @@ static void put_bucket(struct metrics_writer *writer, const struct metrics_label
     put_text(writer, "\n");
 }
 
-void metrics_histogram(struct metrics_writer *writer, const struct metrics_label *labels,
-                       const struct histogram *histogram)
+void metrics_buckets(struct metrics_writer *writer, const struct metrics_label *labels,
+                     const struct histogram_bounds *bounds, const uint64_t *counts, uint64_t sum)
 {
     invariant(writer->type == METRIC_HISTOGRAM);
-    const struct histogram_bounds *bounds = histogram->bounds;
     uint64_t count = 0;
     for (size_t i = 0; i < bounds->count; i++) {
         char text[VALUE_TEXT_SIZE];
         bound_format(text, (double)bounds->bounds[i] / (double)bounds->scale);
-        count += counter_read(&histogram->buckets[i]);
+        count += counts[i];
         put_bucket(writer, labels, text, count);
     }
     /* The count is the buckets' sum and not a number of its own, so that the two always agree. */
-    count += counter_read(&histogram->buckets[bounds->count]);
+    count += counts[bounds->count];
     put_bucket(writer, labels, "+Inf", count);
-    put_sum_and_count(writer, labels, (double)counter_read(&histogram->sum) / (double)bounds->scale,
-                      count);
+    put_sum_and_count(writer, labels, (double)sum / (double)bounds->scale, count);
+}
+
+void metrics_histogram(struct metrics_writer *writer, const struct metrics_label *labels,
+                       const struct histogram *histogram)
+{
+    uint64_t counts[HISTOGRAM_MAX_BOUNDS + 1];
+    for (size_t i = 0; i <= histogram->bounds->count; i++)
+        counts[i] = counter_read(&histogram->buckets[i]);
+    metrics_buckets(writer, labels, histogram->bounds, counts, counter_read(&histogram->sum));
 }

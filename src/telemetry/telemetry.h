@@ -39,7 +39,6 @@ struct histogram_bounds {
 };
 
 extern const struct histogram_bounds histogram_latency_bounds; /* 0.1 ms to 30 s, of ns */
-extern const struct histogram_bounds histogram_count_bounds;   /* 1 to 1 M, by fours */
 
 struct histogram {
     const struct histogram_bounds *bounds;
@@ -105,6 +104,10 @@ void metrics_value(struct metrics_writer *writer, const struct metrics_label *la
 void metrics_info(struct metrics_writer *writer, const struct metrics_label *labels);
 void metrics_histogram(struct metrics_writer *writer, const struct metrics_label *labels,
                        const struct histogram *histogram);
+/* The same of what a module has counted itself: counts[i] lie up to bounds[i] and above the one
+ * before, counts[bounds->count] above all. */
+void metrics_buckets(struct metrics_writer *writer, const struct metrics_label *labels,
+                     const struct histogram_bounds *bounds, const uint64_t *counts, uint64_t sum);
 /* A summary without quantiles. */
 void metrics_summary(struct metrics_writer *writer, const struct metrics_label *labels,
                      uint64_t count, double sum);
@@ -194,22 +197,7 @@ void ingest_telemetry_batch(struct ingest_telemetry *telemetry, enum ingest_prot
  * cannot be read, a full queue, a full disk. `code` is a literal. */
 void ingest_telemetry_refused(struct ingest_telemetry *telemetry, enum ingest_protocol protocol,
                               const char *code);
-/* One group commit: how many batches and samples, how long from its begin until it was durable (or
- * failed). */
-void ingest_telemetry_commit(struct ingest_telemetry *telemetry, uint64_t batches, uint64_t samples,
-                             int64_t duration_ns, enum status status);
 void metrics_write_ingest(struct metrics_writer *writer, const struct ingest_telemetry *telemetry);
-
-/* Of the buffer between requests and commits. */
-struct queue_metrics {
-    uint64_t waiting_batches;
-    uint64_t waiting_bytes;
-    uint64_t max_bytes;
-    uint64_t refused_batches; /* for want of room */
-    uint64_t retries;         /* of commits that failed and may be tried again */
-};
-
-void metrics_write_queue(struct metrics_writer *writer, const struct queue_metrics *metrics);
 
 /* ---- queries ---------------------------------------------------------------------------- */
 

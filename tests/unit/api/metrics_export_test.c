@@ -33,6 +33,10 @@ static void take_snapshot(void *context, struct metrics_snapshot *snapshot)
     snapshot->http.connections = 3;
     snapshot->http.refused[HTTP_REFUSED_HEADER_SLOW] = 17;
     snapshot->storage.disk_size_bytes = 1000;
+    for (uint64_t i = 0; i < COMMIT_BUCKETS; i++)
+        snapshot->buffer.latency_buckets[i] = i + 1;
+    snapshot->buffer.latency_ns_sum = 1500000000;
+    snapshot->buffer.max_bytes = 64;
     snapshot->memory.series_table = 4096;
 }
 
@@ -99,7 +103,6 @@ static void use_everything(struct fixture *fixture)
                                            .duration_ns = 1234567,
                                        });
     ingest_telemetry_refused(fixture->ingest, INGEST_TEXT, "text_syntax");
-    ingest_telemetry_commit(fixture->ingest, 1, 1, 1000, STATUS_IO);
     query_telemetry_record(fixture->query,
                            &(struct query_record){.kind = READ_QUERY, .code = "query_timeout"});
 }
@@ -130,6 +133,13 @@ static void both_formats_are_sound_and_say_the_same(void **state)
                         "1");
         document_expect(document, "metric_store_memory_bytes{owner=\"series_table\"}", "4096");
         document_expect(document, "metric_store_disk_size_bytes", "1000");
+        document_expect(document, "metric_store_ingest_queue_limit_bytes", "64");
+        document_expect(document,
+                        "metric_store_ingest_commit_duration_seconds_bucket{le=\"0.00025\"}", "1");
+        document_expect(document,
+                        "metric_store_ingest_commit_duration_seconds_bucket{le=\"4.096\"}", "120");
+        document_expect(document, "metric_store_ingest_commit_duration_seconds_count", "136");
+        document_expect(document, "metric_store_ingest_commit_duration_seconds_sum", "1.5");
         assert_non_null(document_value(document, "process_cpu_seconds_total"));
         document_free(document);
         bytes_release(&bytes);

@@ -17,7 +17,6 @@ static struct document *read_out(const struct ingest_telemetry *telemetry)
     struct metrics_writer writer;
     metrics_begin(&writer, &bytes, METRICS_OPENMETRICS);
     metrics_write_ingest(&writer, telemetry);
-    metrics_write_queue(&writer, &(struct queue_metrics){1, 2, 3, 4, 5});
     assert_int_equal(metrics_finish(&writer), STATUS_OK);
     struct document *document = document_read(bytes_slice(&bytes), METRICS_OPENMETRICS);
     bytes_release(&bytes);
@@ -75,27 +74,38 @@ static void what_falls_with_an_atomic_batch_has_a_code_of_its_own(void **state)
     ingest_telemetry_free(telemetry);
 }
 
-static void commits_and_refused_requests_are_counted(void **state)
+static void refused_requests_are_counted(void **state)
 {
     (void)state;
     struct ingest_telemetry *telemetry = telemetry_new();
-    ingest_telemetry_commit(telemetry, 3, 5000, 4000000, STATUS_OK);
-    ingest_telemetry_commit(telemetry, 1, 10, 20000000, STATUS_NO_SPACE);
     ingest_telemetry_refused(telemetry, INGEST_REMOTE_WRITE, "snappy_invalid");
     struct document *document = read_out(telemetry);
-    document_expect(document, "metric_store_ingest_commit_duration_seconds_bucket{le=\"0.005\"}",
-                    "1");
-    document_expect(document, "metric_store_ingest_commit_duration_seconds_sum", "0.024");
-    document_expect(document, "metric_store_ingest_commit_batches_bucket{le=\"1.0\"}", "1");
-    document_expect(document, "metric_store_ingest_commit_samples_sum", "5010");
-    document_expect(document, "metric_store_ingest_commit_failures_total{status=\"no_space\"}",
-                    "1");
     document_expect(document, "metric_store_ingest_refused_batches_total{code=\"snappy_invalid\"}",
                     "1");
     document_expect(document, "metric_store_ingest_batches_total{protocol=\"remote_write\"}", "1");
-    document_expect(document, "metric_store_ingest_queue_limit_bytes", "3");
-    document_expect(document, "metric_store_ingest_commit_retries_total", "5");
     document_free(document);
+    ingest_telemetry_free(telemetry);
+}
+
+static void reasons_that_a_batch_has_no_room_for_are_counted_as_other(void **state)
+{
+    (void)state;
+    struct ingest_telemetry *telemetry = telemetry_new();
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    struct batch batch;
+    batch_init(&batch, &arena, NULL, 1);
+    static char codes[BATCH_MAX_REASONS + 3][16];
+    for (uint32_t i = 0; i < BATCH_MAX_REASONS + 3; i++) {
+        snprintf(codes[i], sizeof codes[i], "code_%u", i);
+        batch_reject(&batch, 2, i, 0, codes[i], slice_of(NULL, 0), "why");
+    }
+    ingest_telemetry_batch(telemetry, INGEST_JSON, &batch);
+    struct document *document = read_out(telemetry);
+    document_expect(document, "metric_store_ingest_refusals_total{code=\"code_0\"}", "2");
+    document_expect(document, "metric_store_ingest_refusals_total{code=\"other\"}", "6");
+    document_free(document);
+    arena_release(&arena);
     ingest_telemetry_free(telemetry);
 }
 
@@ -159,7 +169,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_batch_counts_what_it_holds_and_what_it_refused),
         cmocka_unit_test(what_falls_with_an_atomic_batch_has_a_code_of_its_own),
-        cmocka_unit_test(commits_and_refused_requests_are_counted),
+        cmocka_unit_test(refused_requests_are_counted),
+        cmocka_unit_test(reasons_that_a_batch_has_no_room_for_are_counted_as_other),
         cmocka_unit_test(more_codes_than_the_table_holds_are_counted_as_other),
         cmocka_unit_test(the_code_other_is_one_series_with_what_the_table_left),
     };
