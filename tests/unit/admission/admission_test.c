@@ -1,0 +1,318 @@
+#include "../test.h"
+
+#include "admission/admission.h"
+#include "base/times.h"
+
+enum { ARENA_MAX = 1 << 20, LABELS_MAX = 8 };
+#define NOW_MS INT64_C(1795305600000) /* 2026-11-22T00:00:00Z */
+
+struct gate {
+    struct admission *admission;
+    struct label items[LABELS_MAX];
+    struct labels labels;
+    struct admission_question question;
+    struct error err;
+};
+
+/* A new series of a metric that has none, with no label but its name: nothing stands against it. */
+static void gate_init(struct gate *gate, const struct admission_limits *limits)
+{
+    memset(gate, 0, sizeof *gate);
+    assert_int_equal(admission_new(&gate->admission, limits), STATUS_OK);
+    gate->items[0] = (struct label){slice_from_text(METRIC_NAME_LABEL), slice_from_text("up")};
+    gate->labels = (struct labels){gate->items, 1};
+    gate->question.labels = &gate->labels;
+    gate->question.metric = slice_from_text("up");
+}
+
+static void gate_add_label(struct gate *gate, const char *name, struct slice value)
+{
+    assert_true(gate->labels.count < LABELS_MAX);
+    gate->items[gate->labels.count++] = (struct label){slice_from_text(name), value};
+}
+
+static enum status ask(struct gate *gate)
+{
+    struct admitter *admitter = admission_admitter(gate->admission);
+    gate->err = (struct error){0};
+    return admitter->ops->admit(admitter, &gate->question, &gate->err);
+}
+
+static void assert_says(const char *message, const char *words)
+{
+    if (strstr(message, words) == NULL)
+        test_fail("\"%s\" does not say \"%s\"", message, words);
+}
+
+static void assert_refused(struct gate *gate, const char *code, const char *words)
+{
+    assert_int_equal(ask(gate), STATUS_LIMIT);
+    assert_string_equal(gate->err.code, code);
+    assert_says(gate->err.message, words);
+}
+
+/* ---- new series ---- */
+
+static void without_limits_every_series_comes_in(void **state)
+{
+    (void)state;
+    static const uint8_t large[LABEL_VALUE_MAX_SIZE] = {'v'};
+    struct gate gate;
+    gate_init(&gate, &(struct admission_limits){0});
+    for (int i = 1; i < LABELS_MAX; i++)
+        gate_add_label(&gate, "l", slice_of(large, sizeof large));
+    gate.question.metric_series = UINT32_MAX;
+    gate.question.total_series = UINT64_MAX;
+    assert_int_equal(ask(&gate), STATUS_OK);
+    admission_free(gate.admission);
+}
+
+static void the_last_series_under_the_limit_comes_in_and_the_next_does_not(void **state)
+{
+    (void)state;
+    struct gate gate;
+    gate_init(&gate, &(struct admission_limits){.max_series_per_metric = 1000});
+    gate.question.metric_series = 999;
+    assert_int_equal(ask(&gate), STATUS_OK);
+    gate.question.metric_series = 1000;
+    assert_refused(&gate, "cardinality_limit",
+                   "metric \"up\" has 1000 series, and cardinality.max_series_per_metric allows "
+                   "1000");
+    assert_says(gate.err.message, "its existing series go on");
+    gate.question.metric_series = 1001;
+    assert_refused(&gate, "cardinality_limit", "has 1001 series");
+    admission_free(gate.admission);
+}
+
+static void a_metric_with_a_limit_of_its_own_has_no_other(void **state)
+{
+    (void)state;
+    struct gate gate;
+    gate_init(&gate, &(struct admission_limits){.max_series_per_metric = 10});
+    gate.question.has_max_series = true;
+    gate.question.max_series = 20;
+    gate.question.metric_series = 19;
+    assert_int_equal(ask(&gate), STATUS_OK);
+    gate.question.metric_series = 20;
+    assert_refused(&gate, "cardinality_limit", "its registered limits.max_series allows 20");
+    gate.question.max_series = 5;
+    gate.question.metric_series = 5;
+    assert_refused(&gate, "cardinality_limit", "limits.max_series allows 5");
+    gate.question.max_series = 0;
+    gate.question.metric_series = UINT32_MAX;
+    assert_int_equal(ask(&gate), STATUS_OK);
+    /* A number that counts only with has_max_series. */
+    gate.question.has_max_series = false;
+    gate.question.max_series = UINT32_MAX;
+    gate.question.metric_series = 10;
+    assert_refused(&gate, "cardinality_limit", "cardinality.max_series_per_metric allows 10");
+    admission_free(gate.admission);
+}
+
+static void labels_are_counted_without_the_metric_name(void **state)
+{
+    (void)state;
+    struct gate gate;
+    gate_init(&gate, &(struct admission_limits){.max_labels = 2});
+    gate_add_label(&gate, "a", slice_from_text("1"));
+    gate_add_label(&gate, "b", slice_from_text("2"));
+    assert_int_equal(ask(&gate), STATUS_OK);
+    gate_add_label(&gate, "c", slice_from_text("3"));
+    assert_refused(&gate, "label_limit",
+                   "a new series of metric \"up\" has 3 labels; "
+                   "cardinality.max_labels_per_metric allows 2");
+    admission_free(gate.admission);
+}
+
+static void a_label_value_is_measured_in_bytes_and_the_metric_name_is_none(void **state)
+{
+    (void)state;
+    struct gate gate;
+    gate_init(&gate, &(struct admission_limits){.max_label_value_length = 4});
+    gate.items[0].value = slice_from_text("a_long_metric_name");
+    gate_add_label(&gate, "short", slice_from_text("1234"));
+    gate_add_label(&gate, "city", slice_from_text("\xc3\xa9\xc3\xa9"));
+    assert_int_equal(ask(&gate), STATUS_OK);
+    gate.items[2].value = slice_from_text("\xc3\xa9\xc3\xa9x");
+    assert_refused(&gate, "label_value_limit",
+                   "label \"city\" of a new series of metric \"up\" has a value of 5 bytes; "
+                   "cardinality.max_label_value_length allows 4");
+    admission_free(gate.admission);
+}
+
+static void changed_limits_hold_from_the_next_question_on(void **state)
+{
+    (void)state;
+    struct gate gate;
+    gate_init(&gate, &(struct admission_limits){0});
+    gate.question.metric_series = 7;
+    assert_int_equal(ask(&gate), STATUS_OK);
+    admission_set_limits(gate.admission, &(struct admission_limits){.max_series_per_metric = 7});
+    assert_refused(&gate, "cardinality_limit", "allows 7");
+    admission_set_limits(gate.admission, &(struct admission_limits){.max_series_per_metric = 8});
+    assert_int_equal(ask(&gate), STATUS_OK);
+    admission_free(gate.admission);
+}
+
+static void answers_are_counted(void **state)
+{
+    (void)state;
+    struct gate gate;
+    struct admission_stats stats;
+    gate_init(&gate, &(struct admission_limits){.max_series_per_metric = 2});
+    for (gate.question.metric_series = 0; gate.question.metric_series < 5;
+         gate.question.metric_series++)
+        assert_int_equal(ask(&gate), gate.question.metric_series < 2 ? STATUS_OK : STATUS_LIMIT);
+    admission_stats(gate.admission, &stats);
+    assert_int_equal(stats.series_admitted, 2);
+    assert_int_equal(stats.series_refused, 3);
+    admission_free(gate.admission);
+}
+
+/* ---- times ---- */
+
+struct timed {
+    struct admission *admission;
+    struct arena arena;
+    struct batch batch;
+};
+
+static void timed_init(struct timed *timed, int64_t max_age_ms, int64_t max_future_ms)
+{
+    struct admission_limits limits = {.max_age_ms = max_age_ms, .max_future_ms = max_future_ms};
+    assert_int_equal(admission_new(&timed->admission, &limits), STATUS_OK);
+    arena_init(&timed->arena, ARENA_MAX);
+    batch_init(&timed->batch, &timed->arena, NULL, 0);
+}
+
+static void timed_release(struct timed *timed)
+{
+    arena_release(&timed->arena);
+    admission_free(timed->admission);
+}
+
+/* One sample of a series of its own; index and line tell which, the value is the index. */
+static void timed_add(struct timed *timed, int64_t time_ms)
+{
+    struct batch *batch = &timed->batch;
+    uint32_t index = (uint32_t)batch->sample_count;
+    uint32_t series;
+    assert_int_equal(batch_add_series(batch, slice_from_text("x"), index, index + 1, &series),
+                     STATUS_OK);
+    assert_int_equal(batch_add_sample(batch, series, time_ms, index), STATUS_OK);
+}
+
+static void assert_kept(const struct timed *timed, const uint32_t *kept, size_t count)
+{
+    const struct batch *batch = &timed->batch;
+    assert_int_equal(batch->sample_count, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(batch->sample_series[i], kept[i]);
+        assert_true(batch->sample_values[i] == kept[i]);
+    }
+}
+
+static void assert_rejected(const struct timed *timed, size_t at, uint32_t index, const char *code,
+                            const char *words)
+{
+    char message[ERROR_MESSAGE_SIZE];
+    assert_true(at < timed->batch.rejection_count);
+    const struct batch_rejection *rejection = &timed->batch.rejections[at];
+    snprintf(message, sizeof message, "%.*s", (int)rejection->message.size,
+             (const char *)rejection->message.data);
+    assert_string_equal(rejection->code, code);
+    assert_int_equal(rejection->index, index);
+    assert_int_equal(rejection->line, index + 1);
+    assert_says(message, words);
+}
+
+static void without_limits_any_time_comes_in(void **state)
+{
+    (void)state;
+    struct timed timed;
+    timed_init(&timed, 0, 0);
+    timed_add(&timed, TIME_MIN_MS);
+    timed_add(&timed, TIME_MAX_MS - 1);
+    admission_check_times(timed.admission, &timed.batch, NOW_MS);
+    assert_kept(&timed, (const uint32_t[]){0, 1}, 2);
+    assert_int_equal(timed.batch.rejected, 0);
+    timed_release(&timed);
+}
+
+static void the_age_and_the_future_are_exact_to_the_millisecond(void **state)
+{
+    (void)state;
+    struct timed timed;
+    timed_init(&timed, MS_PER_DAY, MS_PER_HOUR);
+    timed_add(&timed, NOW_MS - MS_PER_DAY - 1);
+    timed_add(&timed, NOW_MS - MS_PER_DAY);
+    timed_add(&timed, NOW_MS + MS_PER_HOUR + 1);
+    timed_add(&timed, NOW_MS);
+    timed_add(&timed, NOW_MS + MS_PER_HOUR);
+    timed_add(&timed, TIME_MIN_MS);
+    timed_add(&timed, TIME_MAX_MS - 1);
+    admission_check_times(timed.admission, &timed.batch, NOW_MS);
+    assert_kept(&timed, (const uint32_t[]){1, 3, 4}, 3);
+    assert_int_equal(timed.batch.sample_times[0], NOW_MS - MS_PER_DAY);
+    assert_int_equal(timed.batch.sample_times[2], NOW_MS + MS_PER_HOUR);
+    assert_int_equal(timed.batch.rejected, 4);
+    assert_rejected(&timed, 0, 0, "sample_too_old",
+                    "2026-11-20T23:59:59.999Z is older than admission.max_age allows (1d)");
+    assert_rejected(&timed, 1, 2, "sample_too_far_ahead",
+                    "2026-11-22T01:00:00.001Z is further ahead than admission.max_future allows "
+                    "(1h)");
+    assert_rejected(&timed, 2, 5, "sample_too_old", "1678-01-01");
+    assert_rejected(&timed, 3, 6, "sample_too_far_ahead", "2261-12-31");
+    timed_release(&timed);
+}
+
+static void each_of_the_two_limits_stands_alone(void **state)
+{
+    (void)state;
+    struct timed timed;
+    timed_init(&timed, 1, 0);
+    timed_add(&timed, NOW_MS - 2);
+    timed_add(&timed, TIME_MAX_MS - 1);
+    admission_check_times(timed.admission, &timed.batch, NOW_MS);
+    assert_kept(&timed, (const uint32_t[]){1}, 1);
+    timed_release(&timed);
+    timed_init(&timed, 0, 1);
+    timed_add(&timed, NOW_MS + 2);
+    timed_add(&timed, TIME_MIN_MS);
+    admission_check_times(timed.admission, &timed.batch, NOW_MS);
+    assert_kept(&timed, (const uint32_t[]){1}, 1);
+    timed_release(&timed);
+}
+
+static void a_batch_may_be_empty_or_become_so(void **state)
+{
+    (void)state;
+    struct timed timed;
+    timed_init(&timed, 1, 1);
+    admission_check_times(timed.admission, &timed.batch, NOW_MS);
+    assert_int_equal(timed.batch.rejected, 0);
+    for (int i = 0; i < 3 * BATCH_MAX_REJECTIONS; i++)
+        timed_add(&timed, 0);
+    admission_check_times(timed.admission, &timed.batch, NOW_MS);
+    assert_int_equal(timed.batch.sample_count, 0);
+    assert_int_equal(timed.batch.rejected, 3 * BATCH_MAX_REJECTIONS);
+    timed_release(&timed);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_limits_every_series_comes_in),
+        cmocka_unit_test(the_last_series_under_the_limit_comes_in_and_the_next_does_not),
+        cmocka_unit_test(a_metric_with_a_limit_of_its_own_has_no_other),
+        cmocka_unit_test(labels_are_counted_without_the_metric_name),
+        cmocka_unit_test(a_label_value_is_measured_in_bytes_and_the_metric_name_is_none),
+        cmocka_unit_test(changed_limits_hold_from_the_next_question_on),
+        cmocka_unit_test(answers_are_counted),
+        cmocka_unit_test(without_limits_any_time_comes_in),
+        cmocka_unit_test(the_age_and_the_future_are_exact_to_the_millisecond),
+        cmocka_unit_test(each_of_the_two_limits_stands_alone),
+        cmocka_unit_test(a_batch_may_be_empty_or_become_so),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
