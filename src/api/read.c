@@ -191,8 +191,9 @@ static const struct export_sink_ops export_ops = {
 
 static enum status export_format(struct read_job *job, struct export *export, struct error *err)
 {
-    struct slice format = slice_from_text("ndjson");
-    http_request_field(job->request, "format", &format);
+    struct slice format;
+    if (!http_request_field(job->request, "format", &format))
+        format = slice_from_text("ndjson");
     export->openmetrics = slice_equal_text(format, "openmetrics");
     job->content_type = export->openmetrics
                             ? "application/openmetrics-text; version=1.0.0; charset=utf-8"

@@ -63,20 +63,12 @@ static void take_storage(struct tier *tier, struct storage_metrics *storage,
 static void take_snapshot(void *context, struct metrics_snapshot *snapshot)
 {
     struct service *service = context;
-    struct write_buffer_stats buffer;
-    write_buffer_stats(service->buffer, &buffer);
+    write_buffer_stats(service->buffer, &snapshot->buffer);
     take_storage(service->tier, &snapshot->storage, &snapshot->memory);
     http_server_stats(service->server, &snapshot->http);
     api_query_pool(service->api, &snapshot->query_pool);
-    snapshot->queue = (struct queue_metrics){
-        .waiting_batches = buffer.waiting_batches,
-        .waiting_bytes = buffer.waiting_bytes,
-        .max_bytes = buffer.max_bytes,
-        .refused_batches = buffer.refused_full,
-        .retries = buffer.retries,
-    };
     snapshot->memory.limit = service->memory_bytes;
-    snapshot->memory.ingest_queue = buffer.waiting_bytes;
+    snapshot->memory.ingest_queue = snapshot->buffer.waiting_bytes;
     snapshot->memory.request_bodies = snapshot->http.bytes_in_flight;
 }
 
