@@ -63,9 +63,9 @@ enum status labels_canonicalise(struct labels *labels, struct error *err)
         enum status status = label_check(&labels->items[i], err);
         if (status != STATUS_OK)
             return status;
-        total += labels->items[i].name.size + labels->items[i].value.size;
+        total += labels->items[i].name.size + labels->items[i].value.size + LABEL_FRAMING_SIZE;
     }
-    if (total > LABELS_MAX_SIZE)
+    if (total > LABELS_MAX_SIZE - LABEL_FRAMING_SIZE)
         return fail_code(err, STATUS_LIMIT, "labels_too_large",
                          "labels of %zu bytes; at most %d bytes are ever accepted in one series",
                          total, LABELS_MAX_SIZE);

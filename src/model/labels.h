@@ -19,7 +19,8 @@
 
 enum {
     LABEL_VALUE_MAX_SIZE = 64 * 1024, /* one name or value, always */
-    LABELS_MAX_SIZE = 1024 * 1024,    /* all names and values of a series, always */
+    LABELS_MAX_SIZE = 1024 * 1024,    /* all of a series as it is stored, always: names, values, */
+    LABEL_FRAMING_SIZE = 16,          /* and at most this for each label */
     LABELS_MAX_COUNT = 4096,          /* labels of a series, always */
 };
 
