@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "../files.h"
+#include "../http/client.h"
 #include "../telemetry/document.h"
 #include "api/metrics_export.h"
 #include "os/read_all.h"
@@ -242,6 +243,90 @@ static void a_document_that_does_not_fit_is_told(void **state)
     bytes_release(&bytes);
 }
 
+/* ---- over HTTP -------------------------------------------------------------------------- */
+
+static void run_failing(void *context, struct health_result *result)
+{
+    (void)context;
+    result->status = HEALTH_FAILING;
+    snprintf(result->message, sizeof result->message, "the disk is gone");
+}
+
+static struct client_answer ask(struct client *client, const char *request)
+{
+    client_send(client, request);
+    return client_read(client, false);
+}
+
+static void the_handlers_answer_by_accept_and_health_and_each_request_is_noted(void **state)
+{
+    struct fixture *fixture = *state;
+    static const struct health_check failing[] = {{"storage", run_failing, NULL}};
+    struct metrics_sources broken = fixture->sources;
+    broken.checks = failing;
+    const struct http_route served[] = {
+        {.method = "GET",
+         .path = "/metrics",
+         .handler = metrics_export_answer,
+         .context = &fixture->sources},
+        {.method = "GET",
+         .path = "/health",
+         .handler = health_answer,
+         .context = &fixture->sources},
+        {.method = "GET", .path = "/broken", .handler = health_answer, .context = &broken},
+    };
+    struct http_telemetry *telemetry;
+    assert_int_equal(http_telemetry_of_routes(&telemetry, served, 3, NULL), STATUS_OK);
+    struct request_observer observer = {.telemetry = telemetry, .routes = served, .route_count = 3};
+    request_log_init(&observer.log, NULL, clock_system());
+    struct http_options options = http_options_default();
+    options.listen = "127.0.0.1:0";
+    options.access = request_observe;
+    options.access_context = &observer;
+    struct http_server *server;
+    assert_int_equal(http_server_start(&server, &options, served, 3, NULL), STATUS_OK);
+
+    struct client client = client_open(http_server_port(server), NULL);
+    struct client_answer answer = ask(&client, "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(answer.status, 200);
+    assert_true(client_header_is(&answer, "Content-Type", metrics_content_type(METRICS_TEXT)));
+    answer = ask(&client, "GET /metrics HTTP/1.1\r\nHost: x\r\n"
+                          "Accept: application/openmetrics-text; version=1.0.0\r\n\r\n");
+    assert_true(
+        client_header_is(&answer, "Content-Type", metrics_content_type(METRICS_OPENMETRICS)));
+    answer = ask(&client, "GET /health HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(answer.status, 200);
+    answer = ask(&client, "GET /broken HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(answer.status, 503);
+    assert_true(client_header_is(&answer, "Content-Type", "application/json"));
+    answer = ask(&client, "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(answer.status, 404);
+    client_close(&client);
+    /* Waits for the hooks too. */
+    assert_int_equal(http_server_drain(server, CLIENT_PATIENCE_MS), STATUS_OK);
+    http_server_stop(server);
+
+    struct bytes bytes;
+    bytes_init(&bytes, 1 << 20);
+    struct metrics_writer writer;
+    metrics_begin(&writer, &bytes, METRICS_TEXT);
+    metrics_write_http(&writer, telemetry);
+    assert_int_equal(metrics_finish(&writer), STATUS_OK);
+    struct document *document = document_read(bytes_slice(&bytes), METRICS_TEXT);
+    document_expect(
+        document,
+        "metric_store_http_requests_total{route=\"/metrics\",method=\"GET\",code=\"200\"}", "2");
+    document_expect(
+        document, "metric_store_http_requests_total{route=\"/broken\",method=\"GET\",code=\"503\"}",
+        "1");
+    document_expect(
+        document, "metric_store_http_requests_total{route=\"other\",method=\"other\",code=\"404\"}",
+        "1");
+    document_free(document);
+    bytes_release(&bytes);
+    http_telemetry_free(telemetry);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +335,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(without_proc_the_rest_is_there_and_the_log_says_why, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_manual_has_one_row_for_each_family, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(
+            the_handlers_answer_by_accept_and_health_and_each_request_is_noted, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_document_that_does_not_fit_is_told, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
