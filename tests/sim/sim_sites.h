@@ -30,6 +30,9 @@ struct sim_sites {
     size_t count;
     uintptr_t suppressed; /* 0: none */
     uint64_t suppressed_calls;
+    /* Functions (a list that ends with NULL, or none) whose sites may survive, because another
+     * program shows that they are needed. */
+    const char *const *proven_elsewhere;
 };
 
 /* The site of the call that the wrapper is in; 0 outside of one or without --wrap. */
