@@ -77,24 +77,30 @@ static bool worth_retrying(enum status status)
     return status == STATUS_BUSY || status == STATUS_IO;
 }
 
-static void count_retry(struct write_buffer *buffer)
+/* Counts a retry; false when the buffer is closing: then nothing is tried again. */
+static bool may_retry(struct write_buffer *buffer)
 {
     mutex_lock(&buffer->lock);
-    buffer->stats.retries++;
+    bool closing = buffer->closing;
+    buffer->stats.retries += !closing;
     mutex_unlock(&buffer->lock);
+    return !closing;
 }
 
 static enum status append_retrying(struct write_buffer *buffer, struct batch *const *batches,
-                                   size_t count, struct error *err)
+                                   size_t count, int64_t give_up_ns, struct error *err)
 {
     const struct os *os = &buffer->options.os;
-    int64_t give_up_ns = clock_monotonic_ns(os->clock) + buffer->options.retry_ms * 1000000;
     int64_t backoff_ms = BACKOFF_FIRST_MS;
     for (;;) {
         enum status status = storage_append(buffer->options.tier, batches, count, err);
-        if (!worth_retrying(status) || clock_monotonic_ns(os->clock) >= give_up_ns)
+        if (!worth_retrying(status) || clock_monotonic_ns(os->clock) >= give_up_ns ||
+            !may_retry(buffer)) {
+            mutex_lock(&buffer->lock);
+            buffer->stats.commits += status == STATUS_OK;
+            mutex_unlock(&buffer->lock);
             return status;
-        count_retry(buffer);
+        }
         /* Half of it and a random part of the other half. */
         int64_t jitter_ms = (int64_t)(random_u64(os->random) % (uint64_t)(backoff_ms / 2 + 1));
         clock_sleep_ms(os->clock, backoff_ms / 2 + jitter_ms);
@@ -105,15 +111,15 @@ static enum status append_retrying(struct write_buffer *buffer, struct batch *co
 static void commit_group(struct write_buffer *buffer, struct group *group)
 {
     struct error why = {0};
-    enum status status = append_retrying(buffer, group->batches, group->count, &why);
+    /* One deadline for the group, also when it is taken apart. */
+    int64_t give_up_ns =
+        clock_monotonic_ns(buffer->options.os.clock) + buffer->options.retry_ms * 1000000;
+    enum status status = append_retrying(buffer, group->batches, group->count, give_up_ns, &why);
     bool one_by_one = (status == STATUS_LIMIT || status == STATUS_MEMORY) && group->count > 1;
-    mutex_lock(&buffer->lock);
-    buffer->stats.commits += status == STATUS_OK;
-    mutex_unlock(&buffer->lock);
     for (size_t i = 0; i < group->count; i++) {
         /* What is too large together may do alone, and one batch's fault is not the others'. */
         if (one_by_one)
-            status = append_retrying(buffer, &group->batches[i], 1, &why);
+            status = append_retrying(buffer, &group->batches[i], 1, give_up_ns, &why);
         finish(buffer, group->entries[i], status, &why);
     }
 }
