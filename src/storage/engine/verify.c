@@ -20,7 +20,7 @@
 #include "storage/engine/part_reader.h"
 #include "storage/engine/paths.h"
 #include "storage/engine/record.h"
-#include "storage/engine/wal.h"
+#include "storage/engine/wal_format.h"
 
 struct verifier {
     struct os os;
@@ -36,6 +36,7 @@ struct verifier {
     const char *path; /* of the file that is read; owned by whoever reads it */
     uint64_t entries; /* of the index segment that is read */
     enum segment_kind kind;
+    uint64_t log_files;
     uint64_t undefined; /* series of one file that nothing defines */
     uint64_t unflushed; /* samples that only the log holds */
     uint32_t *ids;      /* room for RECORD_MAX_SAMPLES, as the other two */
@@ -256,6 +257,7 @@ static enum status add_wal_size(void *context, const char *name, bool is_directo
     enum status status = size_of_file(verifier, path, &size, err);
     free(path);
     verifier->entries += size;
+    verifier->log_files++;
     return status;
 }
 
@@ -266,12 +268,43 @@ static enum status wal_size(struct verifier *verifier, uint64_t *size, struct er
     if (path == NULL)
         return no_path(err);
     verifier->entries = 0;
+    verifier->log_files = 0;
     struct error why = {0};
     enum status status = filesystem_list(verifier->os.fs, path, add_wal_size, verifier, &why);
     free(path);
     *size = verifier->entries;
     return status == STATUS_OK || status == STATUS_NOT_FOUND ? STATUS_OK
                                                              : fail(err, status, "%s", why.message);
+}
+
+/* Of the segment that the replay begins in: the replay speaks of what lies behind it. */
+static enum status check_log_header(struct verifier *verifier, uint64_t segment, struct error *err)
+{
+    char *path = path_format("%s/wal/%016" PRIx64 ".wal", verifier->dir, segment);
+    if (path == NULL)
+        return no_path(err);
+    uint8_t block[WAL_DATA_START] = {0};
+    size_t got = 0;
+    struct file *file = NULL;
+    struct error why = {0};
+    enum status status = filesystem_open(verifier->os.fs, path, FILE_READ, &file, &why);
+    if (status == STATUS_OK)
+        status = file_read(file, block, sizeof block, 0, &got, &why);
+    file_close(file);
+    struct wal_segment_header header;
+    bool copy_damaged = false;
+    if (status == STATUS_OK)
+        status = wal_segment_header_decode(block, &header, &copy_damaged, &why);
+    if (status == STATUS_OK && copy_damaged)
+        damage_at(verifier, path, "one copy of the segment's header is damaged");
+    else if (status == STATUS_CORRUPT)
+        damage_at(verifier, path, why.message);
+    free(path);
+    /* A segment that is missing is damage only where it was still needed, which the replay knows.
+     */
+    if (status == STATUS_OK || status == STATUS_CORRUPT || status == STATUS_NOT_FOUND)
+        return STATUS_OK;
+    return fail(err, status, "%s", why.message);
 }
 
 static enum status check_log(struct verifier *verifier, struct error *err)
@@ -289,10 +322,12 @@ static enum status check_log(struct verifier *verifier, struct error *err)
         .read_only = true,
     };
     /* From the start of the segment: also bytes that no start would need again are looked at. */
-    uint64_t from = wal_lsn(wal_lsn_segment(verifier->state.log_position), 0);
+    uint64_t first = wal_lsn_segment(verifier->state.log_position);
+    uint64_t from = first == 0 ? 0 : wal_lsn(first, WAL_DATA_START);
     struct wal *wal = NULL;
-    enum status status =
-        wal_open(&wal, &options, from, take_record, note_log_damage, verifier, err);
+    enum status status = first == 0 ? STATUS_OK : check_log_header(verifier, first, err);
+    if (status == STATUS_OK)
+        status = wal_open(&wal, &options, from, take_record, note_log_damage, verifier, err);
     wal_close(wal);
     if (status == STATUS_OK && verifier->undefined > 0)
         damage(verifier, "%" PRIu64 " samples belong to series that nothing defines",
@@ -301,6 +336,7 @@ static enum status check_log(struct verifier *verifier, struct error *err)
     uint64_t size = 0;
     if (status == STATUS_OK)
         status = wal_size(verifier, &size, err);
+    verifier->result->files += verifier->log_files - 1; /* the next line counts one */
     if (status == STATUS_OK)
         status = advance(verifier, size, err);
     free(path);
