@@ -1,35 +1,58 @@
 #include "commands/commands.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "commands/serve_parts.h"
+#include "base/nearest.h"
 
-extern char **environ;
-
-enum { MAX_FLAGS = 64 };
-
-/* Every flag is a setting's: a pair of words. */
-static int serve(int argc, char **argv)
+const struct command *command_find(const char *name)
 {
-    struct config_flag flags[MAX_FLAGS];
-    size_t count = 0;
-    for (int i = 0; i < argc; i += 2) {
-        if (i + 1 == argc || count == MAX_FLAGS) {
-            fprintf(stderr, "metric-store: %s wants a value\n", argv[i]);
-            return 2;
-        }
-        flags[count++] = (struct config_flag){.flag = argv[i], .value = argv[i + 1]};
-    }
-    struct config_sources sources = {
-        .fs = filesystem_posix(), .environment = environ, .flags = flags, .flag_count = count};
-    return serve_with(&sources);
+    for (const struct command *command = command_table; command->name != NULL; command++)
+        if (strcmp(command->name, name) == 0)
+            return command;
+    return NULL;
+}
+
+static int unknown_command(const char *name)
+{
+    struct nearest nearest = nearest_to(slice_from_text(name), NEAREST_ANY);
+    for (size_t i = 0; command_table[i].name != NULL; i++)
+        nearest_offer(&nearest, i, slice_from_text(command_table[i].name));
+    fprintf(stderr,
+            "metric-store: there is no command \"%s\"; the nearest is \"%s\"\n"
+            "`metric-store help` lists all of them.\n",
+            name, command_table[nearest.index].name);
+    return COMMAND_USAGE;
+}
+
+/* What is left in stdout's buffer may fail to be written, and that is a failure too. */
+static int finish(int exit_code)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0)
+        return exit_code;
+    /* The reader has left: it knows. */
+    if (errno != EPIPE)
+        fprintf(stderr, "metric-store: cannot write to standard output: %s\n", strerror(errno));
+    return exit_code == COMMAND_DONE ? COMMAND_FAILED : exit_code;
 }
 
 int commands_main(int argc, char **argv)
 {
-    if (argc >= 2 && strcmp(argv[1], "serve") == 0)
-        return serve(argc - 2, argv + 2);
-    puts("metric-store " METRIC_STORE_VERSION);
-    return 0;
+    /* A reader that leaves early is an error of that write, not the end of the program. */
+    signal(SIGPIPE, SIG_IGN);
+    if (argc < 2) {
+        fprintf(stderr, "metric-store: no command; `metric-store help` lists them\n");
+        return COMMAND_USAGE;
+    }
+    const char *name = argv[1];
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        name = "help";
+    if (strcmp(name, "--version") == 0)
+        name = "version";
+    const struct command *command = command_find(name);
+    if (command == NULL)
+        return unknown_command(name);
+    return finish(command->run(argc - 1, argv + 1));
 }

@@ -1,0 +1,322 @@
+#include "commands/client.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include <curl/curl.h>
+
+#include "base/utf8.h"
+#include "commands/json_tree.h"
+
+enum { CONNECT_TIMEOUT_S = 10, STALLED_S = 300, URL_MAX = 64 * 1024, TREE_MAX = 8 << 20 };
+
+struct client {
+    CURL *curl;
+    char *url; /* without a slash at the end */
+    struct interrupt *interrupt;
+    char reason[CURL_ERROR_SIZE];
+
+    /* Of the request under way. */
+    const struct client_request *request;
+    struct client_answer *answer;
+    enum status status; /* why we ended it */
+    struct error *err;
+    bool has_end; /* the answer says how long it is, or comes in chunks */
+    long http_status;
+};
+
+/* ---- what curl calls -------------------------------------------------------------------- */
+
+static bool header_is(struct slice line, const char *name, struct slice *value)
+{
+    size_t size = strlen(name);
+    if (line.size <= size || line.data[size] != ':' ||
+        strncasecmp((const char *)line.data, name, size) != 0)
+        return false;
+    *value = slice_from(line, size + 1);
+    while (value->size > 0 && (value->data[0] == ' ' || value->data[0] == '\t'))
+        *value = slice_from(*value, 1);
+    while (value->size > 0 && value->data[value->size - 1] <= ' ')
+        value->size--;
+    return true;
+}
+
+static size_t take_header(char *data, size_t size, size_t count, void *context)
+{
+    struct client *client = context;
+    struct slice line = slice_of(data, size * count);
+    struct slice value;
+    if (line.size > 5 && memcmp(line.data, "HTTP/", 5) == 0) {
+        /* HTTP/2 and later frame every answer. */
+        client->has_end = line.data[5] >= '2';
+        client->answer->retry_after_s = -1;
+    } else if (header_is(line, "Content-Length", &value) ||
+               header_is(line, "Transfer-Encoding", &value)) {
+        client->has_end = true;
+    } else if (header_is(line, "Retry-After", &value) && value.size > 0 && value.size < 10) {
+        int64_t seconds = 0;
+        for (size_t i = 0; i < value.size && seconds >= 0; i++)
+            seconds = value.data[i] >= '0' && value.data[i] <= '9'
+                          ? seconds * 10 + (value.data[i] - '0')
+                          : -1;
+        client->answer->retry_after_s = seconds;
+    }
+    return line.size;
+}
+
+static size_t take_body(char *data, size_t size, size_t count, void *context)
+{
+    struct client *client = context;
+    struct slice piece = slice_of(data, size * count);
+    long http_status = 0;
+    curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &http_status);
+    if (client->request->receive != NULL && http_status >= 200 && http_status < 300) {
+        client->status = client->request->receive(client->request->context, piece, client->err);
+    } else if (bytes_append(&client->answer->body, piece.data, piece.size) != STATUS_OK) {
+        client->status = fail(client->err, STATUS_LIMIT,
+                              "the answer of %s is larger than %zu bytes; ask for less, or use "
+                              "--json",
+                              client->url, client->answer->body.max);
+    }
+    return client->status == STATUS_OK ? piece.size : 0;
+}
+
+static int note_progress(void *context, curl_off_t to_get, curl_off_t got, curl_off_t to_put,
+                         curl_off_t put)
+{
+    (void)to_get, (void)got, (void)to_put, (void)put;
+    struct client *client = context;
+    return interrupt_pending(client->interrupt);
+}
+
+/* ---- opening ---------------------------------------------------------------------------- */
+
+static enum status check_url(const char *text, struct error *err)
+{
+    CURLU *url = curl_url();
+    if (url == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for a URL");
+    char *scheme = NULL;
+    CURLUcode code = curl_url_set(url, CURLUPART_URL, text, 0);
+    if (code == CURLUE_OK)
+        code = curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
+    bool good = code == CURLUE_OK && (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
+    curl_free(scheme);
+    curl_url_cleanup(url);
+    if (good)
+        return STATUS_OK;
+    return fail(err, STATUS_INVALID, "\"%s\" is no URL of a server; give it as http://HOST:PORT",
+                text);
+}
+
+static void set_options(struct client *client)
+{
+    CURL *curl = client->curl;
+    curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, client->reason);
+    curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT, (long)CONNECT_TIMEOUT_S);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(curl, CURLOPT_LOW_SPEED_TIME, (long)STALLED_S);
+    curl_easy_setopt(curl, CURLOPT_USERAGENT, "metric-store/" METRIC_STORE_VERSION);
+    curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(curl, CURLOPT_HEADERDATA, client);
+    curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
+    curl_easy_setopt(curl, CURLOPT_WRITEDATA, client);
+    curl_easy_setopt(curl, CURLOPT_NOPROGRESS, 0L);
+    curl_easy_setopt(curl, CURLOPT_XFERINFOFUNCTION, note_progress);
+    curl_easy_setopt(curl, CURLOPT_XFERINFODATA, client);
+}
+
+enum status client_open(struct client **result, const char *url, struct interrupt *interrupt,
+                        struct error *err)
+{
+    *result = NULL;
+    enum status status = check_url(url, err);
+    if (status != STATUS_OK)
+        return status;
+    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+        return fail(err, STATUS_MEMORY, "libcurl cannot be initialised");
+    struct client *client = calloc(1, sizeof *client);
+    if (client != NULL) {
+        client->url = strdup(url);
+        client->curl = curl_easy_init();
+    }
+    if (client == NULL || client->url == NULL || client->curl == NULL) {
+        client_close(client);
+        return fail(err, STATUS_MEMORY, "no memory for a connection");
+    }
+    for (size_t size = strlen(client->url); size > 0 && client->url[size - 1] == '/'; size--)
+        client->url[size - 1] = 0;
+    client->interrupt = interrupt;
+    set_options(client);
+    *result = client;
+    return STATUS_OK;
+}
+
+void client_close(struct client *client)
+{
+    if (client == NULL)
+        return;
+    if (client->curl != NULL)
+        curl_easy_cleanup(client->curl);
+    curl_global_cleanup();
+    free(client->url);
+    free(client);
+}
+
+const char *client_url(const struct client *client)
+{
+    return client->url;
+}
+
+/* ---- a request -------------------------------------------------------------------------- */
+
+static enum status build_url(struct client *client, const struct client_request *request,
+                             struct bytes *url, struct error *err)
+{
+    enum status status = bytes_format(url, "%s%s", client->url, request->path);
+    for (size_t i = 0; i < request->parameter_count && status == STATUS_OK; i++) {
+        const struct client_parameter *parameter = &request->parameters[i];
+        char *name = curl_easy_escape(client->curl, parameter->name, 0);
+        char *value = curl_easy_escape(client->curl, parameter->value, 0);
+        status = name == NULL || value == NULL
+                     ? STATUS_MEMORY
+                     : bytes_format(url, "%c%s=%s", i == 0 ? '?' : '&', name,
+                                    parameter->value[0] == 0 ? "" : value);
+        curl_free(name);
+        curl_free(value);
+    }
+    if (status == STATUS_OK)
+        status = bytes_append(url, "", 1);
+    return status == STATUS_OK ? status : fail(err, status, "the request's URL is too long");
+}
+
+static enum status explain(struct client *client, CURLcode code, struct error *err)
+{
+    if (client->status != STATUS_OK)
+        return client->status;
+    const char *reason = client->reason[0] != 0 ? client->reason : curl_easy_strerror(code);
+    switch (code) {
+    case CURLE_OK:
+        if (client->has_end)
+            return STATUS_OK;
+        return fail(err, STATUS_IO,
+                    "%s: the answer does not say where it ends, so nobody knows "
+                    "whether it is whole",
+                    client->url);
+    case CURLE_ABORTED_BY_CALLBACK:
+        return interrupt_fail(err);
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_COULDNT_RESOLVE_HOST:
+        return fail(err, STATUS_IO,
+                    "cannot reach a server at %s (%s); start one with `metric-store serve`, or "
+                    "name a store that none has open with --data",
+                    client->url, reason);
+    case CURLE_PARTIAL_FILE:
+    case CURLE_RECV_ERROR:
+    case CURLE_GOT_NOTHING:
+    case CURLE_BAD_CONTENT_ENCODING:
+        return fail(err, STATUS_IO, "%s: the answer is cut off: %s", client->url, reason);
+    case CURLE_OUT_OF_MEMORY:
+        return fail(err, STATUS_MEMORY, "%s: no memory for the request", client->url);
+    default:
+        return fail(err, STATUS_IO, "%s: %s", client->url, reason);
+    }
+}
+
+static struct curl_slist *headers_of(const struct client_request *request)
+{
+    char line[160];
+    /* No "Expect: 100-continue", which would cost a round trip. */
+    struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+    if (headers == NULL || request->content_type == NULL)
+        return headers;
+    snprintf(line, sizeof line, "Content-Type: %s", request->content_type);
+    struct curl_slist *all = curl_slist_append(headers, line);
+    if (all == NULL)
+        curl_slist_free_all(headers);
+    return all;
+}
+
+enum status client_send(struct client *client, const struct client_request *request,
+                        struct client_answer *answer, struct error *err)
+{
+    struct bytes url;
+    bytes_init(&url, URL_MAX);
+    bytes_clear(&answer->body);
+    answer->status = 0;
+    answer->retry_after_s = -1;
+    client->request = request;
+    client->answer = answer;
+    client->status = STATUS_OK;
+    client->err = err;
+    client->has_end = false;
+    client->reason[0] = 0;
+    enum status status = build_url(client, request, &url, err);
+    struct curl_slist *headers = headers_of(request);
+    if (status == STATUS_OK && headers == NULL)
+        status = fail(err, STATUS_MEMORY, "no memory for a request");
+    if (status == STATUS_OK) {
+        CURL *curl = client->curl;
+        curl_easy_setopt(curl, CURLOPT_URL, (const char *)url.data);
+        curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
+        curl_easy_setopt(curl, CURLOPT_ACCEPT_ENCODING, request->compressed ? "" : NULL);
+        if (request->content_type != NULL) {
+            curl_easy_setopt(curl, CURLOPT_POST, 1L);
+            curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body.size);
+            curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->body.data);
+        } else {
+            curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
+        }
+        status = explain(client, curl_easy_perform(curl), err);
+        curl_easy_setopt(curl, CURLOPT_HTTPHEADER, NULL);
+        long http_status = 0;
+        curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &http_status);
+        answer->status = (int)http_status;
+    }
+    curl_slist_free_all(headers);
+    bytes_release(&url);
+    return status;
+}
+
+enum status client_fail(const struct client *client, const struct client_answer *answer,
+                        struct error *err)
+{
+    struct arena arena;
+    arena_init(&arena, TREE_MAX);
+    struct json_node *root = NULL;
+    struct slice detail = slice_of(NULL, 0);
+    if (json_tree_parse(bytes_slice(&answer->body), &arena, &root, NULL) == STATUS_OK)
+        detail = json_member_text(root, "detail");
+    if (detail.size == 0 && root != NULL)
+        detail = json_member_text(root, "title");
+    detail.size = utf8_prefix(detail, ERROR_MESSAGE_SIZE / 2);
+    enum status status = answer->status == 429 || answer->status == 503 || answer->status == 507
+                             ? STATUS_BUSY
+                         : answer->status >= 500 ? STATUS_IO
+                                                 : STATUS_INVALID;
+    if (detail.size > 0)
+        fail(err, status, "%s answered %d: %.*s", client->url, answer->status, (int)detail.size,
+             (const char *)detail.data);
+    else
+        fail(err, status, "%s answered %d without a reason; is it a metric-store server?",
+             client->url, answer->status);
+    arena_release(&arena);
+    return status;
+}
+
+void client_default_url(const struct config *config, char url[CLIENT_URL_SIZE])
+{
+    const char *listen = config->server.listen;
+    const char *colon = strrchr(listen, ':');
+    size_t host = colon == NULL ? strlen(listen) : (size_t)(colon - listen);
+    struct slice name = slice_of(listen, host);
+    /* Every address of this machine: its own is one of them. */
+    if (host == 0 || slice_equal_text(name, "0.0.0.0") || slice_equal_text(name, "*"))
+        snprintf(url, CLIENT_URL_SIZE, "http://127.0.0.1%s", colon == NULL ? "" : colon);
+    else if (slice_equal_text(name, "[::]"))
+        snprintf(url, CLIENT_URL_SIZE, "http://[::1]%s", colon);
+    else
+        snprintf(url, CLIENT_URL_SIZE, "http://%s", listen);
+}

@@ -1,0 +1,30 @@
+/*
+ * output - where a command's result goes: standard output, or a file that gets its name only when
+ * it is complete and synced. A name ending in .gz or .zst is compressed.
+ *
+ * Threads: one. Errors: IO, NO_SPACE, MEMORY; CANCELLED "reader_left" when nobody reads standard
+ * output any more.
+ */
+#ifndef METRIC_STORE_COMMANDS_OUTPUT_H
+#define METRIC_STORE_COMMANDS_OUTPUT_H
+
+#include "base/bytes.h"
+#include "os/file.h"
+
+struct output; /* opaque */
+
+/* `path` NULL or "-" is standard output. A file that is no regular one (a pipe, a device) is
+ * written in place. Gives *output, ended by output_finish or output_abandon. */
+MUST_CHECK enum status output_open(struct output **output, struct filesystem *fs, const char *path,
+                                   struct error *err);
+MUST_CHECK enum status output_write(struct output *output, struct slice bytes, struct error *err);
+/* Writes what is left and gives the file its name. Frees the output either way; on failure nothing
+ * is left of the file. */
+MUST_CHECK enum status output_finish(struct output *output, struct error *err);
+/* Removes what was written. Accepts NULL. */
+void output_abandon(struct output *output);
+
+/* Appends `text` as a JSON string with its quotes; what is no UTF-8 becomes U+FFFD. */
+MUST_CHECK enum status output_json_string(struct bytes *to, struct slice text);
+
+#endif

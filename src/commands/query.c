@@ -1,0 +1,325 @@
+/* query - one query, answered by a server or from a stopped store, as a table or as JSON. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/invariant.h"
+#include "base/times.h"
+#include "commands/client.h"
+#include "commands/json_tree.h"
+#include "commands/options.h"
+#include "commands/output.h"
+#include "commands/store.h"
+#include "commands/text_table.h"
+
+enum {
+    PARAMETERS_MAX = 256,
+    ANSWER_MAX = 64 << 20, /* for a table; JSON is passed on as it comes */
+    TREE_MAX = 1 << 30,
+    PRINT_MAX = 1 << 30,
+    LABELS_MAX_COLUMNS = 64,
+};
+
+struct asker {
+    const struct options *options;
+    struct os os;
+    struct config config;
+    struct log log;
+    struct interrupt interrupt;
+    bool json;
+    struct output *output;  /* of JSON */
+    struct bytes answer;    /* for a table */
+    struct query_sink sink; /* of a stopped store */
+};
+
+/* ---- asking ----------------------------------------------------------------------------- */
+
+static enum status take(struct asker *asker, struct slice piece, struct error *err)
+{
+    if (asker->json)
+        return output_write(asker->output, piece, err);
+    if (bytes_append(&asker->answer, piece.data, piece.size) == STATUS_OK)
+        return STATUS_OK;
+    return fail(err, STATUS_LIMIT,
+                "the answer is too large for a table; ask for less, or take it as --json");
+}
+
+static enum status take_from_store(struct query_sink *sink, struct slice piece, struct error *err)
+{
+    return take(container_of(sink, struct asker, sink), piece, err);
+}
+
+static enum status take_from_server(void *context, struct slice piece, struct error *err)
+{
+    return take(context, piece, err);
+}
+
+static bool is_interrupted(void *context)
+{
+    return interrupt_pending(context);
+}
+
+static enum status ask_store(struct asker *asker, const struct client_parameter *parameters,
+                             size_t count, struct error *err)
+{
+    struct query_parameter decoded[PARAMETERS_MAX];
+    for (size_t i = 0; i < count; i++)
+        decoded[i] = (struct query_parameter){slice_from_text(parameters[i].name),
+                                              slice_from_text(parameters[i].value)};
+    struct tier *tier = NULL;
+    enum status status = store_open(&asker->config, asker->os, &asker->log, true, &tier, err);
+    if (status != STATUS_OK)
+        return status;
+    struct query_environment environment = {
+        .tier = tier,
+        .clock = asker->os.clock,
+        .cancelled = is_interrupted,
+        .context = &asker->interrupt,
+    };
+    store_query_limits(&asker->config, &environment.limits);
+    asker->sink.write = take_from_store;
+    status = query_answer(&environment, decoded, count, &asker->sink, err);
+    engine_close(tier);
+    return status;
+}
+
+static enum status ask_server(struct asker *asker, const struct client_parameter *parameters,
+                              size_t count, struct error *err)
+{
+    char url[CLIENT_URL_SIZE];
+    client_default_url(&asker->config, url);
+    const char *given = options_value(asker->options, "url");
+    struct client *client = NULL;
+    enum status status = client_open(&client, given != NULL ? given : url, &asker->interrupt, err);
+    if (status != STATUS_OK)
+        return status;
+    struct client_answer answer;
+    bytes_init(&answer.body, ANSWER_MAX);
+    struct client_request request = {
+        .path = "/api/v1/metrics/query",
+        .parameters = parameters,
+        .parameter_count = count,
+        .compressed = true,
+        .receive = take_from_server,
+        .context = asker,
+    };
+    status = client_send(client, &request, &answer, err);
+    if (status == STATUS_OK && answer.status >= 300)
+        status = client_fail(client, &answer, err);
+    bytes_release(&answer.body);
+    client_close(client);
+    return status;
+}
+
+/* ---- the table -------------------------------------------------------------------------- */
+
+struct columns {
+    struct slice names[LABELS_MAX_COLUMNS]; /* labels that any series has, sorted */
+    size_t count;
+    bool more; /* than there is room for */
+};
+
+static void add_column(struct columns *columns, struct slice name)
+{
+    size_t place = 0;
+    while (place < columns->count && slice_compare(columns->names[place], name) < 0)
+        place++;
+    if (place < columns->count && slice_equal(columns->names[place], name))
+        return;
+    if (columns->count == LABELS_MAX_COLUMNS) {
+        columns->more = true;
+        return;
+    }
+    memmove(columns->names + place + 1, columns->names + place,
+            (columns->count - place) * sizeof columns->names[0]);
+    columns->names[place] = name;
+    columns->count++;
+}
+
+static struct slice label_value(const struct json_node *labels, struct slice name)
+{
+    for (const struct json_node *label = labels == NULL ? NULL : labels->first; label != NULL;
+         label = label->next)
+        if (slice_equal(label->key, name))
+            return label->text;
+    return slice_of(NULL, 0);
+}
+
+static enum status add_instant(struct text_table *table, const struct json_node *time)
+{
+    char text[INSTANT_TEXT_SIZE];
+    char number[32];
+    snprintf(number, sizeof number, "%.*s", SLICE_FORMAT(time->text));
+    size_t size = instant_format(text, strtoll(number, NULL, 10));
+    struct slice copy = arena_copy(table->arena, slice_of(text, size));
+    return copy.data == NULL ? arena_status(table->arena) : text_table_add(table, copy);
+}
+
+static enum status add_points(struct text_table *table, const struct json_node *series,
+                              const struct columns *columns)
+{
+    const struct json_node *points = json_member(series, "points");
+    const struct json_node *labels = json_member(series, "labels");
+    enum status status = STATUS_OK;
+    for (const struct json_node *point = points == NULL ? NULL : points->first;
+         point != NULL && status == STATUS_OK; point = point->next) {
+        if (point->type != JSON_ARRAY || point->count < 2)
+            return STATUS_INVALID;
+        status = text_table_add(table, json_member_text(series, "metric"));
+        for (size_t i = 0; i < columns->count && status == STATUS_OK; i++)
+            status = text_table_add(table, label_value(labels, columns->names[i]));
+        if (status == STATUS_OK)
+            status = add_instant(table, point->first);
+        if (status == STATUS_OK)
+            status = text_table_add(table, point->first->next->text);
+    }
+    return status;
+}
+
+static enum status build_table(struct text_table *table, const struct json_node *root,
+                               struct columns *columns, struct arena *arena)
+{
+    const struct json_node *all = json_member(root, "series");
+    for (const struct json_node *series = all->first; series != NULL; series = series->next) {
+        const struct json_node *labels = json_member(series, "labels");
+        for (const struct json_node *label = labels == NULL ? NULL : labels->first; label != NULL;
+             label = label->next)
+            add_column(columns, label->key);
+    }
+    enum status status = text_table_init(table, columns->count + 3, arena);
+    if (status == STATUS_OK) {
+        table->right[columns->count + 2] = true;
+        status = text_table_add(table, slice_from_text("metric"));
+    }
+    for (size_t i = 0; i < columns->count && status == STATUS_OK; i++)
+        status = text_table_add(table, columns->names[i]);
+    if (status == STATUS_OK)
+        status = text_table_add(table, slice_from_text("time"));
+    if (status == STATUS_OK)
+        status = text_table_add(table, slice_from_text("value"));
+    for (const struct json_node *series = all->first; series != NULL && status == STATUS_OK;
+         series = series->next)
+        status = add_points(table, series, columns);
+    return status;
+}
+
+/* What a table has no place for. */
+static void print_notes(const struct asker *asker, const struct json_node *root,
+                        const struct columns *columns)
+{
+    const struct json_node *warnings = json_member(root, "warnings");
+    for (const struct json_node *warning = warnings == NULL ? NULL : warnings->first;
+         warning != NULL; warning = warning->next)
+        complain(asker->options, "%.*s", SLICE_FORMAT(warning->text));
+    if (columns->more)
+        complain(asker->options, "only %d labels are shown; --json has all", LABELS_MAX_COLUMNS);
+    if (json_member_true(root, "partial"))
+        complain(asker->options, "the answer is partial: damaged blocks were left out");
+    struct slice next = json_member_text(root, "next");
+    if (next.size > 0)
+        complain(asker->options, "there are more series; the next page: --after %.*s",
+                 (int)next.size, (const char *)next.data);
+}
+
+static enum status print_table(struct asker *asker, struct error *err)
+{
+    struct arena arena;
+    struct bytes text;
+    struct json_node *root = NULL;
+    struct text_table table;
+    struct columns *columns = calloc(1, sizeof *columns);
+    arena_init(&arena, TREE_MAX);
+    bytes_init(&text, PRINT_MAX);
+    enum status status = columns == NULL
+                             ? fail(err, STATUS_MEMORY, "no memory for a table")
+                             : json_tree_parse(bytes_slice(&asker->answer), &arena, &root, err);
+    if (status == STATUS_OK && json_member(root, "series") == NULL)
+        status = fail(err, STATUS_IO, "this is no answer to a query; is it a metric-store server?");
+    if (status == STATUS_OK) {
+        status = build_table(&table, root, columns, &arena);
+        if (status == STATUS_OK)
+            status = text_table_print(&table, &text);
+        if (status != STATUS_OK)
+            fail(err, status, "the answer is too large for a table; take it as --json");
+    }
+    if (status == STATUS_OK)
+        status = output_write(asker->output, bytes_slice(&text), err);
+    if (status == STATUS_OK)
+        print_notes(asker, root, columns);
+    bytes_release(&text);
+    arena_release(&arena);
+    free(columns);
+    return status;
+}
+
+/* ---- the command ------------------------------------------------------------------------ */
+
+static int collect(const struct options *options, struct client_parameter *parameters,
+                   size_t *count)
+{
+    static const char *const names[] = {"metric",   "match", "label", "start", "end",   "aggregate",
+                                        "interval", "by",    "over",  "limit", "after", "timeout"};
+    if (options_has(options, "data") && options_has(options, "url"))
+        return complain_usage(options, "--data and --url exclude each other");
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        const char *value;
+        for (size_t at = 0; (value = options_each(options, names[i], &at)) != NULL;) {
+            if (*count == PARAMETERS_MAX - 1)
+                return complain_usage(options, "more than %d options", PARAMETERS_MAX - 1);
+            parameters[(*count)++] = (struct client_parameter){names[i], value};
+        }
+    }
+    if (options->argument_count > 0)
+        parameters[(*count)++] = (struct client_parameter){"match", options->arguments[0]};
+    if (options->argument_count == 0 && !options_has(options, "metric") &&
+        !options_has(options, "match"))
+        return complain_usage(options, "which series? give a SELECTOR, --metric or --match");
+    return COMMAND_DONE;
+}
+
+static int run(struct asker *asker, const struct client_parameter *parameters, size_t count)
+{
+    struct error err;
+    enum status status = interrupt_open(&asker->interrupt, &err);
+    if (status == STATUS_OK)
+        status = output_open(&asker->output, asker->os.fs, NULL, &err);
+    if (status == STATUS_OK)
+        status = options_has(asker->options, "data") ? ask_store(asker, parameters, count, &err)
+                                                     : ask_server(asker, parameters, count, &err);
+    if (status == STATUS_OK)
+        status = asker->json ? output_write(asker->output, slice_from_text("\n"), &err)
+                             : print_table(asker, &err);
+    if (status == STATUS_OK)
+        status = output_finish(asker->output, &err);
+    else
+        output_abandon(asker->output);
+    interrupt_close(&asker->interrupt);
+    if (status == STATUS_OK)
+        return COMMAND_DONE;
+    int exit_code = complain_of(asker->options, &err);
+    /* A parameter that means nothing is a wrong usage, as an unknown option is. */
+    return status == STATUS_INVALID && exit_code == COMMAND_FAILED ? COMMAND_USAGE : exit_code;
+}
+
+int command_query(int argc, char **argv)
+{
+    struct options options;
+    int exit_code;
+    if (options_parse(&options, command_find("query"), argc, argv, &exit_code)) {
+        struct client_parameter parameters[PARAMETERS_MAX];
+        size_t count = 0;
+        struct asker asker = {.options = &options, .os = os_system()};
+        asker.json = options_has(&options, "json");
+        bytes_init(&asker.answer, ANSWER_MAX);
+        exit_code = collect(&options, parameters, &count);
+        if (exit_code == COMMAND_DONE)
+            exit_code = options_load_config(&options, asker.os, &asker.config);
+        if (exit_code == COMMAND_DONE) {
+            asker.log = options_log(&asker.config, asker.os);
+            exit_code = run(&asker, parameters, count);
+        }
+        bytes_release(&asker.answer);
+        config_release(&asker.config);
+    }
+    options_release(&options);
+    return exit_code;
+}

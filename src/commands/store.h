@@ -1,0 +1,28 @@
+/*
+ * store - a stopped store opened by a command itself: the engine with what the configuration says,
+ * and its limits.
+ */
+#ifndef METRIC_STORE_COMMANDS_STORE_H
+#define METRIC_STORE_COMMANDS_STORE_H
+
+#include "config/config.h"
+#include "query/query.h"
+#include "storage/engine/engine.h"
+
+/* What the configuration says of the engine; `log` and `dir` are borrowed. */
+void store_options(const struct config *config, struct os os, const struct log *log,
+                   struct engine_options *options);
+
+/*
+ * Opens the store in storage.path. Read-only it must be there and is not written to; else it is
+ * made where it is missing. Gives *tier, ended by engine_close.
+ *   NOT_FOUND  read-only, and there is no store
+ *   CONFLICT   a server has it open; the message says to use --url
+ */
+MUST_CHECK enum status store_open(const struct config *config, struct os os, const struct log *log,
+                                  bool read_only, struct tier **tier, struct error *err);
+
+/* The limits of one query by a command: as the configuration says, but without a time-out. */
+void store_query_limits(const struct config *config, struct query_limits *limits);
+
+#endif
