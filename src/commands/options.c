@@ -18,7 +18,8 @@ static const struct option common_options[] = {
 
 /* ---- complaints ------------------------------------------------------------------------- */
 
-static void say(const struct options *options, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void say(const struct options *options,
+                                                      const char *format, va_list args)
 {
     char text[2 * ERROR_MESSAGE_SIZE];
     vsnprintf(text, sizeof text, format, args);
