@@ -40,13 +40,17 @@ class Server:
         self.process = None
         self.session = requests.Session()
 
-    def start(self, timeout_s=60):
+    def spawn(self):
+        """Starts the process without waiting for it."""
         command = [self.binary, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", self.data]
         for setting in self.settings:
             command += ["--set", setting]
         command += self.flags
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def start(self, timeout_s=60):
+        self.spawn()
         wait_until(lambda: self.process.poll() is not None or self.ready(), timeout_s,
                    "the server's readiness")
         if self.process.poll() is not None:

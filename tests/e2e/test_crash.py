@@ -1,0 +1,60 @@
+"""kill -9 under load: nothing that was acknowledged is lost, nothing is there twice.
+
+METRIC_STORE_CRASH_CYCLES sets how often the server is killed, METRIC_STORE_CRASH_SEED repeats what
+was written and when the kills came (as far as the machine's own timing lets it).
+"""
+
+import os
+import random
+import time
+
+from crash_run import CrashRun
+from test_metrics import scrape
+
+CYCLES = int(os.environ.get("METRIC_STORE_CRASH_CYCLES", "20"))
+SEED = os.environ.get("METRIC_STORE_CRASH_SEED") or str(random.SystemRandom().randrange(10**9))
+FULL_EVERY = 10
+
+
+def kill_in_start(server, chance):
+    """Recovery that is killed itself must be one that can be begun again."""
+    server.spawn()
+    time.sleep(chance.uniform(0, 0.1))  # the moment of a kill is what this test draws by lot
+    server.kill()
+
+
+def test_kill_under_load_loses_nothing_acknowledged_and_doubles_nothing(make_server, tmp_path):
+    print(f"METRIC_STORE_CRASH_SEED={SEED} METRIC_STORE_CRASH_CYCLES={CYCLES}")
+    chance = random.Random(f"{SEED}/kills")
+    server = make_server("storage.head_size=1MiB", f"storage.merge_fan_in={chance.randint(2, 4)}",
+                         "storage.wal_segment_size=1MiB").start()
+    run = CrashRun(server, tmp_path, SEED)
+    seen = {"flushes": 0, "merges": 0, "parts": 0}
+    try:
+        for cycle in range(1, CYCLES + 1):
+            run.go()
+            time.sleep(chance.uniform(0.1, 0.7))
+            values = scrape(server)
+            seen["flushes"] += values["metric_store_flushes_total"]
+            seen["merges"] += values["metric_store_merges_total"]
+            seen["parts"] = max(seen["parts"], values["metric_store_parts"])
+            time.sleep(chance.uniform(0, 0.05))
+            server.kill()
+            run.wait_until_down()
+            if chance.random() < 0.3:
+                kill_in_start(server, chance)
+            server.start()
+            last = cycle == CYCLES
+            run.check(full=last or cycle % FULL_EVERY == 0,
+                      increase_of=range(4) if last else [cycle % 4])
+        assert server.stop() == 0
+        server.start()
+        run.check(full=True, increase_of=range(4))
+    finally:
+        run.close()
+    print(f"{sum(books.acknowledged for books in run.books)} batches acknowledged, {seen}, "
+          f"{run.headers_answered} samples by headers")
+    assert all(books.kinds == {"forward", "late", "again", "change"} for books in run.books)
+    # Without these the test would not have met what it is about.
+    assert seen["flushes"] > 0 and seen["merges"] > 0 and seen["parts"] > 1, seen
+    assert run.headers_answered > 0
