@@ -45,18 +45,7 @@ def pytest_make_collect_report():
     refuse_skip(outcome.get_result())
 
 
-@pytest.fixture
-def make_server(binary, tmp_path):
-    """Makes servers, not started: make_server("cardinality.max_series_per_metric=0", data=...)."""
-    made = []
-
-    def make(*settings, data=None, flags=()):
-        server = Server(binary, data or tmp_path / "data", tmp_path / f"server-{len(made)}.log",
-                        settings, flags)
-        made.append(server)
-        return server
-
-    yield make
+def end_servers(made):
     for server in made:
         if server.process is not None and server.process.poll() is None:
             server.stop()
@@ -65,6 +54,32 @@ def make_server(binary, tmp_path):
             tail = server.log_tail()
             assert "ERROR: AddressSanitizer" not in tail and "runtime error:" not in tail, tail
             assert "invariant failed" not in tail, tail
+
+
+def server_maker(binary, directory, made):
+    def make(*settings, data=None, flags=()):
+        server = Server(binary, data or directory / "data", directory / f"server-{len(made)}.log",
+                        settings, flags)
+        made.append(server)
+        return server
+
+    return make
+
+
+@pytest.fixture
+def make_server(binary, tmp_path):
+    """Makes servers, not started: make_server("cardinality.max_series_per_metric=0", data=...)."""
+    made = []
+    yield server_maker(binary, tmp_path, made)
+    end_servers(made)
+
+
+@pytest.fixture(scope="module")
+def make_module_server(binary, tmp_path_factory):
+    """As make_server, for servers that all tests of a file share."""
+    made = []
+    yield server_maker(binary, tmp_path_factory.mktemp("module"), made)
+    end_servers(made)
 
 
 @pytest.fixture
