@@ -52,7 +52,6 @@ static const struct http_route route_table[] = {
      .path = "/api/v1/metrics/query",
      .handler = read_query,
      .scope = HTTP_SCOPE_READ,
-     .takes_body = true,
      .takes_form = true,
      .compresses = true,
      .max_encoded_size = 64 * 1024,

@@ -487,6 +487,9 @@ static enum status parse_form(struct http_request *request, struct error *err)
     enum status status =
         parameters_parse(&request->arena, slice_of(request->body.data, request->body.size),
                          request->server->options.max_parameters, &request->form, err);
+    /* Too many of them are answered as in the URL, by 400. */
+    if (status == STATUS_LIMIT)
+        err->status = STATUS_INVALID;
     return status;
 }
 
