@@ -16,7 +16,7 @@ static enum engine_sync sync_of(enum config_sync sync)
     case CONFIG_SYNC_NEVER:
         return ENGINE_SYNC_NEVER;
     }
-    invariant(!"a sync setting");
+    invariant(sync <= CONFIG_SYNC_NEVER);
     return ENGINE_SYNC_ALWAYS;
 }
 

@@ -2,7 +2,7 @@
 
 import struct
 
-import snappy
+import wire
 
 WRITE_HEADERS = {
     "Content-Type": "application/x-protobuf",
@@ -11,29 +11,11 @@ WRITE_HEADERS = {
 }
 
 
-def varint(number):
-    number &= (1 << 64) - 1  # a negative int64 takes all ten bytes
-    encoded = bytearray()
-    while number >= 0x80:
-        encoded.append(number & 0x7F | 0x80)
-        number >>= 7
-    encoded.append(number)
-    return bytes(encoded)
-
-
-def delimited(field, payload):
-    return varint(field << 3 | 2) + varint(len(payload)) + payload
-
-
-def label(name, value):
-    return delimited(1, delimited(1, name.encode()) + delimited(2, value.encode()))
-
-
 def sample(time_ms, bits):
     """Proto 3 leaves out what is zero."""
     value = b"" if bits == 0 else b"\x09" + struct.pack("<Q", bits)
-    time = b"" if time_ms == 0 else b"\x10" + varint(time_ms)
-    return delimited(2, value + time)
+    time = b"" if time_ms == 0 else b"\x10" + wire.varint(time_ms)
+    return wire.field(2, value + time)
 
 
 def write_request(series):
@@ -41,9 +23,9 @@ def write_request(series):
     message = bytearray()
     for name, labels, samples in series:
         texts = sorted({"__name__": name, **labels}.items())
-        message += delimited(1, b"".join(label(*text) for text in texts) +
+        message += wire.field(1, b"".join(wire.label(*text) for text in texts) +
                              b"".join(sample(*one) for one in samples))
-    return snappy.compress(bytes(message))
+    return wire.snappy(bytes(message))
 
 
 def remote_write(server, series):
