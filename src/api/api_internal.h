@@ -11,7 +11,7 @@
 #include "api/worker_pool.h"
 #include "protocols/protocols.h"
 
-enum { API_MAX_ROUTES = 32, SPARE_JOBS = 16 };
+enum { API_MAX_ROUTES = 32, SPARE_JOBS = 8 };
 
 struct ingest_job;
 

@@ -10,7 +10,7 @@
 #include "api/api_internal.h"
 
 enum {
-    KEEP_BYTES = 8 * 1024 * 1024, /* of a job's arena, and of its scratch, between requests */
+    KEEP_BYTES = 4 * 1024 * 1024, /* of a job's arena, and of its scratch, between requests */
     ARENA_FACTOR = 4,             /* an arena's maximum in decoded bodies */
 };
 

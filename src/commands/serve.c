@@ -20,6 +20,7 @@ enum {
     HEAD_SHARE = 6,       /* of the memory budget, for one head; two may be there */
     RAW_CACHE_SHARE = 16, /* likewise */
     QUEUE_SHARE = 8,
+    QUERIES_SHARE = 4, /* all query threads together */
     BODIES_SHARE = 8,
     MAX_COMMIT_SAMPLES = 1 << 20,
     COMMIT_RETRY_MS = 5000,
@@ -68,11 +69,13 @@ static struct admission_limits admission_limits_of(const struct config *config)
     };
 }
 
-static struct query_limits query_limits_of(const struct config *config)
+/* What all query threads together may take stays within their share of the budget. */
+static struct query_limits query_limits_of(const struct config *config, uint64_t memory_bytes)
 {
     return (struct query_limits){
         .max_samples = config->query.max_samples,
-        .max_memory_bytes = config->query.max_memory_bytes,
+        .max_memory_bytes = smaller(config->query.max_memory_bytes,
+                                    memory_bytes / QUERIES_SHARE / config->query.threads),
         .timeout_ms = config->query.timeout_ms,
         .max_points = config->query.max_points,
         .default_limit = config->query.default_limit,
@@ -114,7 +117,7 @@ static struct api_options api_options_of(struct service *service)
         .log = &service->log,
         .max_decoded_size = config->server.max_decoded_bytes,
         .json_max_depth = (uint32_t)config->ingest.json_max_depth,
-        .query_limits = query_limits_of(config),
+        .query_limits = query_limits_of(config, service->memory_bytes),
         .query_threads = (unsigned)config->query.threads,
         .query_queue = (unsigned)config->query.queue,
         .hash_seed = random_u64(service->os.random),
@@ -208,7 +211,7 @@ static void reload(struct service *service)
     service->log.level = service->config.log.level;
     struct admission_limits admission = admission_limits_of(&service->config);
     admission_set_limits(service->admission, &admission);
-    struct query_limits query = query_limits_of(&service->config);
+    struct query_limits query = query_limits_of(&service->config, service->memory_bytes);
     api_set_query_limits(service->api, &query);
     engine_set_retention(service->tier, service->config.retention.default_ms);
     log_event(&service->log, LOG_INFO, "serve", "configuration reloaded",

@@ -52,7 +52,7 @@ static void take_storage(struct tier *tier, struct storage_metrics *storage,
         .recovery_duration_ms = engine.recovery.duration_ms,
         .recovery_samples = engine.recovery.log_samples,
         .recovery_damaged = engine.recovery.damaged,
-        .recovery_torn_bytes = engine.recovery.torn_bytes,
+        .recovery_torn_tail = engine.recovery.torn_tail,
     };
     memory->head = engine.head_bytes;
     memory->sealed_head = engine.sealed_bytes;

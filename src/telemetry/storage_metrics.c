@@ -116,8 +116,8 @@ static void write_recovery(struct metrics_writer *writer, const struct storage_m
           "Samples that it read back from the log.");
     gauge(writer, "metric_store_recovery_damaged_places", NULL, metrics->recovery_damaged,
           "Damaged places that it found; each was logged.");
-    gauge(writer, "metric_store_recovery_torn_bytes", "bytes", metrics->recovery_torn_bytes,
-          "Bytes at the end of the log that were never acknowledged and were dropped.");
+    gauge(writer, "metric_store_recovery_torn_tail", NULL, metrics->recovery_torn_tail,
+          "1 where the log ended in a write that was never acknowledged and was dropped.");
 }
 
 void metrics_write_storage(struct metrics_writer *writer, const struct storage_metrics *metrics)

@@ -280,7 +280,7 @@ struct storage_metrics {
     int64_t recovery_duration_ms;
     uint64_t recovery_samples;
     uint64_t recovery_damaged;
-    uint64_t recovery_torn_bytes;
+    uint64_t recovery_torn_tail;
 };
 
 void metrics_write_storage(struct metrics_writer *writer, const struct storage_metrics *metrics);

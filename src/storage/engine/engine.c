@@ -240,6 +240,8 @@ void engine_stats(struct tier *tier, struct engine_stats *stats)
         .merged_bytes_written = atomic_load(&counters->merged_bytes_written),
         .chunks_dropped = atomic_load(&counters->chunks_dropped),
         .damaged_blocks = atomic_load(&counters->damaged_blocks),
+        .index_segments = atomic_load(&counters->index_segments),
+        .index_bytes = atomic_load(&counters->index_bytes),
         .recovery = engine->recovery,
     };
     version_stats(engine, stats);

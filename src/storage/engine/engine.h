@@ -41,7 +41,7 @@ struct engine_options {
 struct engine_recovery {
     uint64_t log_samples; /* replayed */
     uint64_t damaged;     /* places; each was logged */
-    uint64_t torn_bytes;  /* at the log's end, of writes that were never acknowledged */
+    bool torn_tail;       /* the log ended in a write that was never acknowledged: dropped */
     int64_t duration_ms;
 };
 

@@ -40,6 +40,7 @@ struct engine_counters {
     atomic_uint_fast64_t flushes, flush_failures, flushed_samples, flushed_bytes;
     atomic_uint_fast64_t merges, merge_failures, merged_bytes_read, merged_bytes_written;
     atomic_uint_fast64_t chunks_dropped, damaged_blocks;
+    atomic_uint_fast64_t index_segments, index_bytes; /* now */
 };
 
 struct engine {
@@ -107,11 +108,15 @@ enum status engine_rotate(struct engine *engine, struct error *err);
 
 /* flush.c */
 enum status engine_flush_sealed(struct engine *engine, struct error *err);
+/* Notes how large the index is, for statistics. After each commit of the manifest that changes it.
+ */
+void engine_note_index(struct engine *engine);
 /* Publishes a version with these parts and, perhaps, without the sealed head. */
 enum status engine_publish(struct engine *engine, struct part_ref *const *parts, size_t count,
                            bool drop_sealed, struct error *err);
 
-/* manifest_commit; after a failed sync of the manifest the engine is broken, as the log would be. */
+/* manifest_commit; after a failed sync of the manifest the engine is broken, as the log would be.
+ */
 enum status engine_commit_manifest(struct engine *engine, const struct manifest_edit *edit,
                                    struct error *err);
 

@@ -385,10 +385,21 @@ static enum status write_metrics(struct flush *flush)
 
 /* ---- making it count -------------------------------------------------------------------- */
 
+void engine_note_index(struct engine *engine)
+{
+    const struct manifest_state *state = manifest_state(engine->manifest);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < state->segment_count; i++)
+        bytes += state->segments[i].bytes;
+    atomic_store(&engine->counters.index_segments, state->segment_count);
+    atomic_store(&engine->counters.index_bytes, bytes);
+}
+
 enum status engine_commit_manifest(struct engine *engine, const struct manifest_edit *edit,
                                    struct error *err)
 {
     enum status status = manifest_commit(engine->manifest, edit, err);
+    engine_note_index(engine);
     if (status == STATUS_OK || !manifest_broken(engine->manifest) ||
         atomic_exchange(&engine->broken, true))
         return status;

@@ -400,6 +400,12 @@ static enum status recover(struct recovery *recovery, struct error *err)
     head_ref_release(head);
     if (status == STATUS_OK)
         status = open_log(recovery, err);
+    if (status == STATUS_OK) {
+        struct wal_stats log;
+        wal_stats(engine->wal, &log);
+        engine->recovery.torn_tail = log.torn_lsn != 0;
+        engine_note_index(engine);
+    }
     if (status == STATUS_OK)
         status = note_series(recovery, true, err);
     if (status == STATUS_OK)
