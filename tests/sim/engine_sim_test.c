@@ -411,9 +411,35 @@ static void live_long(struct living *living)
     sim_clock_jump(&living->machine.clock, life->now_ms - living->machine.clock.wall_ms);
 }
 
+/* A commit that failed may have reached the log; then a restart brings it, for good. */
+static void adopt_the_unsure(struct living *living)
+{
+    struct life *life = living->life;
+    struct sim_disk *clone = sim_disk_clone(living->disk);
+    sim_disk_kill(clone);
+    struct machine machine;
+    machine_init(&machine, clone, life);
+    struct tier *tier;
+    struct error err = {0};
+    if (engine_open(&machine.options, &tier, &err) != STATUS_OK)
+        test_fail("the store does not open after a fault: %s", err.message);
+    struct ledger found;
+    uint32_t help;
+    if (!holds(life, tier, &found, &help))
+        test_fail("after a fault and a restart the store holds something else");
+    ledger_release(&life->acknowledged);
+    life->acknowledged = found;
+    life->help = help;
+    life->maybe_count = 0;
+    engine_abandon(tier);
+    sim_disk_free(clone);
+}
+
 static void live_restart(struct living *living)
 {
     engine_close(living->tier);
+    if (living->life->maybe_count > 0)
+        adopt_the_unsure(living);
     open_store(living);
 }
 
