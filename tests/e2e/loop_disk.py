@@ -1,0 +1,74 @@
+"""A small ext4 of the test's own on a loop device, whose power can be cut."""
+
+import fcntl
+import os
+import shutil
+import struct
+import subprocess
+
+FS_IOC_GOINGDOWN = 0x8004587D
+WITHOUT_LOG_FLUSH = 2  # not even the journal: what was not synced is gone
+
+
+def run(*command):
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+def why_impossible(folder):
+    """None where this machine lets us make and mount such a disk, else the reason."""
+    if os.geteuid() != 0:
+        return "mounting a loop device needs root"
+    for tool in ("mkfs.ext4", "mount", "umount"):
+        if shutil.which(tool) is None:
+            return f"mounting a loop device needs {tool}"
+    disk = LoopDisk(folder, 16)
+    try:
+        disk.make()
+        disk.mount()
+    except MountRefused as reason:
+        return f"mounting a loop device is refused here: {reason}"
+    finally:
+        disk.remove()
+    return None
+
+
+class MountRefused(Exception):
+    pass
+
+
+class LoopDisk:
+    def __init__(self, folder, size_mib):
+        self.image = os.path.join(folder, "disk.img")
+        self.path = os.path.join(folder, "disk")
+        self.size_mib = size_mib
+
+    def make(self):
+        with open(self.image, "wb") as image:
+            image.truncate(self.size_mib << 20)
+        os.makedirs(self.path, exist_ok=True)
+        # No blocks kept for root: the disk is full for everybody at the same time.
+        made = run("mkfs.ext4", "-q", "-m", "0", self.image)
+        assert made.returncode == 0, made.stderr
+
+    def mount(self):
+        mounted = run("mount", "-o", "loop", self.image, self.path)
+        if mounted.returncode != 0:
+            raise MountRefused(mounted.stderr.strip())
+
+    def unmount(self):
+        unmounted = run("umount", self.path)
+        assert unmounted.returncode == 0, unmounted.stderr
+
+    def cut_power(self):
+        """From now on nothing reaches the disk; unmount and mount to see what was on it."""
+        directory = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.ioctl(directory, FS_IOC_GOINGDOWN, struct.pack("=I", WITHOUT_LOG_FLUSH))
+        finally:
+            os.close(directory)
+
+    def remove(self):
+        if os.path.ismount(self.path):
+            self.unmount()
+        if os.path.exists(self.image):
+            os.remove(self.image)
