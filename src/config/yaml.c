@@ -228,7 +228,9 @@ enum status yaml_walk(struct slice text, const char *name, const struct yaml_vis
         return fail(err, STATUS_MEMORY, "%s: no memory left to read it", name);
     /* Without this a byte order mark could make it UTF-16. */
     yaml_parser_set_encoding(&walker.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&walker.parser, text.data, text.size);
+    /* An empty file has no bytes to point at, and the parser wants a pointer. */
+    static const uint8_t nothing[] = "";
+    yaml_parser_set_input_string(&walker.parser, text.size > 0 ? text.data : nothing, text.size);
     bytes_init(&walker.list, SETTINGS_FILE_MAX);
     enum status status = walk_stream(&walker, err);
     if (walker.has_event)
