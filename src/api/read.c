@@ -309,6 +309,7 @@ static void submit(struct http_request *request, struct api *api, enum read_kind
         .limits = limits,
         .cancelled = cancelled,
         .context = job,
+        .started_ns = job->started_ns,
         .cost = &job->cost,
     };
     enum status status = collect_parameters(job, &err);

@@ -13,7 +13,8 @@ void budget_init(struct budget *budget, const struct query_environment *environm
         .environment = environment,
         .max_samples = max_samples,
         .timeout_ms = timeout_ms,
-        .start_ns = clock_monotonic_ns(environment->clock),
+        .start_ns = environment->started_ns != 0 ? environment->started_ns
+                                                 : clock_monotonic_ns(environment->clock),
     };
 }
 

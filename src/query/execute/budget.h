@@ -15,7 +15,7 @@ struct budget {
     uint64_t unchecked;
 };
 
-/* Starts the time-out. */
+/* The time-out runs from environment->started_ns. */
 void budget_init(struct budget *budget, const struct query_environment *environment,
                  uint64_t max_samples, int64_t timeout_ms);
 

@@ -22,6 +22,7 @@ struct query_environment {
     /* Asked every few thousand samples; true ends the query with CANCELLED. May be NULL. */
     bool (*cancelled)(void *context);
     void *context;
+    int64_t started_ns; /* when it was asked for, by `clock`: time-outs count from then; 0: now */
     struct execution_stats *cost; /* set by query_answer, also when it fails; may be NULL */
 };
 
@@ -54,7 +55,8 @@ struct execution_stats {
     int64_t duration_ns;
 };
 
-/* Borrows environment, plan and arena until execution_close. The time-out (0: none) begins now.
+/* Borrows environment, plan and arena until execution_close. The time-out (0: none) may
+ * be over, and nobody may wait any more, before anything was done.
  * On failure *execution is NULL. */
 MUST_CHECK enum status execution_open(struct execution **execution,
                                       const struct query_environment *environment,

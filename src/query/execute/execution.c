@@ -75,7 +75,9 @@ enum status execution_open(struct execution **result, const struct query_environ
         .budget = &execution->budget,
         .source = &execution->source,
     };
-    enum status status = operator_build(plan->root, &execution->context, &execution->root, err);
+    enum status status = budget_check(&execution->budget, err);
+    if (status == STATUS_OK)
+        status = operator_build(plan->root, &execution->context, &execution->root, err);
     if (status == STATUS_OK)
         status = open_source(execution, plan, err);
     if (status == STATUS_OK)
