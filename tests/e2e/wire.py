@@ -7,20 +7,8 @@ import struct
 import subprocess
 import zlib
 
-
-def varint(number):
-    number &= (1 << 64) - 1
-    out = bytearray()
-    while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    out.append(number)
-    return bytes(out)
-
-
-def field(number, payload):
-    """A protobuf field that holds bytes."""
-    return varint(number << 3 | 2) + varint(len(payload)) + payload
+from remote_write import WRITE_HEADERS, varint
+from remote_write import delimited as field
 
 
 def label(name, value):
@@ -61,9 +49,14 @@ def snappy(data):
 def remote_write(server, message, compressed=None, headers=None):
     """Posts a WriteRequest; `compressed` replaces what would have been sent."""
     return server.post("/api/v1/write", snappy(message) if compressed is None else compressed,
-                       "application/x-protobuf",
-                       headers={"Content-Encoding": "snappy",
-                                "X-Prometheus-Remote-Write-Version": "0.1.0", **(headers or {})})
+                       headers={**WRITE_HEADERS, **(headers or {})})
+
+
+def same_samples(count, values):
+    """A WriteRequest of `count` series "heavy" with the same samples, quick to make."""
+    samples = b"".join(sample(value, time_ms) for time_ms, value in values)
+    return b"".join(field(1, label("__name__", "heavy") + label("n", str(n)) + samples)
+                    for n in range(count))
 
 
 def zstd(data):
