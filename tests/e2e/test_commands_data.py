@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import pty
 import signal
 import socket
 import subprocess
@@ -345,6 +346,40 @@ def test_an_export_whose_reader_leaves_ends_quietly(commands):
     assert process.wait(60) == 1
     assert errors == b""
     commands.ok("verify", "--data", "s")
+
+
+def test_a_progress_bar_is_drawn_on_a_terminal_and_taken_away_again(commands):
+    master, terminal = pty.openpty()
+    process = commands.start("import", "--data", "s", "-", stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE, stderr=terminal)
+    os.close(terminal)
+    os.set_blocking(master, False)
+    drawn = b""
+    piece = lines_of(65000).encode()
+
+    def read_terminal():
+        nonlocal drawn
+        try:
+            drawn += os.read(master, 65536)
+        except OSError:  # nothing there, or nobody writes any more
+            pass
+        return drawn
+
+    def feed():
+        process.stdin.write(piece)
+        process.stdin.flush()
+        return b"MiB" in read_terminal()
+
+    wait_until(feed, what="a progress bar")
+    process.stdin.close()
+    out = process.stdout.read()
+    assert process.wait(60) == 0
+    process.stdout.close()
+    read_terminal()
+    os.close(master)
+    assert drawn.startswith(b"\r\x1b[Kimport  ")
+    assert drawn.endswith(b"\r\x1b[K")
+    assert b"\x1b" not in out and out.startswith(b"accepted")
 
 
 # ---- queries ------------------------------------------------------------------------------------
