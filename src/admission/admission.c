@@ -14,6 +14,8 @@ struct admission {
     atomic_uint_fast64_t max_label_value_length;
     atomic_int_fast64_t max_age_ms;
     atomic_int_fast64_t max_future_ms;
+    atomic_uint_fast64_t warning_percent;
+    atomic_uint_fast64_t max_index_bytes;
     atomic_uint_fast64_t admitted;
     atomic_uint_fast64_t refused;
 };
@@ -41,6 +43,24 @@ static enum status check_labels(struct admission *admission, const struct labels
     return STATUS_OK;
 }
 
+static const char *count_setting(const struct admission_question *question)
+{
+    return question->has_max_series ? "its registered limits.max_series"
+                                    : "cardinality.max_series_per_metric";
+}
+
+/* Leaves the warning in *err. Without the count, so that one answer tells it once. */
+static void warn_of_count(struct admission *admission, const struct admission_question *question,
+                          uint64_t limit, struct error *err)
+{
+    uint64_t percent = atomic_load_explicit(&admission->warning_percent, memory_order_relaxed);
+    if (percent == 0 || ((uint64_t)question->metric_series + 1) * 100 < limit * percent)
+        return;
+    fail_code(err, STATUS_OK, "cardinality_warning",
+              "metric \"%.*s\" has reached %" PRIu64 "%% of the %" PRIu64 " series that %s allows",
+              SLICE_FORMAT(question->metric), percent, limit, count_setting(question));
+}
+
 static enum status check_count(struct admission *admission,
                                const struct admission_question *question, struct error *err)
 {
@@ -48,15 +68,29 @@ static enum status check_count(struct admission *admission,
         question->has_max_series
             ? question->max_series
             : atomic_load_explicit(&admission->max_series_per_metric, memory_order_relaxed);
-    if (limit == 0 || question->metric_series < limit)
+    if (limit == 0)
         return STATUS_OK;
+    if (question->metric_series < limit) {
+        warn_of_count(admission, question, limit, err);
+        return STATUS_OK;
+    }
     return fail_code(err, STATUS_LIMIT, "cardinality_limit",
                      "metric \"%.*s\" has %u series, and %s allows %" PRIu64
                      "; its existing series go on, new ones are refused",
                      SLICE_FORMAT(question->metric), question->metric_series,
-                     question->has_max_series ? "its registered limits.max_series"
-                                              : "cardinality.max_series_per_metric",
-                     limit);
+                     count_setting(question), limit);
+}
+
+static enum status check_memory(struct admission *admission,
+                                const struct admission_question *question, struct error *err)
+{
+    uint64_t max_bytes = atomic_load_explicit(&admission->max_index_bytes, memory_order_relaxed);
+    if (max_bytes == 0 || question->index_bytes < max_bytes)
+        return STATUS_OK;
+    return fail_code(err, STATUS_LIMIT, "memory_limit",
+                     "%" PRIu64 " series take %" PRIu64 " MiB, all of the share that memory.limit "
+                     "leaves to them; existing series go on, new ones are refused",
+                     question->total_series, question->index_bytes >> 20);
 }
 
 static enum status admit(struct admitter *admitter, const struct admission_question *question,
@@ -64,6 +98,8 @@ static enum status admit(struct admitter *admitter, const struct admission_quest
 {
     struct admission *admission = container_of(admitter, struct admission, admitter);
     enum status status = check_labels(admission, question->labels, question->metric, err);
+    if (status == STATUS_OK)
+        status = check_memory(admission, question, err);
     if (status == STATUS_OK)
         status = check_count(admission, question, err);
     atomic_fetch_add_explicit(status == STATUS_OK ? &admission->admitted : &admission->refused, 1,
@@ -95,6 +131,8 @@ void admission_set_limits(struct admission *admission, const struct admission_li
     atomic_store(&admission->max_label_value_length, limits->max_label_value_length);
     atomic_store(&admission->max_age_ms, limits->max_age_ms);
     atomic_store(&admission->max_future_ms, limits->max_future_ms);
+    atomic_store(&admission->warning_percent, (uint64_t)(limits->warning_threshold * 100 + 0.5));
+    atomic_store(&admission->max_index_bytes, limits->max_index_bytes);
 }
 
 struct admitter *admission_admitter(struct admission *admission)

@@ -19,6 +19,8 @@ struct admission_limits {
     uint64_t max_label_value_length; /* bytes; the metric's name not counted */
     int64_t max_age_ms;
     int64_t max_future_ms;
+    double warning_threshold; /* share of a metric's limit; 0: no warnings */
+    uint64_t max_index_bytes; /* memory of the tier's series table */
 };
 
 struct admission; /* opaque */

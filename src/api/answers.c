@@ -2,6 +2,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/utf8.h"
 
@@ -22,7 +23,7 @@ static const struct mapping mappings[] = {
     {STATUS_LIMIT, 422, "limit", 0},
     {STATUS_BUSY, 503, "busy", RETRY_AFTER_S},
     {STATUS_CANCELLED, 499, "cancelled", 0},
-    {STATUS_TIMEOUT, 503, "timeout", 0},
+    {STATUS_TIMEOUT, 503, "timeout", RETRY_AFTER_S},
     {STATUS_MEMORY, 503, "out_of_memory", RETRY_AFTER_S},
     {STATUS_IO, 503, "io_error", RETRY_AFTER_S},
     {STATUS_NO_SPACE, 507, "disk_full", RETRY_AFTER_DISK_S},
@@ -111,9 +112,29 @@ static enum status put_rejection(struct bytes *to, const struct batch_rejection 
     return status == STATUS_OK ? bytes_append_text(to, "}") : status;
 }
 
+/* By place in the request: what a parser refused stands before what admission did. */
+static int compare_rejections(const void *a, const void *b)
+{
+    const struct batch_rejection *left = *(const struct batch_rejection *const *)a;
+    const struct batch_rejection *right = *(const struct batch_rejection *const *)b;
+    if (left->index != right->index)
+        return left->index < right->index ? -1 : 1;
+    return (left->line > right->line) - (left->line < right->line);
+}
+
+static void order_rejections(const struct batch *batch, const struct batch_rejection **ordered)
+{
+    for (size_t i = 0; i < batch->rejection_count; i++)
+        ordered[i] = &batch->rejections[i];
+    if (batch->rejection_count > 1)
+        qsort(ordered, batch->rejection_count, sizeof ordered[0], compare_rejections);
+}
+
 /* The members of the answer, without the braces around them. */
 static enum status put_members(struct bytes *to, const struct batch *batch)
 {
+    const struct batch_rejection *ordered[BATCH_MAX_REJECTIONS];
+    order_rejections(batch, ordered);
     enum status status =
         bytes_format(to, "\"accepted\":%zu,\"rejected\":%" PRIu64 ",\"new_series\":%u,\"errors\":[",
                      batch->sample_count, batch->rejected, batch->new_series);
@@ -121,7 +142,7 @@ static enum status put_members(struct bytes *to, const struct batch *batch)
         if (i > 0)
             status = bytes_append_text(to, ",");
         if (status == STATUS_OK)
-            status = put_rejection(to, &batch->rejections[i]);
+            status = put_rejection(to, ordered[i]);
     }
     if (status == STATUS_OK)
         status = bytes_format(to, "],\"errors_truncated\":%s,\"warnings\":[",
@@ -139,7 +160,9 @@ static void answer_refused(struct http_request *request, const struct batch *bat
                            struct slice members)
 {
     char detail[ERROR_MESSAGE_SIZE];
-    const struct batch_rejection *first = batch->rejection_count > 0 ? &batch->rejections[0] : NULL;
+    const struct batch_rejection *ordered[BATCH_MAX_REJECTIONS];
+    order_rejections(batch, ordered);
+    const struct batch_rejection *first = batch->rejection_count > 0 ? ordered[0] : NULL;
     snprintf(detail, sizeof detail, "%" PRIu64 " of %" PRIu64 " samples were refused%s%.*s",
              batch->rejected, batch->rejected + batch->sample_count,
              first == NULL ? "" : "; the first: ", first == NULL ? 0 : (int)first->message.size,

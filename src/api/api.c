@@ -92,6 +92,9 @@ enum status api_new(struct api **result, const struct api_options *options, stru
     mutex_init(&api->limits_lock);
     enum status status = worker_pool_open(&api->pool, options->os.threads, options->query_threads,
                                           options->query_queue, err);
+    if (status == STATUS_OK)
+        status = worker_pool_open(&api->export_pool, options->os.threads, options->query_threads,
+                                  options->query_queue, err);
     if (status != STATUS_OK) {
         api_free(api);
         return status;
@@ -105,6 +108,7 @@ void api_free(struct api *api)
     if (api == NULL)
         return;
     worker_pool_close(api->pool);
+    worker_pool_close(api->export_pool);
     ingest_jobs_free(api);
     mutex_release(&api->lock);
     mutex_release(&api->limits_lock);
@@ -115,6 +119,11 @@ const struct http_route *api_routes(const struct api *api, size_t *count)
 {
     *count = api->route_count;
     return api->routes;
+}
+
+void api_stop_ready(struct api *api)
+{
+    atomic_store(&api->not_ready, true);
 }
 
 void api_drain(struct api *api)

@@ -44,7 +44,9 @@ void api_free(struct api *api); /* accepts NULL */
 /* The table; lives as long as the api. */
 const struct http_route *api_routes(const struct api *api, size_t *count);
 
-/* Lets every query that runs end with CANCELLED, and readiness fail. */
+/* Readiness fails from now on: nobody new should come. */
+void api_stop_ready(struct api *api);
+/* Lets every query that runs end with CANCELLED. */
 void api_drain(struct api *api);
 
 void api_set_query_limits(struct api *api, const struct query_limits *limits);

@@ -20,12 +20,14 @@ struct api {
     struct http_route routes[API_MAX_ROUTES];
     size_t route_count;
     struct worker_pool *pool;
-    struct mutex lock; /* of the two below */
+    struct worker_pool *export_pool; /* exports wait for their clients: queries must not */
+    struct mutex lock;               /* of the two below */
     struct ingest_job *spare_jobs;
     size_t spare_count;
     struct mutex limits_lock;
     struct query_limits query_limits;
-    atomic_bool draining;
+    atomic_bool draining; /* queries end */
+    atomic_bool not_ready;
 };
 
 /* ingest.c; `context` is the api */

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "api/api_internal.h"
+#include "base/nearest.h"
 
 enum {
     KEEP_BYTES = 4 * 1024 * 1024, /* of a job's arena, and of its scratch, between requests */
@@ -25,6 +26,7 @@ struct ingest_job {
     struct bytes scratch;
     struct json_parser *json; /* made with the first JSON body */
     struct batch batch;
+    struct slice registered; /* the name, with ANSWER_REGISTER */
     struct write_entry entry;
     struct ingest_job *next; /* while it is spare */
 };
@@ -124,18 +126,33 @@ static enum status job_json(struct ingest_job *job, struct error *err)
 
 /* ---- commit ----------------------------------------------------------------------------- */
 
+/* Why a registration that was committed, or had nothing to commit, did not take effect. */
+static enum status registration_refused(struct ingest_job *job, struct error *err)
+{
+    const struct batch *batch = &job->batch;
+    if (batch->metric_count > 0)
+        return batch->metric_outcomes[0] == METRIC_CONTRADICTS
+                   ? fail_code(err, STATUS_CONFLICT, "metric_type_conflict",
+                               "the metric was registered with another type meanwhile")
+                   : STATUS_OK;
+    struct metric known;
+    if (storage_metric(job->api->options.tier, job->registered, &job->arena, &known, NULL) ==
+        STATUS_OK)
+        return STATUS_OK;
+    return fail_code(err, STATUS_LIMIT, "metric_limit",
+                     "as many metrics are registered as there may be; this one is not");
+}
+
 static void answer_registered(struct ingest_job *job)
 {
     const struct batch *batch = &job->batch;
-    bool new_metric = batch->metric_count > 0 && batch->metric_outcomes[0] == METRIC_NEW;
-    if (batch->metric_count > 0 && batch->metric_outcomes[0] == METRIC_CONTRADICTS) {
-        struct error err;
-        answer_error(job->request,
-                     fail_code(&err, STATUS_CONFLICT, "metric_type_conflict",
-                               "the metric was registered with another type meanwhile"),
-                     &err);
+    struct error err = {0};
+    enum status refused = registration_refused(job, &err);
+    if (refused != STATUS_OK) {
+        answer_error(job->request, refused, &err);
         return;
     }
+    bool new_metric = batch->metric_count > 0 && batch->metric_outcomes[0] == METRIC_NEW;
     struct bytes body;
     bytes_init(&body, 256);
     enum status status = bytes_format(&body, "{\"status\":\"%s\"}",
@@ -205,6 +222,33 @@ static void job_commit(struct ingest_job *job)
 }
 
 /* ---- the formats ------------------------------------------------------------------------ */
+
+/* A slip in a parameter's name must not change what is stored. `names` ends with NULL. */
+static bool check_parameters(const struct http_request *request, const char *const *names,
+                             struct error *err)
+{
+    struct http_fields query = http_request_query(request);
+    for (size_t i = 0; i < query.count; i++) {
+        struct nearest nearest = nearest_to(query.items[i].name, NEAREST_ANY);
+        bool known = false;
+        for (size_t j = 0; names[j] != NULL; j++) {
+            known = known || slice_equal_text(query.items[i].name, names[j]);
+            nearest_offer(&nearest, j, slice_from_text(names[j]));
+        }
+        if (known)
+            continue;
+        fail_code(err, STATUS_INVALID, "invalid_parameter", "unknown parameter \"%.*s\"%s%s",
+                  SLICE_FORMAT(query.items[i].name),
+                  nearest.found ? "; the nearest is " : "; this route takes none",
+                  nearest.found ? names[nearest.index] : "");
+        return false;
+    }
+    return true;
+}
+
+static const char *const json_parameters[] = {"atomic", "precision", NULL};
+static const char *const text_parameters[] = {"atomic", NULL};
+static const char *const no_parameters[] = {NULL};
 
 static bool flag_of(const struct http_request *request, const char *name, bool *flag,
                     struct error *err)
@@ -291,7 +335,8 @@ static void ingest_json(struct http_request *request, struct api *api, enum json
     struct error err = {0};
     struct json_options options;
     bool atomic;
-    if (!json_options_of(job, &options, &err) || !flag_of(request, "atomic", &atomic, &err)) {
+    if (!check_parameters(request, json_parameters, &err) ||
+        !json_options_of(job, &options, &err) || !flag_of(request, "atomic", &atomic, &err)) {
         job_fail(job, STATUS_INVALID, &err);
         return;
     }
@@ -375,7 +420,8 @@ void ingest_text(struct http_request *request, void *context)
         return;
     struct error err = {0};
     bool atomic;
-    if (!flag_of(request, "atomic", &atomic, &err)) {
+    if (!check_parameters(request, text_parameters, &err) ||
+        !flag_of(request, "atomic", &atomic, &err)) {
         job_fail(job, STATUS_INVALID, &err);
         return;
     }
@@ -435,9 +481,10 @@ void register_metric(struct http_request *request, void *context)
     if (job == NULL)
         return;
     struct error err = {0};
-    struct metric metric;
+    struct metric metric = {0};
     batch_init(&job->batch, &job->arena, no_labels, 0);
-    enum status status = job_json(job, &err);
+    enum status status =
+        check_parameters(request, no_parameters, &err) ? job_json(job, &err) : STATUS_INVALID;
     if (status == STATUS_OK)
         status = protocols_json_parse_metric(job->json, http_request_body(request), &job->arena,
                                              &metric, &err);
@@ -445,6 +492,7 @@ void register_metric(struct http_request *request, void *context)
         status = check_type(job, &metric, &err);
     if (status == STATUS_OK)
         status = batch_add_metric(&job->batch, &metric);
+    job->registered = metric.name;
     if (status == STATUS_OK)
         job_commit(job);
     else

@@ -314,7 +314,8 @@ static void submit(struct http_request *request, struct api *api, enum read_kind
     };
     enum status status = collect_parameters(job, &err);
     if (status == STATUS_OK)
-        status = worker_pool_submit(api->pool, &job->item, &err);
+        status = worker_pool_submit(kind == READ_EXPORT ? api->export_pool : api->pool, &job->item,
+                                    &err);
     if (status != STATUS_OK) {
         answer_error(request, status, &err);
         job_free(job);

@@ -27,7 +27,7 @@ void system_ready(struct http_request *request, void *context)
     struct api *api = context;
     struct storage_condition condition;
     storage_condition(api->options.tier, &condition);
-    if (atomic_load(&api->draining))
+    if (atomic_load(&api->not_ready))
         respond_text(request, 503, "metric-store is stopping.\n");
     else if (condition.health == STORAGE_FAILING)
         respond_text(request, 503, "metric-store cannot store samples; see /api/v1/health.\n");

@@ -152,7 +152,7 @@ static const char *const level_names[] = {"debug", "info", "warn", "error"};
 void log_write(const struct log *log, enum log_level level, const char *subsystem,
                const char *message, const struct log_field *fields)
 {
-    if (log == NULL || level < log->level)
+    if (log == NULL || level < log_level_get(log))
         return;
     char time[INSTANT_TEXT_SIZE];
     instant_format(time, log->now_ms(log->context));

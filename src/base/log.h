@@ -60,6 +60,17 @@ void log_write(const struct log *log, enum log_level level, const char *subsyste
     log_write(log, level, subsystem, message,                                                      \
               (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){0}})
 
+/* The level may change while others log. */
+static inline enum log_level log_level_get(const struct log *log)
+{
+    return __atomic_load_n(&log->level, __ATOMIC_RELAXED);
+}
+
+static inline void log_level_set(struct log *log, enum log_level level)
+{
+    __atomic_store_n(&log->level, level, __ATOMIC_RELAXED);
+}
+
 bool log_level_parse(const char *text, enum log_level *level);
 
 #endif

@@ -12,10 +12,10 @@
 enum { MS_PER_SECOND = 1000, MS_PER_MINUTE = 60000, MS_PER_HOUR = 3600000, MS_PER_DAY = 86400000 };
 enum { INSTANT_TEXT_SIZE = 40 };
 
-/* 1678-01-01T00:00:00Z and 2262-01-01T00:00:00Z: what may be stored is TIME_MIN_MS <= t <
- * TIME_MAX_MS. */
+/* What may be stored is TIME_MIN_MS <= t < TIME_MAX_MS: from 1678-01-01T00:00:00Z up to
+ * 2262-04-11T23:47:16.854Z, the last millisecond that 64 bits of nanoseconds can say. */
 #define TIME_MIN_MS INT64_C(-9214560000000)
-#define TIME_MAX_MS INT64_C(9214646400000)
+#define TIME_MAX_MS INT64_C(9223372036855)
 
 /* Days since 1970 of the UTC day that holds `time_ms`; rounds down also before 1970. */
 int64_t day_of_time(int64_t time_ms);

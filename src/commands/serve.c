@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "api/api.h"
@@ -19,6 +20,7 @@
 enum {
     HEAD_SHARE = 6,       /* of the memory budget, for one head; two may be there */
     RAW_CACHE_SHARE = 16, /* likewise */
+    SERIES_SHARE = 4,     /* the series table */
     QUEUE_SHARE = 8,
     QUERIES_SHARE = 4, /* all query threads together */
     BODIES_SHARE = 8,
@@ -58,7 +60,8 @@ static struct engine_options engine_options_of(const struct service *service)
     };
 }
 
-static struct admission_limits admission_limits_of(const struct config *config)
+static struct admission_limits admission_limits_of(const struct config *config,
+                                                   uint64_t memory_bytes)
 {
     return (struct admission_limits){
         .max_series_per_metric = config->cardinality.max_series_per_metric,
@@ -66,6 +69,8 @@ static struct admission_limits admission_limits_of(const struct config *config)
         .max_label_value_length = config->cardinality.max_label_value_length,
         .max_age_ms = config->admission.max_age_ms,
         .max_future_ms = config->admission.max_future_ms,
+        .warning_threshold = config->cardinality.warning_threshold,
+        .max_index_bytes = memory_bytes / SERIES_SHARE,
     };
 }
 
@@ -135,7 +140,7 @@ static enum status service_start(struct service *service, struct error *err)
     enum status status = engine_open(&engine, &service->tier, err);
     if (status != STATUS_OK)
         return status;
-    struct admission_limits limits = admission_limits_of(&service->config);
+    struct admission_limits limits = admission_limits_of(&service->config, service->memory_bytes);
     if (admission_new(&service->admission, &limits) != STATUS_OK)
         return fail(err, STATUS_MEMORY, "no memory for admission");
     struct write_buffer_options buffer = {
@@ -177,6 +182,7 @@ static void service_stop(struct service *service)
         int64_t timeout_ms = service->config.server.drain_timeout_ms;
         timeout_ms =
             timeout_ms > 2 * STOP_RESERVE_MS ? timeout_ms - STOP_RESERVE_MS : timeout_ms / 2;
+        api_stop_ready(service->api);
         if (http_server_drain(service->server, timeout_ms) != STATUS_OK)
             log_event(&service->log, LOG_WARN, "serve", "requests were still running at the end",
                       log_int("drain_timeout_ms", timeout_ms));
@@ -208,14 +214,28 @@ static void reload(struct service *service)
                   log_text("setting", changes.need_restart[i]->name));
     config_release(&service->config);
     service->config = fresh;
-    service->log.level = service->config.log.level;
-    struct admission_limits admission = admission_limits_of(&service->config);
+    log_level_set(&service->log, service->config.log.level);
+    struct admission_limits admission =
+        admission_limits_of(&service->config, service->memory_bytes);
     admission_set_limits(service->admission, &admission);
     struct query_limits query = query_limits_of(&service->config, service->memory_bytes);
     api_set_query_limits(service->api, &query);
     engine_set_retention(service->tier, service->config.retention.default_ms);
     log_event(&service->log, LOG_INFO, "serve", "configuration reloaded",
               log_int("changed", (int64_t)changes.applied_count));
+}
+
+/* Whoever can reach the port may write and read. */
+static void warn_if_reachable(const struct service *service)
+{
+    const char *listen = service->config.server.listen;
+    if (strncmp(listen, "127.", 4) == 0 || strncmp(listen, "[::1]", 5) == 0 ||
+        strncmp(listen, "localhost:", 10) == 0)
+        return;
+    log_event(&service->log, LOG_WARN, "serve",
+              "listening beyond this machine without keys or TLS: anyone who reaches the port may "
+              "write and read",
+              log_text("listen", listen));
 }
 
 static void wait_for_end(struct service *service, const sigset_t *signals)
@@ -262,6 +282,7 @@ static int run(struct service *service, const sigset_t *signals)
               log_text("data", service->config.storage.path),
               log_int("memory_limit_bytes", (int64_t)service->memory_bytes),
               log_text("version", METRIC_STORE_VERSION));
+    warn_if_reachable(service);
     wait_for_end(service, signals);
     service_stop(service);
     log_event(&service->log, LOG_INFO, "serve", "stopped");
@@ -291,7 +312,9 @@ int serve_with(const struct config_sources *sources)
     sigaddset(&signals, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
-    int code = run(&service, &signals);
+    service.data_dir = strdup(service.config.storage.path);
+    int code = service.data_dir == NULL ? 1 : run(&service, &signals);
+    free(service.data_dir);
     config_release(&service.config);
     return code;
 }

@@ -17,6 +17,7 @@ struct service {
     struct config_sources sources; /* read again on SIGHUP */
     struct os os;
     struct log log;
+    char *data_dir;        /* of its own: a reload replaces the configuration's texts */
     uint64_t memory_bytes; /* the budget */
     int64_t started_ns;    /* monotonic */
     struct tier *tier;

@@ -93,7 +93,7 @@ static void check_disk(void *context, struct health_result *result)
     struct service *service = context;
     struct filesystem_space space;
     struct error err = {0};
-    if (filesystem_space(service->os.fs, service->config.storage.path, &space, &err) != STATUS_OK) {
+    if (filesystem_space(service->os.fs, service->data_dir, &space, &err) != STATUS_OK) {
         result->status = HEALTH_DEGRADED;
         snprintf(result->message, sizeof result->message, "%.250s", err.message);
         return;

@@ -13,6 +13,7 @@ struct admission_question {
     struct slice metric;
     uint32_t metric_series; /* series of that metric now */
     uint64_t total_series;  /* series of the tier now */
+    uint64_t index_bytes;   /* memory that series take in the tier now, about */
     bool has_max_series;    /* the metric is registered with a limit of its own: */
     uint32_t max_series;
 };
@@ -20,8 +21,9 @@ struct admission_question {
 struct admitter;
 
 struct admitter_ops {
-    /* OK admits. LIMIT refuses, with a stable code and a message that names the setting. Called
-     * under the tier's lock, so that counts are exact: must be quick and must not call back. */
+    /* OK admits, and may leave a warning in *err, told by a code that is not NULL. LIMIT refuses,
+     * with a stable code and a message that names the setting. *err comes zeroed. Called under the
+     * tier's lock, so that counts are exact: must be quick and must not call back. */
     enum status (*admit)(struct admitter *admitter, const struct admission_question *question,
                          struct error *err);
 };

@@ -2,6 +2,8 @@
 
 #include <stdio.h>
 
+#include "base/utf8.h"
+
 enum { BATCH_FIRST_CAPACITY = 64 };
 
 void batch_init(struct batch *batch, struct arena *arena, batch_decode_labels *decode_labels,
@@ -148,6 +150,8 @@ void batch_reject(struct batch *batch, uint64_t samples, uint32_t index, uint32_
     va_start(args, format);
     struct slice message = message_format(batch->arena, format, args);
     va_end(args);
+    /* A name may have 64 KiB: the listing shows what tells it from others. */
+    metric.size = utf8_prefix(metric, BATCH_SHOWN_NAME_SIZE);
     batch->rejections[batch->rejection_count++] = (struct batch_rejection){
         .index = index,
         .line = line,

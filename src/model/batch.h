@@ -21,7 +21,12 @@
 
 #define SERIES_ID_NONE UINT32_MAX
 
-enum { BATCH_MAX_REJECTIONS = 100, BATCH_MAX_REASONS = 32, BATCH_MAX_WARNINGS = 20 };
+enum {
+    BATCH_MAX_REJECTIONS = 100,
+    BATCH_SHOWN_NAME_SIZE = 200,
+    BATCH_MAX_REASONS = 32,
+    BATCH_MAX_WARNINGS = 20
+};
 
 /* Turns the raw bytes of one series entry into labels, not yet canonical. The array and any
  * unescaped strings go into `arena`; strings may borrow `raw`. */
@@ -40,7 +45,7 @@ struct batch_rejection {
     uint32_t index;
     uint32_t line;
     const char *code;    /* static */
-    struct slice metric; /* may be empty */
+    struct slice metric; /* at most BATCH_SHOWN_NAME_SIZE bytes of its name; may be empty */
     struct slice message;
 };
 

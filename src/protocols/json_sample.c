@@ -264,7 +264,7 @@ static void refuse_implausible(struct json_reader *reader, int64_t time)
 static void refuse_out_of_range(struct json_reader *reader, struct slice text)
 {
     sample_refuse(reader, "timestamp_out_of_range",
-                  "timestamp %.*s is outside the years 1678 to 2261 that can be stored",
+                  "timestamp %.*s is outside the years 1678 to 2262 that can be stored",
                   SLICE_FORMAT(text));
 }
 

@@ -294,7 +294,7 @@ static enum status sample_store(struct openmetrics *reader, struct slice raw,
     int64_t time_ms = sample->has_time ? sample->time_ms : reader->now_ms;
     if (sample->has_time && (time_ms < TIME_MIN_MS || time_ms >= TIME_MAX_MS)) {
         batch_reject(batch, 1, reader->index, reader->line, "timestamp_out_of_range", shown,
-                     "the timestamp is outside of the years 1678 to 2261; it counts seconds since "
+                     "the timestamp is outside of the years 1678 to 2262; it counts seconds since "
                      "1970");
         return STATUS_OK;
     }

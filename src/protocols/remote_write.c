@@ -308,7 +308,7 @@ static void series_refuse(struct write_request *request, const struct time_serie
     if (series->out_of_range.count > 0)
         batch_reject(request->batch, series->out_of_range.count, series->out_of_range.first, 0,
                      "timestamp_out_of_range", name,
-                     "%llu samples of metric \"%.*s\" have times outside the years 1678 to 2261, "
+                     "%llu samples of metric \"%.*s\" have times outside the years 1678 to 2262, "
                      "the first %lld ms since 1970; timestamps are milliseconds",
                      (unsigned long long)series->out_of_range.count, SLICE_FORMAT(name),
                      (long long)series->out_of_range_ms);

@@ -172,7 +172,7 @@ static void read_time(struct text_sample *sample, const uint8_t *at, const uint8
                      "a timestamp in whole milliseconds or the end of the line is expected here");
     else if (sample->time_ms < TIME_MIN_MS || sample->time_ms >= TIME_MAX_MS)
         sample_fault(sample, "timestamp_out_of_range", at,
-                     "the timestamp is outside of the years 1678 to 2261; it counts milliseconds "
+                     "the timestamp is outside of the years 1678 to 2262; it counts milliseconds "
                      "since 1970");
     else if (exposition_skip_blanks(after, end) != end)
         sample_fault(sample, "text_syntax", exposition_skip_blanks(after, end),

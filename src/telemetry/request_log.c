@@ -45,7 +45,7 @@ void request_log_write(struct request_log *requests, const struct request_record
                        const char *route)
 {
     enum log_level level = level_of(requests, record);
-    if (requests->log == NULL || level < requests->log->level)
+    if (requests->log == NULL || level < log_level_get(requests->log))
         return;
     if (level > LOG_DEBUG) {
         if (!take_line(requests)) {

@@ -3,13 +3,7 @@
 import struct
 
 import wire
-
-WRITE_HEADERS = {
-    "Content-Type": "application/x-protobuf",
-    "Content-Encoding": "snappy",
-    "X-Prometheus-Remote-Write-Version": "0.1.0",
-}
-
+from wire import WRITE_HEADERS
 
 def sample(time_ms, bits):
     """Proto 3 leaves out what is zero."""

@@ -7,8 +7,26 @@ import struct
 import subprocess
 import zlib
 
-from remote_write import WRITE_HEADERS, varint
-from remote_write import delimited as field
+WRITE_HEADERS = {
+    "Content-Type": "application/x-protobuf",
+    "Content-Encoding": "snappy",
+    "X-Prometheus-Remote-Write-Version": "0.1.0",
+}
+
+
+def varint(number):
+    number &= (1 << 64) - 1  # a negative int64 takes all ten bytes
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def field(number, payload):
+    """A protobuf field that holds bytes."""
+    return varint(number << 3 | 2) + varint(len(payload)) + payload
 
 
 def label(name, value):

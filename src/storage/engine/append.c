@@ -216,8 +216,12 @@ static enum status reserve_room(struct engine *engine, struct batch *const *batc
 {
     struct version *version = engine->version;
     if (head_is_full(version->active->head) && version->sealed != NULL)
-        return fail(err, STATUS_BUSY,
-                    "the write head is full and the one before it is still being flushed");
+        return atomic_load(&engine->flush_lacks_space)
+                   ? fail(err, STATUS_NO_SPACE,
+                          "the write head is full and the disk has no room to flush the one before "
+                          "it; make room, or shorten retention.default")
+                   : fail(err, STATUS_BUSY,
+                          "the write head is full and the one before it is still being flushed");
     enum status status = STATUS_OK;
     rwlock_write(&engine->head_lock);
     head_reserve_begin(version->active->head);

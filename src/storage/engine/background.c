@@ -1,10 +1,11 @@
 /*
- * background - the one thread that flushes, merges, drops old days and syncs by interval. Its jobs
- * are plain functions: the simulator calls background_step itself.
+ * background - the thread that flushes, merges and drops old days, and with storage.sync=interval
+ * another one that syncs the log, so that a long flush delays no sync. The jobs are plain
+ * functions: the simulator calls background_step itself.
  */
 #include "storage/engine/engine_internal.h"
 
-enum { IDLE_MS = 1000, RETRY_FIRST_MS = 100, RETRY_LONGEST_MS = 10000 };
+enum { IDLE_MS = 1000, RETRY_FIRST_MS = 100, RETRY_LONGEST_MS = 2000 };
 
 static enum status sync_if_due(struct engine *engine, struct error *err)
 {
@@ -34,7 +35,7 @@ enum status background_step(struct engine *engine, bool *did, struct error *err)
         mutex_unlock(&engine->background_lock);
         return STATUS_OK;
     }
-    enum status status = sync_if_due(engine, err);
+    enum status status = engine->sync_thread == NULL ? sync_if_due(engine, err) : STATUS_OK;
     /* First of all, because it makes room on a disk where everything else fails. */
     if (status == STATUS_OK)
         status = engine_retention_step(engine, did, err);
@@ -42,6 +43,7 @@ enum status background_step(struct engine *engine, bool *did, struct error *err)
         status = rotate_if_full(engine);
     if (status == STATUS_OK && !*did) {
         status = engine_flush_sealed(engine, err);
+        atomic_store(&engine->flush_lacks_space, status == STATUS_NO_SPACE);
         *did = status == STATUS_OK;
         if (status == STATUS_END)
             status = STATUS_OK;
@@ -83,9 +85,6 @@ static void run(void *context)
     struct engine *engine = context;
     int64_t retry_ms = RETRY_FIRST_MS;
     bool failing = false;
-    int64_t idle_ms = IDLE_MS;
-    if (engine->options.sync == ENGINE_SYNC_INTERVAL && engine->options.sync_interval_ms < idle_ms)
-        idle_ms = engine->options.sync_interval_ms;
     while (!is_stopping(engine)) {
         bool did;
         struct error why = {0};
@@ -102,25 +101,52 @@ static void run(void *context)
         failing = false;
         retry_ms = RETRY_FIRST_MS;
         if (!did)
-            wait_for_work(engine, idle_ms);
+            wait_for_work(engine, IDLE_MS);
     }
+}
+
+static void run_syncs(void *context)
+{
+    struct engine *engine = context;
+    mutex_lock(&engine->work_lock);
+    while (!engine->stopping) {
+        (void)condition_wait_ms(&engine->sync_due, &engine->work_lock,
+                                engine->options.sync_interval_ms);
+        mutex_unlock(&engine->work_lock);
+        /* A failure breaks the engine, which was logged, and every later write says so. */
+        enum status status = engine_sync_log(engine, NULL);
+        (void)status;
+        mutex_lock(&engine->work_lock);
+    }
+    mutex_unlock(&engine->work_lock);
 }
 
 enum status background_start(struct engine *engine, struct error *err)
 {
-    return threads_start(engine->os.threads, "background", run, engine, &engine->thread, err);
+    enum status status = STATUS_OK;
+    if (engine->options.sync == ENGINE_SYNC_INTERVAL)
+        status = threads_start(engine->os.threads, "log-sync", run_syncs, engine,
+                               &engine->sync_thread, err);
+    if (status == STATUS_OK)
+        status = threads_start(engine->os.threads, "background", run, engine, &engine->thread, err);
+    if (status != STATUS_OK)
+        background_stop(engine);
+    return status;
 }
 
 void background_stop(struct engine *engine)
 {
-    if (engine->thread == NULL)
-        return;
     mutex_lock(&engine->work_lock);
     engine->stopping = true;
     condition_signal(&engine->work);
+    condition_signal(&engine->sync_due);
     mutex_unlock(&engine->work_lock);
-    threads_join(engine->os.threads, engine->thread);
+    if (engine->thread != NULL)
+        threads_join(engine->os.threads, engine->thread);
+    if (engine->sync_thread != NULL)
+        threads_join(engine->os.threads, engine->sync_thread);
     engine->thread = NULL;
+    engine->sync_thread = NULL;
 }
 
 void background_wake(struct engine *engine)

@@ -34,6 +34,7 @@ static void locks_init(struct engine *engine)
     mutex_init(&engine->work_lock);
     mutex_init(&engine->trouble_lock);
     condition_init(&engine->work);
+    condition_init(&engine->sync_due);
 }
 
 static void engine_free(struct engine *engine)
@@ -56,6 +57,7 @@ static void engine_free(struct engine *engine)
     mutex_release(&engine->work_lock);
     mutex_release(&engine->trouble_lock);
     condition_release(&engine->work);
+    condition_release(&engine->sync_due);
     free(engine->dir);
     free(engine);
 }

@@ -77,9 +77,12 @@ struct engine {
     struct mutex work_lock;
     struct condition work;
     struct thread *thread;
+    struct thread *sync_thread; /* with ENGINE_SYNC_INTERVAL and background threads */
+    struct condition sync_due;
     bool stopping;
     bool work_waits;
-    atomic_bool broken; /* a sync failed: nothing is written until a restart */
+    atomic_bool broken;            /* a sync failed: nothing is written until a restart */
+    atomic_bool flush_lacks_space; /* the last flush failed for want of room */
     atomic_llong retention_ms;
     struct mutex trouble_lock;
     struct storage_condition trouble; /* of background work; cleared by its next success */

@@ -105,10 +105,3 @@ void postings_union_into(const struct postings *postings, roaring_bitmap_t *bitm
     else if (postings->count > 0)
         roaring_bitmap_add_many(bitmap, postings->count, sorted_ids(postings));
 }
-
-size_t postings_memory(const struct postings *postings)
-{
-    if (postings->capacity == UINT32_MAX)
-        return roaring_bitmap_portable_size_in_bytes(postings->bitmap) + sizeof(roaring_bitmap_t);
-    return (size_t)postings->capacity * sizeof(uint32_t);
-}

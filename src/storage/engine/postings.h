@@ -40,7 +40,5 @@ MUST_CHECK enum status postings_add(struct postings *postings, uint32_t id);
 void postings_remove(struct postings *postings, uint32_t id);
 /* Adds the whole set to `bitmap`. */
 void postings_union_into(const struct postings *postings, roaring_bitmap_t *bitmap);
-/* Heap bytes, without the struct itself. */
-size_t postings_memory(const struct postings *postings);
 
 #endif

@@ -11,7 +11,7 @@
 #include "base/times.h"
 #include "storage/engine/engine_internal.h"
 
-enum { PROBE_AHEAD = 16, MISS_GROUP = 64, MISS_ARENA = 16 * 1024 * 1024 };
+enum { PROBE_AHEAD = 16, MISS_GROUP = 64, MISS_ARENA = 2 * MISS_GROUP * LABELS_MAX_SIZE };
 
 struct refusal {
     const char *code;
@@ -101,6 +101,7 @@ static void question_fill(struct engine *engine, const struct labels *labels,
         .metric = metric,
         .metric_series = id == METRIC_ID_NONE ? 0 : engine->series.metrics[id].series,
         .total_series = engine->series.live_series,
+        .index_bytes = series_table_memory(&engine->series),
         .has_max_series = descriptor != NULL && descriptor->has_max_series,
         .max_series = descriptor != NULL ? descriptor->max_series : 0,
     };
@@ -170,7 +171,9 @@ static enum status resolve_group(struct resolution *work, const uint32_t *entrie
     }
     rwlock_unlock(&work->engine->series_lock);
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
-        if (missed[i].why.status != STATUS_OK)
+        if (missed[i].why.status == STATUS_OK && missed[i].why.code != NULL)
+            batch_warn(batch, "%s", missed[i].why.message);
+        else if (missed[i].why.status != STATUS_OK)
             status =
                 refuse(work, entries[i], &missed[i].why, labels_metric_name(&missed[i].labels));
     return status;
@@ -272,7 +275,11 @@ static void keep_telling(struct resolution *work)
                 SLICE_FORMAT(metric->name),
                 metric_type_name(registry_find(&engine->registry, metric->name)->type),
                 metric_type_name(metric->type));
-        if (outcome == METRIC_NEW || outcome == METRIC_CHANGED)
+        if (outcome == METRIC_NEW && engine->registry.count >= REGISTRY_MAX_METRICS)
+            batch_warn(batch,
+                       "metric \"%.*s\" is not registered: %d metrics are, and no more may be",
+                       SLICE_FORMAT(metric->name), REGISTRY_MAX_METRICS);
+        else if (outcome == METRIC_NEW || outcome == METRIC_CHANGED)
             batch->metrics[kept++] = *metric;
     }
     rwlock_unlock(&engine->series_lock);

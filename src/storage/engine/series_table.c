@@ -466,11 +466,10 @@ void series_table_labels(const struct series_table *table, uint32_t id, struct l
 
 size_t series_table_memory(const struct series_table *table)
 {
+    size_t lists = (size_t)table->lists.block_count * LIST_BLOCK_SIZE * sizeof(uint32_t);
     size_t total = table->pairs.memory_bytes;
-    for (uint32_t i = 0; i < table->pairs.pair_count; i++)
-        if (table->pairs.pairs[i].name != PAIR_NONE)
-            total += postings_memory(&table->pairs.pairs[i].series);
-    total += (size_t)table->lists.block_count * LIST_BLOCK_SIZE * sizeof(uint32_t);
+    /* The lists, and as much again: each pair of a series stands in that pair's postings. */
+    total += 2 * lists;
     total += (size_t)table->series_capacity * sizeof table->series[0];
     total += (size_t)table->slot_count * 2 * sizeof(uint32_t);
     total += (size_t)table->metric_capacity * sizeof table->metrics[0];

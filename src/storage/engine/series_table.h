@@ -101,6 +101,7 @@ static inline const uint32_t *series_pairs(const struct series_table *table, uin
 void series_table_labels(const struct series_table *table, uint32_t id, struct label *items,
                          struct labels *labels);
 
+/* In constant time, and about: large postings are taken for arrays. */
 size_t series_table_memory(const struct series_table *table);
 
 #endif

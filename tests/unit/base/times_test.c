@@ -36,7 +36,7 @@ static void instants_are_read_as_rfc_3339_says(void **state)
     assert_int_equal(instant("1969-12-31T23:59:59.999Z"), -1);
     assert_int_equal(instant("1985-04-12T23:20:50.52Z"), INT64_C(482196050520));
     assert_int_equal(instant("1678-01-01T00:00:00Z"), TIME_MIN_MS);
-    assert_int_equal(instant("2262-01-01T00:00:00Z"), TIME_MAX_MS);
+    assert_int_equal(instant("2262-04-11T23:47:16.855Z"), TIME_MAX_MS);
 }
 
 static void an_offset_moves_the_instant_the_other_way(void **state)

@@ -396,7 +396,7 @@ static void native_histograms_are_refused_by_name_and_the_rest_is_kept(void **st
     request_release(&request);
 }
 
-static void times_outside_1678_to_2261_are_refused_and_the_rest_is_kept(void **state)
+static void times_outside_1678_to_2262_are_refused_and_the_rest_is_kept(void **state)
 {
     (void)state;
     struct request request;
@@ -679,7 +679,7 @@ int main(void)
         cmocka_unit_test(the_last_of_a_repeated_scalar_wins_and_a_missing_one_is_zero),
         cmocka_unit_test(unknown_fields_and_long_tags_are_read_over),
         cmocka_unit_test(native_histograms_are_refused_by_name_and_the_rest_is_kept),
-        cmocka_unit_test(times_outside_1678_to_2261_are_refused_and_the_rest_is_kept),
+        cmocka_unit_test(times_outside_1678_to_2262_are_refused_and_the_rest_is_kept),
         cmocka_unit_test(a_nul_byte_in_a_label_is_refused_when_it_is_decoded),
         cmocka_unit_test(metadata_that_cannot_be_registered_is_a_warning),
         cmocka_unit_test(wrong_wire_types_are_refused_with_their_offset),
