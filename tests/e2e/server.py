@@ -103,7 +103,7 @@ class Server:
         """The samples of an export, one dictionary a line."""
         answer = self.session.get(self.url + "/api/v1/metrics/export", params=params, timeout=120)
         assert answer.status_code == 200, answer.text
-        return [json.loads(line) for line in answer.text.splitlines()]
+        return [json.loads(line) for line in answer.content.decode().split("\n") if line]
 
     def rss_anon_kb(self):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
