@@ -212,7 +212,8 @@ class SlowReader:
         self.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self.client.bind((source, 0))
         self.client.connect(("127.0.0.1", server.port))
-        self.client.sendall(b"GET /api/v1/metrics/export?match[]=heavy HTTP/1.1\r\nHost: x\r\n\r\n")
+        self.client.sendall(f"GET /api/v1/metrics/query?metric=heavy&start={T0}&end={T0 + 10**7} "
+                            "HTTP/1.1\r\nHost: x\r\n\r\n".encode())
 
     def leave(self):
         # With a reset, as a client that died.
@@ -239,9 +240,9 @@ def waiting(server):
 
 def test_a_full_queue_is_503_with_retry_after_and_frees_itself(narrow):
     readers = [SlowReader(narrow), SlowReader(narrow)]
-    wait_until(lambda: running(narrow) == 2, 10, "two running exports")
+    wait_until(lambda: running(narrow) == 2, 10, "two running queries")
     readers.append(SlowReader(narrow))
-    wait_until(lambda: waiting(narrow) == 1, 10, "a waiting export")
+    wait_until(lambda: waiting(narrow) == 1, 10, "a waiting query")
     answer = get_query(narrow, metric="heavy")
     check_refused(answer, 503, "query_queue_full", "query.queue")
     assert int(answer.headers["Retry-After"]) >= 1
@@ -250,7 +251,7 @@ def test_a_full_queue_is_503_with_retry_after_and_frees_itself(narrow):
     assert narrow.ready()
     for reader in readers:
         reader.leave()
-    wait_until(lambda: running(narrow) + waiting(narrow) == 0, 10, "the end of all exports")
+    wait_until(lambda: running(narrow) + waiting(narrow) == 0, 10, "the end of all queries")
     assert get_query(narrow, metric="heavy").status_code == 200
 
 
@@ -258,7 +259,7 @@ def test_a_query_that_only_waited_runs_into_its_time_out_too(make_server):
     server = make_server("query.threads=1").start()
     fill(server, series=500, samples=400)
     reader = SlowReader(server)
-    wait_until(lambda: running(server) == 1, 10, "a running export")
+    wait_until(lambda: running(server) == 1, 10, "a running query")
     answers = []
     waiter = threading.Thread(target=lambda: answers.append(
         requests.get(server.url + "/api/v1/metrics/query", timeout=60,
@@ -290,7 +291,7 @@ def test_queries_whose_clients_left_while_they_waited_cost_nothing(make_server):
     server = make_server("query.threads=1", "query.max_memory=2GiB").start()
     fill(server, series=500, samples=1000)
     reader = SlowReader(server)
-    wait_until(lambda: running(server) == 1, 10, "a running export")
+    wait_until(lambda: running(server) == 1, 10, "a running query")
     clients = [wire.connect(server, "127.0.0.7") for _ in range(40)]
     for client in clients:
         client.sendall(f"GET /api/v1/metrics/query?metric=heavy&aggregate=p50&by=&start={T0}"
@@ -305,7 +306,7 @@ def test_queries_whose_clients_left_while_they_waited_cost_nothing(make_server):
     reader.leave()
     wait_until(lambda: running(server) + waiting(server) == 0, 10, "the end of the queries")
     assert metric_value(server, 'metric_store_query_failures_total{code="query_cancelled"}') == 40
-    # The export itself had read a part.
+    # The first query itself had read a part.
     assert metric_value(server, "metric_store_query_samples_scanned_total") - scanned < 500_000
 
 

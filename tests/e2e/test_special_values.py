@@ -57,7 +57,7 @@ TIMES = {
     "before_a_day_ends": moment(1969, 12, 30, 23, 59, 59, 999000),
     "leap_day": moment(2024, 2, 29, 12),
     "far": moment(2200, 6, 1),
-    "last": moment(2262, 1, 1) - 1,
+    "last": moment(2262, 4, 11, 23, 47, 16, 854000),
 }
 DAYS = len({time_ms // 86_400_000 for time_ms in TIMES.values()})
 
