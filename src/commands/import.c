@@ -20,7 +20,7 @@ enum { JSON_MAX = 1 << 20 };
 /* A zero-terminated copy; control characters, which a terminal would obey, become '?'. */
 static void copy_text(char *to, size_t size, struct slice text)
 {
-    size_t length = utf8_prefix(text, size - 1);
+    size_t length = text.data == NULL ? 0 : utf8_prefix(text, size - 1);
     for (size_t i = 0; i < length; i++)
         to[i] = text.data[i] < 0x20 || text.data[i] == 0x7f ? '?' : (char)text.data[i];
     to[length] = 0;

@@ -69,6 +69,25 @@ static bool starts_with(struct slice text, const char *prefix)
     return text.size >= size && memcmp(text.data, prefix, size) == 0;
 }
 
+static bool is_blank(struct slice line, size_t at)
+{
+    return line.data[at] == ' ' || line.data[at] == '\t';
+}
+
+static size_t skip_blanks(struct slice line, size_t at)
+{
+    while (at < line.size && is_blank(line, at))
+        at++;
+    return at;
+}
+
+static size_t skip_word(struct slice line, size_t at)
+{
+    while (at < line.size && !is_blank(line, at))
+        at++;
+    return at;
+}
+
 /* Of a sample line of either text format: what follows the value. Empty where there is nothing. */
 static struct slice timestamp_of(struct slice line)
 {
@@ -77,28 +96,19 @@ static struct slice timestamp_of(struct slice line)
     size_t at = 0;
     for (; at < line.size; at++) {
         uint8_t byte = line.data[at];
-        if (quoted && byte == '\\')
+        if (quoted && byte == '\\' && at + 1 < line.size)
             at++;
         else if (byte == '"')
             quoted = !quoted;
         else if (!quoted && (byte == '{' || byte == '}'))
             braces = byte == '{';
-        else if (!quoted && !braces && (byte == ' ' || byte == '\t'))
+        else if (!quoted && !braces && is_blank(line, at))
             break;
     }
-    struct slice rest = at < line.size ? slice_from(line, at) : slice_of(NULL, 0);
-    for (int word = 0; word < 2; word++) {
-        while (rest.size > 0 && (rest.data[0] == ' ' || rest.data[0] == '\t'))
-            rest = slice_from(rest, 1);
-        if (word == 1)
-            break;
-        while (rest.size > 0 && rest.data[0] != ' ' && rest.data[0] != '\t')
-            rest = slice_from(rest, 1);
-    }
-    size_t size = 0;
-    while (size < rest.size && rest.data[size] != ' ' && rest.data[size] != '\t')
-        size++;
-    return slice_of(rest.data, size);
+    at = skip_blanks(line, at); /* before the value, */
+    at = skip_word(line, at);   /* the value, */
+    at = skip_blanks(line, at); /* and what is behind it */
+    return slice_of(line.data + at, skip_word(line, at) - at);
 }
 
 /*
@@ -121,7 +131,7 @@ static enum import_format exposition_format(struct slice start, bool *unclear)
             continue;
         if (memchr(time.data, '.', time.size) != NULL)
             return IMPORT_OPENMETRICS;
-        *unclear = time.size <= 11;
+        *unclear |= time.size <= 11;
     }
     return IMPORT_TEXT;
 }
@@ -227,9 +237,10 @@ static enum status piece_init(struct piece *piece, struct import *import, size_t
 {
     *piece = (struct piece){.import = import, .capacity = capacity, .line = 1};
     piece->data = malloc(capacity);
-    return piece->data != NULL
-               ? STATUS_OK
-               : fail(err, STATUS_MEMORY, "no memory to read %s", input_name(import->input));
+    if (piece->data != NULL)
+        return STATUS_OK;
+    fail(err, STATUS_MEMORY, "no memory to read %s", input_name(import->input));
+    return STATUS_MEMORY;
 }
 
 /* Until there are `wanted` bytes, or no more. */

@@ -123,7 +123,7 @@ enum status input_open(struct input **result, const char *path, struct interrupt
     input->name = standard ? "standard input" : path;
     input->interrupt = interrupt;
     input->fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
-    struct stat about;
+    struct stat about = {0};
     enum status status = STATUS_OK;
     if (input->fd < 0 || fstat(input->fd, &about) != 0)
         status = fail_errno(err, errno, "cannot open %s", input->name);

@@ -220,34 +220,39 @@ static void print_notes(const struct asker *asker, const struct json_node *root,
                  (int)next.size, (const char *)next.data);
 }
 
+static enum status put_table(struct asker *asker, struct arena *arena, struct bytes *text,
+                             struct error *err)
+{
+    struct json_node *root = NULL;
+    struct text_table table;
+    struct columns *columns = arena_calloc(arena, 1, sizeof *columns);
+    if (columns == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for a table");
+    enum status status = json_tree_parse(bytes_slice(&asker->answer), arena, &root, err);
+    if (status != STATUS_OK)
+        return status;
+    if (json_member(root, "series") == NULL)
+        return fail(err, STATUS_IO, "this is no answer to a query; is it a metric-store server?");
+    status = build_table(&table, root, columns, arena);
+    if (status == STATUS_OK)
+        status = text_table_print(&table, text);
+    if (status != STATUS_OK)
+        return fail(err, status, "the answer is too large for a table; take it as --json");
+    status = output_write(asker->output, bytes_slice(text), err);
+    if (status == STATUS_OK)
+        print_notes(asker, root, columns);
+    return status;
+}
+
 static enum status print_table(struct asker *asker, struct error *err)
 {
     struct arena arena;
     struct bytes text;
-    struct json_node *root = NULL;
-    struct text_table table;
-    struct columns *columns = calloc(1, sizeof *columns);
     arena_init(&arena, TREE_MAX);
     bytes_init(&text, PRINT_MAX);
-    enum status status = columns == NULL
-                             ? fail(err, STATUS_MEMORY, "no memory for a table")
-                             : json_tree_parse(bytes_slice(&asker->answer), &arena, &root, err);
-    if (status == STATUS_OK && json_member(root, "series") == NULL)
-        status = fail(err, STATUS_IO, "this is no answer to a query; is it a metric-store server?");
-    if (status == STATUS_OK) {
-        status = build_table(&table, root, columns, &arena);
-        if (status == STATUS_OK)
-            status = text_table_print(&table, &text);
-        if (status != STATUS_OK)
-            fail(err, status, "the answer is too large for a table; take it as --json");
-    }
-    if (status == STATUS_OK)
-        status = output_write(asker->output, bytes_slice(&text), err);
-    if (status == STATUS_OK)
-        print_notes(asker, root, columns);
+    enum status status = put_table(asker, &arena, &text, err);
     bytes_release(&text);
     arena_release(&arena);
-    free(columns);
     return status;
 }
 

@@ -2,35 +2,32 @@
 
 #include <stdio.h>
 
-#include "base/invariant.h"
+#include "os/memory.h"
 
-enum { RAW_CACHE_BYTES = 64 << 20, PATH_SIZE = 4200 };
+enum {
+    HEAD_SHARE = 6, /* of the memory budget, for one head; two may be there */
+    RAW_CACHE_SHARE = 16,
+    PATH_SIZE = 4200,
+};
 
-static enum engine_sync sync_of(enum config_sync sync)
+/* `memory_bytes` is the budget. */
+static void engine_options_of(const struct config *config, uint64_t memory_bytes,
+                              struct engine_options *options)
 {
-    switch (sync) {
-    case CONFIG_SYNC_ALWAYS:
-        return ENGINE_SYNC_ALWAYS;
-    case CONFIG_SYNC_INTERVAL:
-        return ENGINE_SYNC_INTERVAL;
-    case CONFIG_SYNC_NEVER:
-        return ENGINE_SYNC_NEVER;
-    }
-    invariant(sync <= CONFIG_SYNC_NEVER);
-    return ENGINE_SYNC_ALWAYS;
-}
-
-void store_options(const struct config *config, struct os os, const struct log *log,
-                   struct engine_options *options)
-{
+    static const enum engine_sync syncs[] = {
+        [CONFIG_SYNC_ALWAYS] = ENGINE_SYNC_ALWAYS,
+        [CONFIG_SYNC_INTERVAL] = ENGINE_SYNC_INTERVAL,
+        [CONFIG_SYNC_NEVER] = ENGINE_SYNC_NEVER,
+    };
+    uint64_t head_bytes = memory_bytes / HEAD_SHARE;
+    if (head_bytes > config->storage.head_bytes)
+        head_bytes = config->storage.head_bytes;
     *options = (struct engine_options){
-        .os = os,
         .dir = config->storage.path,
-        .log = log,
-        .sync = sync_of(config->storage.sync),
+        .sync = syncs[config->storage.sync],
         .sync_interval_ms = config->storage.sync_interval_ms,
-        .head_bytes = config->storage.head_bytes,
-        .raw_cache_bytes = RAW_CACHE_BYTES,
+        .head_bytes = (size_t)head_bytes,
+        .raw_cache_bytes = (size_t)(memory_bytes / RAW_CACHE_SHARE),
         .log_segment_bytes = config->storage.wal_segment_bytes,
         .max_chunks = (uint32_t)config->storage.max_chunks,
         .merge_fan_in = (uint32_t)config->storage.merge_fan_in,
@@ -56,13 +53,19 @@ enum status store_open(const struct config *config, struct os os, const struct l
                        bool read_only, struct tier **tier, struct error *err)
 {
     struct engine_options options;
-    store_options(config, os, log, &options);
-    options.read_only = read_only;
-    options.background = !read_only;
+    uint64_t available = 0;
     *tier = NULL;
     enum status status = read_only ? expect_store(config, os, err) : STATUS_OK;
     if (status == STATUS_OK)
-        status = engine_open(&options, tier, err);
+        status = memory_available(os.fs, "", &available, err);
+    if (status != STATUS_OK)
+        return status;
+    engine_options_of(config, config_memory_limit(config, available), &options);
+    options.os = os;
+    options.log = log;
+    options.read_only = read_only;
+    options.background = !read_only;
+    status = engine_open(&options, tier, err);
     if (status != STATUS_CONFLICT)
         return status;
     char message[ERROR_MESSAGE_SIZE];

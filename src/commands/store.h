@@ -9,10 +9,6 @@
 #include "query/query.h"
 #include "storage/engine/engine.h"
 
-/* What the configuration says of the engine; `log` and `dir` are borrowed. */
-void store_options(const struct config *config, struct os os, const struct log *log,
-                   struct engine_options *options);
-
 /*
  * Opens the store in storage.path. Read-only it must be there and is not written to; else it is
  * made where it is missing. Gives *tier, ended by engine_close.
