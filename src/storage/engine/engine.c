@@ -46,6 +46,7 @@ static void engine_free(struct engine *engine)
     registry_release(&engine->registry);
     raw_cache_release(&engine->raw_cache);
     day_set_release(&engine->days);
+    day_set_release(&engine->lost_days);
     id_list_release(&engine->unflushed);
     id_list_release(&engine->pending);
     bytes_release(&engine->record);

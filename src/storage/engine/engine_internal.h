@@ -87,6 +87,7 @@ struct engine {
     struct mutex trouble_lock;
     struct storage_condition trouble; /* of background work; cleared by its next success */
 
+    struct day_set lost_days; /* with a part that could not be opened; set at start */
     struct engine_recovery recovery;
     struct engine_counters counters;
 };

@@ -98,11 +98,13 @@ static enum status open_parts(struct recovery *recovery, struct head_ref *head, 
         } else if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) {
             /* The manifest keeps naming it, so that verify does too and its file stays. */
             note_damage(recovery, why.message);
-            status = STATUS_OK;
+            status = day_set_add(&engine->lost_days, state->parts[i].day);
         } else {
             status = fail(err, status, "%s", why.message);
         }
-        if (status == STATUS_OK && day_set_add(&engine->days, state->parts[i].day) != STATUS_OK)
+        if (status == STATUS_OK)
+            status = day_set_add(&engine->days, state->parts[i].day);
+        if (status == STATUS_MEMORY)
             status = fail(err, STATUS_MEMORY, "no memory for parts");
     }
     if (status == STATUS_OK) {
@@ -382,12 +384,12 @@ static enum status recover(struct recovery *recovery, struct error *err)
         registry_init(&engine->registry, state->secret) != STATUS_OK ||
         raw_cache_init(&engine->raw_cache, engine->options.raw_cache_bytes) != STATUS_OK)
         return fail(err, STATUS_MEMORY, "no memory for the series table");
+    /* The names of both become durable with the log's own (wal_open), before anything is in them.
+     */
     if (!read_only)
         status = prepare_folder(engine, "parts", ".part", true, err);
     if (!read_only && status == STATUS_OK)
         status = prepare_folder(engine, "index", ".seg", false, err);
-    if (!read_only && status == STATUS_OK)
-        status = filesystem_sync_directory(engine->os.fs, engine->dir, err);
     if (status == STATUS_OK)
         status = load_segments(recovery, err);
     if (status == STATUS_OK)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/invariant.h"
+#include "base/times.h"
 #include "storage/engine/matching.h"
 
 enum {
@@ -235,6 +236,19 @@ static enum status match_at_one_moment(struct selection *selection, const struct
     }
 }
 
+/* Whether a part of a day in the range was not to be opened at start. */
+static bool touches_lost_day(const struct engine *engine, struct time_range range)
+{
+    if (engine->lost_days.count == 0 || time_range_empty(range))
+        return false;
+    int64_t first = day_of_time(range.start_ms);
+    int64_t last = day_of_time(range.end_ms - 1);
+    for (size_t i = 0; i < engine->lost_days.count; i++)
+        if (engine->lost_days.days[i] >= first && engine->lost_days.days[i] <= last)
+            return true;
+    return false;
+}
+
 enum status engine_select(struct tier *tier, const struct matchers *matchers, size_t count,
                           const struct select_options *options, struct selection **result,
                           struct error *err)
@@ -249,6 +263,7 @@ enum status engine_select(struct tier *tier, const struct matchers *matchers, si
         engine_selection_close(selection);
         return status;
     }
+    selection->stats.partial = touches_lost_day(selection->engine, options->range);
     *result = selection;
     return STATUS_OK;
 }
