@@ -69,7 +69,7 @@ static void feed_series(struct slice record)
     invariant(series_table_init(&table, 1) == STATUS_OK);
     enum status status = record_restore_series(record, &table, &count, NULL);
     invariant(status == STATUS_CORRUPT || (status == STATUS_OK && whole));
-    series_table_finish_restore(&table);
+    invariant(series_table_finish_restore(&table, 0, 0) == STATUS_OK);
     if (status == STATUS_OK) {
         struct walked again = {.table = &table};
         invariant(record_walk(record, note_definition, &again));

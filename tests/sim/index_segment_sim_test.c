@@ -162,7 +162,7 @@ static enum status read_content(const struct content *content, struct sim_disk *
         index_segment_read(os_on(disk), path, see_record, see_damage, reading, NULL);
     free(path);
     assert_true(restored_right(reading));
-    series_table_finish_restore(&reading->table);
+    assert_int_equal(series_table_finish_restore(&reading->table, 0, 0), STATUS_OK);
     return status;
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/invariant.h"
+#include "base/times.h"
 #include "storage/engine/engine_internal.h"
 
 enum status id_list_reserve(struct id_list *list, size_t more)
@@ -183,6 +184,21 @@ static enum status log_all(struct engine *engine, struct batch *const *batches, 
     return STATUS_OK;
 }
 
+static void note_days(struct engine *engine, const struct batch *batch)
+{
+    int64_t known_start = 0;
+    int64_t known_end = 0;
+    for (size_t i = 0; i < batch->sample_count; i++) {
+        int64_t time_ms = batch->sample_times[i];
+        if (time_ms >= known_start && time_ms < known_end)
+            continue;
+        int64_t day = day_of_time(time_ms);
+        invariant(day_set_add(&engine->days, day) == STATUS_OK);
+        known_start = day * MS_PER_DAY;
+        known_end = known_start + MS_PER_DAY;
+    }
+}
+
 /* The commit is durable: what it defines becomes known. With head_lock, so that a reader sees the
  * series and the samples of a commit together. */
 static void apply_definitions(struct engine *engine, struct batch *const *batches, size_t count)
@@ -190,6 +206,7 @@ static void apply_definitions(struct engine *engine, struct batch *const *batche
     rwlock_write(&engine->series_lock);
     for (size_t i = 0; i < count; i++) {
         struct batch *batch = batches[i];
+        note_days(engine, batch);
         batch->new_series = 0;
         for (size_t j = 0; j < batch->reserved_count; j++) {
             uint32_t id = batch->reserved[j];

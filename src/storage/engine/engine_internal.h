@@ -81,7 +81,8 @@ struct engine {
     struct condition sync_due;
     bool stopping;
     bool work_waits;
-    atomic_bool broken;            /* a sync failed: nothing is written until a restart */
+    atomic_bool broken;    /* a sync failed: nothing is written until a restart */
+    bool definitions_lost; /* damage at start may have cost any series: answers are partial */
     atomic_bool flush_lacks_space; /* the last flush failed for want of room */
     atomic_llong retention_ms;
     struct mutex trouble_lock;

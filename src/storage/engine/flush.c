@@ -483,6 +483,9 @@ static enum status commit(struct flush *flush)
     struct engine *engine = flush->engine;
     manifest_set_flushed(&flush->edit, flush->sealed->end_position, flush->sealed->last_sequence);
     manifest_set_next_file(&flush->edit, engine->next_file);
+    rwlock_read(&engine->series_lock);
+    manifest_set_next_ids(&flush->edit, engine->series.series_count, engine->series.metric_count);
+    rwlock_unlock(&engine->series_lock);
     enum status status = engine_commit_manifest(engine, &flush->edit, flush->err);
     if (status == STATUS_OK) {
         for (size_t i = 0; i < flush->part_count; i++)

@@ -24,12 +24,13 @@ enum item_tag {
     ITEM_SEGMENT_REMOVE = 5,
     ITEM_FLUSHED = 6,
     ITEM_NEXT_FILE = 7,
+    ITEM_NEXT_IDS = 8,
 };
 enum { FORMAT_VERSION = 1, MAX_FIELDS = 12 };
 
 static const uint8_t field_counts[] = {
     [ITEM_STORE] = 5,          [ITEM_PART_ADD] = 9, [ITEM_PART_REMOVE] = 1, [ITEM_SEGMENT_ADD] = 4,
-    [ITEM_SEGMENT_REMOVE] = 1, [ITEM_FLUSHED] = 2,  [ITEM_NEXT_FILE] = 1,
+    [ITEM_SEGMENT_REMOVE] = 1, [ITEM_FLUSHED] = 2,  [ITEM_NEXT_FILE] = 1,   [ITEM_NEXT_IDS] = 2,
 };
 
 struct manifest {
@@ -101,6 +102,11 @@ void manifest_set_flushed(struct manifest_edit *edit, uint64_t log_position, uin
 void manifest_set_next_file(struct manifest_edit *edit, uint64_t next)
 {
     item_put(edit, ITEM_NEXT_FILE, &next);
+}
+
+void manifest_set_next_ids(struct manifest_edit *edit, uint32_t next_series, uint32_t next_metric)
+{
+    item_put(edit, ITEM_NEXT_IDS, (const uint64_t[]){next_series, next_metric});
 }
 
 static void put_store(struct manifest_edit *edit, const struct manifest_state *state)
@@ -214,6 +220,12 @@ static enum status item_apply(struct manifest_state *state, uint64_t tag, const 
         state->log_position = f[0];
         state->last_sequence = f[1];
         return STATUS_OK;
+    case ITEM_NEXT_IDS:
+        if (f[0] > UINT32_MAX || f[1] > UINT32_MAX)
+            return STATUS_CORRUPT;
+        state->next_series = (uint32_t)f[0];
+        state->next_metric = (uint32_t)f[1];
+        return STATUS_OK;
     case ITEM_NEXT_FILE:
         state->next_file = f[0];
         return STATUS_OK;
@@ -251,7 +263,7 @@ static enum status payload_apply(struct manifest_state *state, struct slice payl
     while (at != NULL && at < end && status == STATUS_OK) {
         uint64_t fields[MAX_FIELDS];
         at = varint_get(at, end, &tag);
-        if (at == NULL || tag < ITEM_STORE || tag > ITEM_NEXT_FILE) {
+        if (at == NULL || tag < ITEM_STORE || tag > ITEM_NEXT_IDS) {
             status = at == NULL ? STATUS_CORRUPT : STATUS_UNSUPPORTED;
             break;
         }
@@ -438,6 +450,8 @@ static void put_everything(struct manifest_edit *edit, const struct manifest_sta
         manifest_add_part(edit, &state->parts[i]);
     manifest_set_flushed(edit, state->log_position, state->last_sequence);
     manifest_set_next_file(edit, state->next_file);
+    if (state->next_series != 0 || state->next_metric != 0)
+        manifest_set_next_ids(edit, state->next_series, state->next_metric);
 }
 
 /* Writes all of the state as one record to a new file and puts it in the manifest's place. */

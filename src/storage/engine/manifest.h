@@ -44,9 +44,11 @@ struct manifest_state {
     uint8_t store_id[16];
     uint64_t secret; /* seed of every hash that outsiders can reach */
     int64_t created_ms;
-    uint64_t log_position;       /* log records below are contained in parts and segments */
-    uint64_t last_sequence;      /* of what is contained */
-    uint64_t next_file;          /* ids of parts and segments, never used twice */
+    uint64_t log_position;  /* log records below are contained in parts and segments */
+    uint64_t last_sequence; /* of what is contained */
+    uint64_t next_file;     /* ids of parts and segments, never used twice */
+    uint32_t next_series;   /* what parts may name lies below, whatever became of its definition */
+    uint32_t next_metric;   /* likewise */
     struct manifest_part *parts; /* by (day, min_sequence) */
     size_t part_count;
     struct manifest_segment *segments; /* by id */
@@ -95,6 +97,8 @@ void manifest_set_flushed(struct manifest_edit *edit, uint64_t log_position,
                           uint64_t last_sequence);
 /* Ids below `next` are taken. */
 void manifest_set_next_file(struct manifest_edit *edit, uint64_t next);
+/* Series and metric ids below these may stand in parts. */
+void manifest_set_next_ids(struct manifest_edit *edit, uint32_t next_series, uint32_t next_metric);
 
 /* Writes, syncs, applies. After a failure the state is as it was. */
 MUST_CHECK enum status manifest_commit(struct manifest *manifest, const struct manifest_edit *edit,

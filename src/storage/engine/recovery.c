@@ -18,14 +18,24 @@ struct recovery {
     double *values;
     uint64_t frame;            /* the one whose records are coming */
     roaring_bitmap_t *flushed; /* series that an index segment defines */
+    uint32_t next_series;      /* above every id that the log's samples name */
 };
 
 static void note_damage(void *context, const char *description)
 {
     struct recovery *recovery = context;
     recovery->engine->recovery.damaged++;
+    recovery->engine->definitions_lost = true;
     log_event(recovery->engine->log, LOG_ERROR, "engine", "damage found at start",
               log_text("damage", description));
+}
+
+/* What is lost is known: samples of that day. */
+static void note_lost_day(struct recovery *recovery, const char *description)
+{
+    bool before = recovery->engine->definitions_lost;
+    note_damage(recovery, description);
+    recovery->engine->definitions_lost = before;
 }
 
 static void note_log_damage(void *context, const char *description, uint64_t from, uint64_t to)
@@ -97,7 +107,7 @@ static enum status open_parts(struct recovery *recovery, struct head_ref *head, 
             opened++;
         } else if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) {
             /* The manifest keeps naming it, so that verify does too and its file stays. */
-            note_damage(recovery, why.message);
+            note_lost_day(recovery, why.message);
             status = day_set_add(&engine->lost_days, state->parts[i].day);
         } else {
             status = fail(err, status, "%s", why.message);
@@ -149,6 +159,9 @@ static enum status replay_samples(struct recovery *recovery, struct slice record
         note_days(engine, recovery->times, count) != STATUS_OK)
         return fail(err, STATUS_MEMORY, "no memory to replay the log; give the process more");
     head_append(active->head, recovery->ids, recovery->times, recovery->values, count);
+    for (size_t i = 0; i < count; i++)
+        if (recovery->ids[i] >= recovery->next_series)
+            recovery->next_series = recovery->ids[i] + 1;
     engine->sequence++;
     if (active->first_sequence == 0)
         active->first_sequence = engine->sequence;
@@ -186,7 +199,10 @@ static enum status make_room(struct recovery *recovery, uint64_t frame, struct e
     if (frame == before)
         return STATUS_OK;
     recovery->frame = frame;
-    if (engine->options.read_only || !head_is_full(engine->version->active->head))
+    /* With a head that could not be flushed the rest of the log, which is bounded, goes beside it.
+     */
+    if (engine->options.read_only || !head_is_full(engine->version->active->head) ||
+        engine->version->sealed != NULL)
         return STATUS_OK;
     struct head_ref *fresh;
     if (head_ref_new(&fresh, engine->options.head_bytes) != STATUS_OK)
@@ -200,7 +216,16 @@ static enum status make_room(struct recovery *recovery, uint64_t frame, struct e
     engine->version = version;
     version_release(old);
     enum status status = note_series(recovery, true, err);
-    return status == STATUS_OK ? engine_flush_sealed(engine, err) : status;
+    if (status != STATUS_OK)
+        return status;
+    status = engine_flush_sealed(engine, err);
+    if (status != STATUS_NO_SPACE)
+        return status;
+    /* Reads must go on where the disk is full: the background flushes it when there is room. */
+    atomic_store(&engine->flush_lacks_space, true);
+    log_event(engine->log, LOG_WARN, "engine", "the log is replayed without room to flush it",
+              log_text("error", err == NULL ? "" : err->message));
+    return STATUS_OK;
 }
 
 static enum status replay(void *context, struct slice record, uint8_t type, uint64_t lsn,
@@ -366,6 +391,17 @@ static enum status refuse_lost_manifest(struct engine *engine, struct error *err
         "\"manifest\" from a backup, or move the directory away to begin with an empty store");
 }
 
+static enum status restore_next_ids(struct recovery *recovery, struct error *err)
+{
+    struct engine *engine = recovery->engine;
+    const struct manifest_state *state = manifest_state(engine->manifest);
+    uint32_t next_series =
+        state->next_series > recovery->next_series ? state->next_series : recovery->next_series;
+    enum status status =
+        series_table_finish_restore(&engine->series, next_series, state->next_metric);
+    return status == STATUS_OK ? status : fail(err, status, "no memory for the series table");
+}
+
 static enum status recover(struct recovery *recovery, struct error *err)
 {
     struct engine *engine = recovery->engine;
@@ -411,7 +447,7 @@ static enum status recover(struct recovery *recovery, struct error *err)
     if (status == STATUS_OK)
         status = note_series(recovery, true, err);
     if (status == STATUS_OK)
-        series_table_finish_restore(&engine->series);
+        status = restore_next_ids(recovery, err);
     return status;
 }
 

@@ -23,6 +23,7 @@ struct resolution {
     struct engine *engine;
     struct batch *batch;
     struct admitter *admitter;
+    struct day_set days;      /* new ones of this batch */
     struct refusal *refusals; /* by series entry; made with the first refusal */
     size_t told;              /* refusals with a message */
     struct error *err;
@@ -194,21 +195,25 @@ static enum status resolve_misses(struct resolution *work, const uint32_t *misse
 
 /* ---- samples ---------------------------------------------------------------------------- */
 
-/* Makes place for the sample's day. False when there may be no further one. */
-static bool day_admit(struct engine *engine, int64_t day)
+/*
+ * Whether a sample of this day may come in. Days become the store's when a commit brings them;
+ * those of the batch in hand are counted with them. The present is never refused, whatever odd days
+ * somebody has filled the limit with.
+ */
+static bool day_admit(struct resolution *work, int64_t day)
 {
+    struct engine *engine = work->engine;
+    uint32_t max = engine->options.max_chunks;
+    int64_t today = day_of_time(clock_wall_ms(engine->os.clock));
+    if (max == 0 || (day >= today - 1 && day <= today + 1) || day_set_has(&work->days, day))
+        return true;
     rwlock_read(&engine->series_lock);
     bool known = day_set_has(&engine->days, day);
+    size_t count = engine->days.count;
     rwlock_unlock(&engine->series_lock);
     if (known)
         return true;
-    rwlock_write(&engine->series_lock);
-    bool admitted =
-        day_set_has(&engine->days, day) ||
-        ((engine->options.max_chunks == 0 || engine->days.count < engine->options.max_chunks) &&
-         day_set_add(&engine->days, day) == STATUS_OK);
-    rwlock_unlock(&engine->series_lock);
-    return admitted;
+    return count + work->days.count < max && day_set_add(&work->days, day) == STATUS_OK;
 }
 
 static void reject_sample(struct resolution *work, uint32_t entry)
@@ -238,7 +243,7 @@ static void keep_admitted(struct resolution *work)
         }
         if (time_ms < known_start || time_ms >= known_end) {
             int64_t day = day_of_time(time_ms);
-            if (!day_admit(work->engine, day)) {
+            if (!day_admit(work, day)) {
                 batch_reject(batch, 1, batch->series[entry].index, batch->series[entry].line,
                              "chunk_limit", slice_of(NULL, 0),
                              "a sample of a further day; %u days with samples are the limit "
@@ -313,6 +318,7 @@ enum status engine_resolve(struct tier *tier, struct batch *batch, struct admitt
         keep_telling(&work);
         status = outcomes_make(&work);
     }
+    day_set_release(&work.days);
     batch->missed = misses;
     batch->missed_count = miss_count;
     if (status != STATUS_OK) {

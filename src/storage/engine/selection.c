@@ -236,9 +236,11 @@ static enum status match_at_one_moment(struct selection *selection, const struct
     }
 }
 
-/* Whether a part of a day in the range was not to be opened at start. */
+/* Whether a part of a day in the range was not to be opened at start, or series are unknown. */
 static bool touches_lost_day(const struct engine *engine, struct time_range range)
 {
+    if (engine->definitions_lost)
+        return true;
     if (engine->lost_days.count == 0 || time_range_empty(range))
         return false;
     int64_t first = day_of_time(range.start_ms);

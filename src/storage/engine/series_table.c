@@ -400,14 +400,11 @@ enum status series_table_restore(struct series_table *table, uint32_t id, uint32
     return status;
 }
 
-void series_table_finish_restore(struct series_table *table)
+enum status series_table_finish_restore(struct series_table *table, uint32_t next_series,
+                                        uint32_t next_metric)
 {
-    table->free_series = SERIES_ID_NONE;
-    for (uint32_t id = table->series_count; id-- > 0;)
-        if (table->series[id].state == SERIES_FREE) {
-            table->series[id].pairs = table->free_series;
-            table->free_series = id;
-        }
+    enum status status = series_array_reach(table, next_series);
+    return status == STATUS_OK ? metrics_reach(table, next_metric) : status;
 }
 
 /* ---- life ------------------------------------------------------------------------------- */

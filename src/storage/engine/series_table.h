@@ -84,8 +84,13 @@ MUST_CHECK enum status series_table_restore(struct series_table *table, uint32_t
 MUST_CHECK enum status series_table_restore_pairs(struct series_table *table, uint32_t id,
                                                   uint32_t metric, const uint32_t *pairs,
                                                   size_t count, struct error *err);
-/* After the last restore: ids that no definition took are given out again. */
-void series_table_finish_restore(struct series_table *table);
+/*
+ * After the last restore. Ids below `next_series` and `next_metric`, and those below any restored
+ * one, are never given out: parts and log may name them though their definition was lost, and a new
+ * series under such an id would show the old one's samples. MEMORY.
+ */
+MUST_CHECK enum status series_table_finish_restore(struct series_table *table, uint32_t next_series,
+                                                   uint32_t next_metric);
 void series_table_hold(struct series_table *table, uint32_t id);
 void series_table_commit(struct series_table *table, uint32_t id);
 /* Ends one hold; forgets the series if it is still reserved and that was the last. */

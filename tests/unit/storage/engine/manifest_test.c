@@ -306,7 +306,7 @@ static void append_raw(const struct place *place, const uint8_t *payload, uint32
 static void a_manifest_of_a_newer_version_is_refused_and_left_alone(void **state)
 {
     (void)state;
-    static const uint8_t unknown_tag[] = {8, 1, 2, 3};
+    static const uint8_t unknown_tag[] = {9, 1, 2, 3};
     static const uint8_t version_2[] = {1, 2, 0, 0, 0, 0};
     for (int i = 0; i < 2; i++) {
         struct place place;
