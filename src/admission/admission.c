@@ -135,6 +135,19 @@ void admission_set_limits(struct admission *admission, const struct admission_li
     atomic_store(&admission->max_index_bytes, limits->max_index_bytes);
 }
 
+void admission_limits_get(const struct admission *admission, struct admission_limits *limits)
+{
+    *limits = (struct admission_limits){
+        .max_series_per_metric = atomic_load(&admission->max_series_per_metric),
+        .max_labels = atomic_load(&admission->max_labels),
+        .max_label_value_length = atomic_load(&admission->max_label_value_length),
+        .max_age_ms = atomic_load(&admission->max_age_ms),
+        .max_future_ms = atomic_load(&admission->max_future_ms),
+        .warning_threshold = (double)atomic_load(&admission->warning_percent) / 100,
+        .max_index_bytes = atomic_load(&admission->max_index_bytes),
+    };
+}
+
 struct admitter *admission_admitter(struct admission *admission)
 {
     return &admission->admitter;

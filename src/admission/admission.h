@@ -37,6 +37,8 @@ void admission_free(struct admission *admission); /* accepts NULL */
 
 void admission_set_limits(struct admission *admission, const struct admission_limits *limits);
 
+void admission_limits_get(const struct admission *admission, struct admission_limits *limits);
+
 /* For storage_resolve; lives as long as the admission. */
 struct admitter *admission_admitter(struct admission *admission);
 

@@ -26,6 +26,7 @@ struct api_options {
     struct os os;
     const struct log *log;
     size_t max_decoded_size; /* of a body */
+    size_t max_batch_memory; /* that a body may take once parsed */
     uint32_t json_max_depth;
     struct query_limits query_limits;
     unsigned query_threads;

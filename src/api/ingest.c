@@ -64,7 +64,10 @@ static struct ingest_job *job_take(struct api *api, struct http_request *request
         if (job == NULL)
             return NULL;
         job->api = api;
-        arena_init(&job->arena, ARENA_FACTOR * api->options.max_decoded_size);
+        size_t arena_max = ARENA_FACTOR * api->options.max_decoded_size;
+        if (arena_max > api->options.max_batch_memory)
+            arena_max = api->options.max_batch_memory;
+        arena_init(&job->arena, arena_max);
         bytes_init(&job->scratch, api->options.max_decoded_size);
     }
     job->request = request;

@@ -21,6 +21,7 @@ enum {
     HEAD_SHARE = 6,       /* of the memory budget, for one head; two may be there */
     RAW_CACHE_SHARE = 16, /* likewise */
     SERIES_SHARE = 4,     /* the series table */
+    BATCH_SHARE = 8,      /* one body on its way to being a batch */
     QUEUE_SHARE = 8,
     QUERIES_SHARE = 4, /* all query threads together */
     BODIES_SHARE = 8,
@@ -95,8 +96,11 @@ static struct http_options http_options_of(struct service *service)
     options.thread_count = (unsigned)server->threads;
     options.max_header_size = server->max_header_bytes;
     options.max_target_size = server->max_url_bytes;
-    options.max_encoded_size = server->max_body_bytes;
-    options.max_decoded_size = server->max_decoded_bytes;
+    /* What all bodies may take, one may: a larger one would be told to try again for ever. */
+    options.max_encoded_size =
+        smaller(server->max_body_bytes, service->memory_bytes / BODIES_SHARE);
+    options.max_decoded_size =
+        smaller(server->max_decoded_bytes, service->memory_bytes / BODIES_SHARE);
     options.max_bodies_size = service->memory_bytes / BODIES_SHARE;
     options.max_connections = server->max_connections;
     options.max_connections_per_address = server->max_connections_per_address;
@@ -120,7 +124,9 @@ static struct api_options api_options_of(struct service *service)
         .buffer = service->buffer,
         .os = service->os,
         .log = &service->log,
-        .max_decoded_size = config->server.max_decoded_bytes,
+        .max_decoded_size =
+            smaller(config->server.max_decoded_bytes, service->memory_bytes / BODIES_SHARE),
+        .max_batch_memory = service->memory_bytes / BATCH_SHARE,
         .json_max_depth = (uint32_t)config->ingest.json_max_depth,
         .query_limits = query_limits_of(config, service->memory_bytes),
         .query_threads = (unsigned)config->query.threads,

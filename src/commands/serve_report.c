@@ -112,11 +112,29 @@ static void check_queue(void *context, struct health_result *result)
                        "bytes of the write queue", "the disk is slower than what is sent");
 }
 
+static void check_cardinality(void *context, struct health_result *result)
+{
+    struct service *service = context;
+    struct admission_limits limits;
+    admission_limits_get(service->admission, &limits);
+    struct engine_fullest fullest;
+    engine_fullest_metric(service->tier, limits.max_series_per_metric, &fullest);
+    if (limits.warning_threshold <= 0 ||
+        (double)fullest.series < limits.warning_threshold * (double)fullest.limit)
+        return;
+    result->status = HEALTH_DEGRADED;
+    snprintf(
+        result->message, sizeof result->message,
+        "metric %s has %u of the %u series that it may have; at the limit new ones are refused",
+        fullest.name, fullest.series, fullest.limit);
+}
+
 void service_report_init(struct service *service)
 {
     service->checks[0] = (struct health_check){"storage", check_storage, service};
     service->checks[1] = (struct health_check){"disk", check_disk, service};
     service->checks[2] = (struct health_check){"ingest_queue", check_queue, service};
+    service->checks[3] = (struct health_check){"cardinality", check_cardinality, service};
     service->metrics = (struct metrics_sources){
         .version = METRIC_STORE_VERSION,
         .started_ns = service->started_ns,
@@ -126,7 +144,7 @@ void service_report_init(struct service *service)
         .snapshot = take_snapshot,
         .context = service,
         .checks = service->checks,
-        .check_count = 3,
+        .check_count = 4,
         .fs = service->os.fs,
         .clock = service->os.clock,
         .log = &service->log,

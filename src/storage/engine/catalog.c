@@ -6,6 +6,7 @@
 
 #include "base/invariant.h"
 #include "base/times.h"
+#include "base/utf8.h"
 #include "storage/engine/engine_internal.h"
 #include "storage/engine/matching.h"
 
@@ -262,6 +263,31 @@ enum status engine_metric(struct tier *tier, struct slice name, struct arena *ar
         return fail(err, status, "metric \"%.*s\" %s", SLICE_FORMAT(name),
                     status == STATUS_NOT_FOUND ? "is not registered" : "does not fit in memory");
     return STATUS_OK;
+}
+
+void engine_fullest_metric(struct tier *tier, uint64_t default_limit,
+                           struct engine_fullest *fullest)
+{
+    struct engine *engine = engine_of(tier);
+    const struct series_table *table = &engine->series;
+    *fullest = (struct engine_fullest){.limit = 1};
+    rwlock_read(&engine->series_lock);
+    for (uint32_t id = 0; id < table->metric_count; id++) {
+        uint32_t series = table->metrics[id].series;
+        if (series == 0)
+            continue;
+        struct slice name = pair_value(&table->pairs, table->metrics[id].name_pair);
+        const struct metric *known = registry_find(&engine->registry, name);
+        uint64_t limit = known != NULL && known->has_max_series ? known->max_series : default_limit;
+        if (limit == 0 || limit > UINT32_MAX ||
+            (uint64_t)series * fullest->limit <= (uint64_t)fullest->series * limit)
+            continue;
+        fullest->series = series;
+        fullest->limit = (uint32_t)limit;
+        snprintf(fullest->name, sizeof fullest->name, "%.*s", (int)utf8_prefix(name, 120),
+                 (const char *)name.data);
+    }
+    rwlock_unlock(&engine->series_lock);
 }
 
 /* ---- chunks ----------------------------------------------------------------------------- */

@@ -80,6 +80,17 @@ void engine_abandon(struct tier *tier);
 
 void engine_stats(struct tier *tier, struct engine_stats *stats);
 
+/* The metric that is nearest to its series limit. */
+struct engine_fullest {
+    char name[128]; /* cut there; empty when no metric has a limit */
+    uint32_t series;
+    uint32_t limit;
+};
+
+/* `default_limit` is of metrics without one of their own; 0: none. */
+void engine_fullest_metric(struct tier *tier, uint64_t default_limit,
+                           struct engine_fullest *fullest);
+
 /* Seals the head and flushes it now. BUSY while another flush runs. */
 MUST_CHECK enum status engine_flush(struct tier *tier, struct error *err);
 
