@@ -66,7 +66,7 @@ static enum status export_all(struct export_run *run, const struct export_reques
                               struct arena *arena, struct error *err)
 {
     uint32_t *order;
-    enum status status = family_order(&run->source, arena, &order, err);
+    enum status status = metric_order(&run->source, arena, &order, err);
     for (size_t i = 0; status == STATUS_OK && i < run->source.count; i++) {
         if (request->limit != 0 && run->outcome->series == request->limit)
             break;

@@ -52,7 +52,6 @@ enum status family_find(struct tier *tier, struct slice name, struct arena *aren
 }
 
 struct name_entry {
-    struct slice family;
     struct slice metric;
     size_t series;   /* how many, then where the first stands in the order */
     uint32_t number; /* in order of first sight */
@@ -65,8 +64,8 @@ struct names {
     size_t capacity;
 };
 
-static enum status names_add(struct names *names, struct tier *tier, struct slice metric,
-                             struct name_entry **added, struct error *err)
+static enum status names_add(struct names *names, struct slice metric, struct name_entry **added,
+                             struct error *err)
 {
     if (names->count == names->capacity) {
         size_t capacity = names->capacity == 0 ? FIRST_CAPACITY : names->capacity * 2;
@@ -78,34 +77,23 @@ static enum status names_add(struct names *names, struct tier *tier, struct slic
         names->entries = entries;
         names->capacity = capacity;
     }
-    struct arena scratch;
-    struct metric descriptor;
-    arena_init(&scratch, FAMILY_MAX_SIZE);
-    enum status status = family_find(tier, metric, &scratch, &descriptor, err);
-    if (status == STATUS_OK) {
-        struct name_entry *entry = &names->entries[names->count];
-        *entry = (struct name_entry){
-            .metric = arena_copy(names->arena, metric),
-            .number = (uint32_t)names->count,
-        };
-        /* The family's name is the beginning of the metric's. */
-        entry->family = slice_of(entry->metric.data, descriptor.name.size);
-        names->count++;
-        *added = entry;
-        if (entry->metric.data == NULL)
-            status = budget_no_memory(names->arena, err);
-    }
-    arena_release(&scratch);
-    return status;
+    struct name_entry *entry = &names->entries[names->count];
+    *entry = (struct name_entry){
+        .metric = arena_copy(names->arena, metric),
+        .number = (uint32_t)names->count,
+    };
+    if (entry->metric.data == NULL)
+        return budget_no_memory(names->arena, err);
+    names->count++;
+    *added = entry;
+    return STATUS_OK;
 }
 
 static int compare_names(const void *a, const void *b)
 {
     const struct name_entry *left = a;
     const struct name_entry *right = b;
-    int order = slice_compare(left->family, right->family);
-    if (order == 0)
-        order = slice_compare(left->metric, right->metric);
+    int order = slice_compare(left->metric, right->metric);
     /* The same name may stand here twice: runs of series in between made it new. */
     return order != 0 ? order : (left->number > right->number) - (left->number < right->number);
 }
@@ -124,7 +112,7 @@ static enum status read_names(struct source *source, struct names *names, uint32
             return status;
         struct slice metric = labels_metric_name(&series.labels);
         if (last == NULL || !slice_equal(last->metric, metric))
-            status = names_add(names, source->tier, metric, &last, err);
+            status = names_add(names, metric, &last, err);
         if (status != STATUS_OK)
             return status;
         invariant(last != NULL);
@@ -134,7 +122,7 @@ static enum status read_names(struct source *source, struct names *names, uint32
     return STATUS_OK;
 }
 
-enum status family_order(struct source *source, struct arena *arena, uint32_t **order,
+enum status metric_order(struct source *source, struct arena *arena, uint32_t **order,
                          struct error *err)
 {
     struct names names = {.arena = arena};

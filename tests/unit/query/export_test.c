@@ -132,7 +132,7 @@ static void an_export_has_every_bit_of_every_time(void **state)
     check_export(fixture, "start=1&end=2", "");
 }
 
-static void series_come_by_family_then_name_then_labels(void **state)
+static void series_come_by_name_then_labels_whatever_their_family(void **state)
 {
     struct fixture *fixture = *state;
     struct memory_tier *memory = fixture->harness.memory;
@@ -156,11 +156,11 @@ static void series_come_by_family_then_name_then_labels(void **state)
         (struct metric){.name = slice_from_text("q"), .type = METRIC_GAUGE};
     check_export(fixture, "",
                  "c counter \"\" \"\" __name__=c_total 1:3ff0000000000000\n"
+                 "h_a unknown \"\" \"\" __name__=h_a 1:3ff0000000000000\n"
                  "h histogram \"s\" \"Time.\" Zone=1 __name__=h_bucket le=1 1:3ff0000000000000\n"
                  "h histogram \"s\" \"Time.\" Zone=2 __name__=h_bucket le=1 1:3ff0000000000000\n"
                  "h histogram \"s\" \"Time.\" __name__=h_count 1:3ff0000000000000\n"
                  "h histogram \"s\" \"Time.\" Zone=1 __name__=h_sum 1:3ff0000000000000\n"
-                 "h_a unknown \"\" \"\" __name__=h_a 1:3ff0000000000000\n"
                  "q_count unknown \"\" \"\" __name__=q_count 1:3ff0000000000000\n");
     check_export(fixture, "match[]=c_total&match[]={le=\"1\",Zone=\"2\"}&match[]=c_total",
                  "c counter \"\" \"\" __name__=c_total 1:3ff0000000000000\n"
@@ -252,8 +252,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(an_export_has_every_bit_of_every_time, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(series_come_by_family_then_name_then_labels, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(series_come_by_name_then_labels_whatever_their_family,
+                                        set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_export_gives_blocks_and_is_not_held_to_a_querys_samples,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(an_export_ends_when_nobody_waits_or_the_sink_refuses,
