@@ -15,7 +15,8 @@ import json
 import random
 
 from exact import bits_of, bits_of_json, series_key
-from remote_write import WRITE_HEADERS, write_request
+from remote_write import write_request
+from wire import WRITE_HEADERS
 
 METRIC = "ledger"
 FIRST_MS = 1_790_000_000_000
