@@ -22,3 +22,10 @@ bool metric_type_parse(struct slice text, enum metric_type *type)
         }
     return false;
 }
+
+bool metric_type_allows(enum metric_type type, double value)
+{
+    if (type == METRIC_COUNTER)
+        return value >= 0;
+    return type != METRIC_INFO || value == 1;
+}

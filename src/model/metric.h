@@ -35,4 +35,8 @@ struct metric {
 const char *metric_type_name(enum metric_type type);
 bool metric_type_parse(struct slice text, enum metric_type *type);
 
+/* Whether the type itself rules out no such value, by OpenMetrics: a counter is not NaN and not
+ * negative, an info is 1. What the parts of histograms and the like may be is not asked here. */
+bool metric_type_allows(enum metric_type type, double value);
+
 #endif
