@@ -139,7 +139,8 @@ static enum status begin_metric(struct export *export, const struct export_serie
         .unit = series->unit,
         .help = series->help,
     };
-    return openmetrics_writer_metric(&export->text, &export->job->held, name, &metric, err);
+    return openmetrics_writer_metric(&export->text, &export->job->held, name,
+                                     series->breaks_type ? NULL : &metric, err);
 }
 
 static enum status export_begin(struct export_sink *sink, const struct export_series *series,
@@ -195,6 +196,7 @@ static enum status export_format(struct read_job *job, struct export *export, st
     if (!http_request_field(job->request, "format", &format))
         format = slice_from_text("ndjson");
     export->openmetrics = slice_equal_text(format, "openmetrics");
+    export->sink.checks_types = export->openmetrics;
     job->content_type = export->openmetrics
                             ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
                             : "application/x-ndjson";
@@ -203,6 +205,16 @@ static enum status export_format(struct read_job *job, struct export *export, st
     return fail_code(err, STATUS_INVALID, "invalid_parameter",
                      "invalid parameter \"format\": \"%.*s\" is none of ndjson and openmetrics",
                      SLICE_FORMAT(format));
+}
+
+/* A document has no place for it, and the answer's head went out long before. */
+static void tell_omissions(const struct export *export)
+{
+    if (export->text.omitted > 0 || export->text.altered > 0)
+        log_event(export->job->api->options.log, LOG_WARN, "api",
+                  "OpenMetrics cannot say everything that was exported; ndjson keeps all",
+                  log_int("samples_left_out", (int64_t) export->text.omitted),
+                  log_int("nan_payloads_lost", (int64_t) export->text.altered));
 }
 
 static void run_export(struct read_job *job)
@@ -224,6 +236,8 @@ static void run_export(struct read_job *job)
     if (status == STATUS_OK && outcome.partial)
         status = fail(&err, STATUS_CORRUPT,
                       "damaged blocks were left out of the export; run metric-store verify");
+    if (status == STATUS_OK)
+        tell_omissions(&export);
     job->cost.series = outcome.series;
     job->cost.samples_scanned = outcome.samples;
     ndjson_writer_release(&export.ndjson);

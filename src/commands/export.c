@@ -67,7 +67,8 @@ static enum status begin_metric(struct exporter *exporter, const struct export_s
         return fail(err, STATUS_MEMORY, "no memory for a line");
     struct metric metric = {
         .name = series->family, .type = series->type, .unit = series->unit, .help = series->help};
-    return openmetrics_writer_metric(&exporter->document, &exporter->pending, name, &metric, err);
+    return openmetrics_writer_metric(&exporter->document, &exporter->pending, name,
+                                     series->breaks_type ? NULL : &metric, err);
 }
 
 static enum status begin_series(struct export_sink *sink, const struct export_series *series,
@@ -127,6 +128,7 @@ static enum status run_export(struct exporter *exporter, struct tier *tier,
     };
     store_query_limits(&exporter->config, &environment.limits);
     exporter->sink.ops = &ops;
+    exporter->sink.checks_types = exporter->openmetrics;
     ndjson_writer_init(&exporter->ndjson);
     openmetrics_writer_init(&exporter->document);
     bytes_init(&exporter->pending, PENDING_MAX);

@@ -269,20 +269,10 @@ enum status openmetrics_writer_series(struct openmetrics_writer *writer,
     return status;
 }
 
-/* Whether the family's type allows the value. */
-static bool value_fits(const struct openmetrics_writer *writer, double value)
-{
-    if (writer->type == METRIC_COUNTER)
-        return value >= 0;
-    if (writer->type == METRIC_INFO)
-        return value == 1;
-    return !value_is_stale(value);
-}
-
 enum status openmetrics_writer_sample(struct openmetrics_writer *writer, struct bytes *to,
                                       int64_t time_ms, double value)
 {
-    if (!value_fits(writer, value)) {
+    if (value_is_stale(value) || !metric_type_allows(writer->type, value)) {
         writer->omitted++;
         return STATUS_OK;
     }

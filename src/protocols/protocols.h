@@ -231,9 +231,10 @@ MUST_CHECK enum status ndjson_writer_sample(const struct ndjson_writer *writer, 
  * is an info NAME_info. Gauges keep their type. All else is written as type unknown: the parts of
  * histograms, summaries and statesets, which the format wants time by time across their series, and
  * metrics whose type does not fit their name.
- * What OpenMetrics cannot say: stale markers, in a counter negative values and NaN, in an info
- * anything but 1. Such samples are left out and counted in `omitted`. NaN loses its payload,
- * counted in `altered`. ndjson keeps all.
+ * What OpenMetrics cannot say: stale markers; they are left out and counted in `omitted`. So are,
+ * in a counter, negative values and NaN, and in an info anything but 1: to keep these, whoever has
+ * looked ahead gives such a metric without its descriptor, and it becomes unknown. NaN loses its
+ * payload, counted in `altered`. ndjson keeps all.
  */
 struct openmetrics_writer {
     struct bytes series;   /* the line up to the value */
@@ -250,7 +251,7 @@ void openmetrics_writer_release(struct openmetrics_writer *writer);
 
 /*
  * The metadata of the next metric; `metric` is the descriptor registered for `name` or for its
- * family, NULL where there is none. Appends to `to`.
+ * family, NULL where there is none or values break its type. Appends to `to`.
  *   CONFLICT       `name` does not come after the one before
  *   LIMIT, MEMORY
  */

@@ -54,10 +54,10 @@ MUST_CHECK enum status query_list_metrics(const struct query_environment *enviro
 
 /*
  * Hands every sample that GET /api/v1/metrics/export asks for to `sink`: one consistent snapshot,
- * by family, metric name and labels; series without a sample in the range are left out. Memory
- * follows the number of series, not of samples. Of the limits only max_memory_bytes and max_series
- * hold. The parameter `format` is the caller's affair and passed over. *outcome is true also when
- * the export failed half-way.
+ * by metric name in byte order, then by labels; series without a sample in the range are left out.
+ * Memory follows the number of series, not of samples. Of the limits only max_memory_bytes and
+ * max_series hold. The parameter `format` is the caller's affair and passed over. *outcome is true
+ * also when the export failed half-way.
  */
 MUST_CHECK enum status query_export(const struct query_environment *environment,
                                     const struct query_parameter *parameters, size_t count,

@@ -311,6 +311,26 @@ def test_a_recording_meets_the_default_limits_exactly(commands):
     assert commands.export_lines("--data", "some") == expected
 
 
+@needs_recording
+def test_a_recording_comes_back_through_openmetrics(commands):
+    commands.import_json("--data", "a", *LIFTED, RECORDING)
+    previous = "a"
+    for copy in ("b", "c"):
+        commands.ok("export", "--data", previous, "--format", "openmetrics", "-o", f"{copy}.om")
+        commands.import_json("--data", copy, *LIFTED, "--format", "openmetrics", f"{copy}.om")
+        previous = copy
+    texts = []
+    for name in ("b.om", "c.om"):
+        with open(os.path.join(commands.directory, name), "rb") as file:
+            texts.append(file.read())
+    same = texts[0] == texts[1]
+    assert same
+    assert texts[0].count(b" counter\n") > 100
+    for copy in ("b", "c"):
+        same = commands.export_lines("--data", copy) == commands.export_lines("--data", "a")
+        assert same
+
+
 # ---- interruptions ------------------------------------------------------------------------------
 
 

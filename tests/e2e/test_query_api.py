@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import random
+import re
 import time
 
 import pytest
@@ -486,6 +487,37 @@ def test_an_export_of_openmetrics_keeps_descriptors_and_families_together(make_s
     assert answer.status_code == 200 and answer.json()["rejected"] == 0, answer.text
     assert export(second, format="openmetrics").content == exported.content
     assert "# TYPE jobs counter\n" in exported.text and "# TYPE up gauge\n" in exported.text
+
+
+def test_counters_registered_by_their_family_come_back_through_openmetrics(make_server, tmp_path):
+    first = make_server(data=tmp_path / "first").start()
+    first.ingest([{"name": name, "labels": labels, "value": value, "timestamp": 1700000000 + at}
+                  for name, labels, values in (
+                      ("x_total", {"Zone": "1"}, [1, 2]), ("x_a_total", {"Zone": "2"}, [3, 4]),
+                      ("x_a_total", {"n": "3"}, [5, 6]), ("y_total", {}, [7, "NaN", -1, "stale"]),
+                      ("z_info", {"version": "1"}, [1, 1]), ("z_b_info", {"version": "2"}, [1, 2]),
+                      ("x.y_total", {}, [0]), ("c d_total", {}, [1]))
+                  for at, value in enumerate(values)])
+    for name, kind in (("x", "counter"), ("x_a", "counter"), ("y", "counter"), ("z", "info"),
+                       ("z_b", "info"), ("x.y", "counter"), ("c d", "counter")):
+        answer = first.post("/api/v1/metrics/register", json.dumps({"name": name, "type": kind}))
+        assert answer.status_code in (200, 201), answer.text
+    exported = export(first, format="openmetrics")
+    types = re.findall("^# TYPE (.*)", exported.text, re.MULTILINE)
+    assert types == ['"c d" counter', '"x.y" counter', "x_a counter", "x counter",
+                     "y_total unknown", "z_b_info unknown", "z info"]
+    assert "y_total NaN 1700000001.000\ny_total -1 1700000002.000\n" in exported.text
+    # A document cannot say what it lacks.
+    wait_until(lambda: "samples_left_out=1 nan_payloads_lost=0" in first.log_tail(),
+               what="the count of what was left out")
+    kind = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    second = make_server(data=tmp_path / "second").start()
+    answer = second.post("/api/v1/import/prometheus", exported.content, kind)
+    assert answer.status_code == 200 and answer.json()["rejected"] == 0, answer.text
+    assert export(second, format="openmetrics").content == exported.content
+    assert "samples_left_out" not in second.log_tail()
+    assert export(second).text.splitlines() == [
+        line for line in export(first).text.splitlines() if '"stale"' not in line]
 
 
 def test_an_export_is_of_the_series_and_the_time_that_were_asked_for(stored, data):

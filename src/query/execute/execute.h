@@ -103,6 +103,9 @@ struct export_series {
     enum metric_type type;
     struct slice unit; /* of the family; may be empty */
     struct slice help; /* likewise */
+    /* A sample of this metric in the export (stale markers aside) is none that metric_type_allows
+     * of `type`. Always false where the sink does not check types. */
+    bool breaks_type;
 };
 
 struct export_sink;
@@ -119,6 +122,9 @@ struct export_sink_ops {
 
 struct export_sink {
     const struct export_sink_ops *ops;
+    /* Wants to know breaks_type. Each counter and info is looked through before it is given, most
+     * of it by the summaries of its blocks. */
+    bool checks_types;
 };
 
 struct export_outcome {

@@ -1,38 +1,113 @@
+#include "model/value.h"
 #include "query/execute/family.h"
-#include "query/execute/source.h"
+#include "query/execute/metric_order.h"
 
 struct export_run {
     struct export_sink *sink;
     struct export_outcome *outcome;
     struct source source;
+    uint64_t limit;            /* of series; 0: none */
+    uint32_t *order;           /* in which the source's series are given */
     struct arena family_arena; /* of the next two, emptied with each metric */
     struct slice metric;
     struct metric family; /* of `metric` */
+    bool breaks_type;     /* likewise */
 };
 
-static enum status look_up_family(struct export_run *run, struct slice metric, struct error *err)
+/* ---- looking ahead --------------------------------------------------------------------------- */
+
+static bool summary_allowed(enum metric_type type, const struct summary *summary)
 {
-    if (run->metric.size > 0 && slice_equal(run->metric, metric))
-        return STATUS_OK;
+    return summary->count == 0 ||
+           (summary->nan_count == 0 && metric_type_allows(type, summary->min) &&
+            metric_type_allows(type, summary->max));
+}
+
+static bool values_allowed(enum metric_type type, const struct storage_block *block)
+{
+    for (uint32_t i = 0; i < block->count; i++)
+        if (!value_is_stale(block->values[i]) && !metric_type_allows(type, block->values[i]))
+            return false;
+    return true;
+}
+
+/* Sets breaks_type by the series at hand, and *any: it has samples. */
+static enum status check_series(struct export_run *run, bool *any, struct error *err)
+{
+    enum metric_type type = run->family.type;
+    struct storage_block block;
+    enum status status;
+    while ((status = source_next_block(&run->source, &block, err)) == STATUS_OK) {
+        bool allowed = true;
+        if (block.summary != NULL) {
+            allowed = summary_allowed(type, block.summary);
+        } else {
+            status = source_load(&run->source, &block, err);
+            if (status != STATUS_OK)
+                return status;
+            allowed = values_allowed(type, &block);
+        }
+        *any |= block.count > 0;
+        if (!allowed) {
+            run->breaks_type = true;
+            return STATUS_OK;
+        }
+    }
+    return status == STATUS_END ? STATUS_OK : status;
+}
+
+/* The series of run->metric that will be given, from place `at` on; moves the source. */
+static enum status check_metric(struct export_run *run, size_t at, struct error *err)
+{
+    uint64_t left = run->limit == 0 ? UINT64_MAX : run->limit - run->outcome->series;
+    for (; at < run->source.count && left > 0 && !run->breaks_type; at++) {
+        bool any = false;
+        run->source.next = run->order[at];
+        enum status status = source_next_series(&run->source, err);
+        if (status != STATUS_OK)
+            return status;
+        if (!slice_equal(labels_metric_name(&run->source.series.labels), run->metric))
+            return STATUS_OK;
+        status = check_series(run, &any, err);
+        if (status != STATUS_OK)
+            return status;
+        left -= any;
+    }
+    return STATUS_OK;
+}
+
+static enum status begin_metric(struct export_run *run, size_t at, struct slice metric,
+                                struct error *err)
+{
     arena_release(&run->family_arena);
     run->metric = arena_copy(&run->family_arena, metric);
+    run->breaks_type = false;
     if (run->metric.data == NULL)
         return budget_no_memory(&run->family_arena, err);
-    return family_find(run->source.tier, metric, &run->family_arena, &run->family, err);
+    enum status status =
+        family_find(run->source.tier, run->metric, &run->family_arena, &run->family, err);
+    if (status != STATUS_OK || !run->sink->checks_types)
+        return status;
+    if (run->family.type != METRIC_COUNTER && run->family.type != METRIC_INFO)
+        return STATUS_OK;
+    status = check_metric(run, at, err);
+    if (status != STATUS_OK)
+        return status;
+    run->source.next = run->order[at];
+    return source_next_series(&run->source, err);
 }
+
+/* ---- giving ---------------------------------------------------------------------------------- */
 
 static enum status begin_series(struct export_run *run, struct error *err)
 {
-    const struct labels *labels = &run->source.series.labels;
-    enum status status = look_up_family(run, labels_metric_name(labels), err);
-    if (status != STATUS_OK)
-        return status;
     struct export_series series = {
-        .labels = labels,
+        .labels = &run->source.series.labels,
         .family = run->family.name,
         .type = run->family.type,
         .unit = run->family.unit,
         .help = run->family.help,
+        .breaks_type = run->breaks_type,
     };
     run->outcome->series++;
     return run->sink->ops->begin_series(run->sink, &series, err);
@@ -62,16 +137,19 @@ static enum status export_one(struct export_run *run, struct error *err)
     return begun ? run->sink->ops->end_series(run->sink, err) : STATUS_OK;
 }
 
-static enum status export_all(struct export_run *run, const struct export_request *request,
-                              struct arena *arena, struct error *err)
+static enum status export_all(struct export_run *run, struct arena *arena, struct error *err)
 {
-    uint32_t *order;
-    enum status status = metric_order(&run->source, arena, &order, err);
+    enum status status = metric_order_make(&run->source, arena, &run->order, err);
     for (size_t i = 0; status == STATUS_OK && i < run->source.count; i++) {
-        if (request->limit != 0 && run->outcome->series == request->limit)
+        if (run->limit != 0 && run->outcome->series == run->limit)
             break;
-        run->source.next = order[i];
+        run->source.next = run->order[i];
         status = source_next_series(&run->source, err);
+        if (status != STATUS_OK)
+            break;
+        struct slice metric = labels_metric_name(&run->source.series.labels);
+        if (!slice_equal(run->metric, metric))
+            status = begin_metric(run, i, metric, err);
         if (status == STATUS_OK)
             status = export_one(run, err);
     }
@@ -82,7 +160,7 @@ enum status export_run(const struct query_environment *environment,
                        const struct export_request *request, struct export_sink *sink,
                        struct arena *arena, struct export_outcome *outcome, struct error *err)
 {
-    struct export_run run = {.sink = sink, .outcome = outcome};
+    struct export_run run = {.sink = sink, .outcome = outcome, .limit = request->limit};
     struct budget budget;
     *outcome = (struct export_outcome){0};
     budget_init(&budget, environment, 0, 0);
@@ -90,7 +168,7 @@ enum status export_run(const struct query_environment *environment,
     enum status status = source_open(&run.source, request->selectors.items,
                                      request->selectors.count, request->range, true, &budget, err);
     if (status == STATUS_OK)
-        status = export_all(&run, request, arena, err);
+        status = export_all(&run, arena, err);
     if (run.source.selection != NULL) {
         struct read_stats stats;
         selection_stats(run.source.tier, run.source.selection, &stats);
