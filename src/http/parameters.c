@@ -39,7 +39,7 @@ enum status parameter_decode(struct arena *arena, struct slice text, bool plus,
             int high = i + 2 < text.size ? hex_digit(text.data[i + 1]) : -1;
             int low = i + 2 < text.size ? hex_digit(text.data[i + 2]) : -1;
             if (high < 0 || low < 0)
-                return fail_code(err, STATUS_INVALID, "parameter_invalid",
+                return fail_code(err, STATUS_INVALID, "invalid_parameter",
                                  "\"%.*s\" has a '%%' that is not followed by two hexadecimal "
                                  "digits: write '%%25' for the sign itself",
                                  SLICE_FORMAT(text));

@@ -480,7 +480,7 @@ static enum status parse_form(struct http_request *request, struct error *err)
     if (!http_request_content_type_is(request, "application/x-www-form-urlencoded")) {
         if (request->route->takes_body)
             return STATUS_OK;
-        return fail_code(err, STATUS_UNSUPPORTED, "unsupported_content_type",
+        return fail_code(err, STATUS_UNSUPPORTED, "unsupported_media_type",
                          "%s takes a body of application/x-www-form-urlencoded only",
                          request->route->path);
     }

@@ -36,7 +36,7 @@ static void a_percent_sign_needs_two_digits(void **state)
         memcpy(copy, wrong[i], size);
         assert_int_equal(parameter_decode(&arena, slice_of(copy, size), false, &decoded, &err),
                          STATUS_INVALID);
-        assert_string_equal(err.code, "parameter_invalid");
+        assert_string_equal(err.code, "invalid_parameter");
         free(copy);
     }
     struct slice decoded;

@@ -310,7 +310,7 @@ static void path_parameters_queries_and_forms_are_decoded(void **state)
     client_send(&client, "GET /fields?a=%zz HTTP/1.1\r\n" HOST "\r\n");
     answer = client_read(&client, false);
     assert_int_equal(answer.status, 400);
-    assert_true(body_has(&answer, "\"code\":\"parameter_invalid\""));
+    assert_true(body_has(&answer, "\"code\":\"invalid_parameter\""));
     client_send(&client, "GET /fields?a&b&c&d&e HTTP/1.1\r\n" HOST "\r\n");
     answer = client_read(&client, false);
     assert_int_equal(answer.status, 400);
