@@ -365,7 +365,7 @@ def test_targets_and_headers_over_their_limits_are_refused(server):
 
 
 def test_parameters_that_are_broken_are_refused(server):
-    for query, code in (("metric=%zz", "parameter_invalid"), ("metric=%f", "parameter_invalid"),
+    for query, code in (("metric=%zz", "invalid_parameter"), ("metric=%f", "invalid_parameter"),
                         ("metric=%ff", "invalid_parameter"),
                         ("&".join(["label=a=b"] * 1001) + "&metric=x", "too_many_parameters")):
         answer = server.post("/api/v1/metrics/query", query, FORM)
@@ -378,7 +378,7 @@ def test_parameters_that_are_broken_are_refused(server):
 def test_a_query_s_body_that_is_no_form_is_415(server):
     for kind in ("application/json", "text/plain", "multipart/form-data; boundary=x"):
         refused(server, lambda kind=kind: server.post("/api/v1/metrics/query", "metric=x", kind),
-                415, "unsupported_content_type")
+                415, "unsupported_media_type")
 
 
 def test_expressions_and_selectors_that_would_cost_much_are_refused_at_once(server):

@@ -46,3 +46,62 @@ def test_every_setting_that_a_document_names_exists(binary):
     # What the document of settings shows as a mistake.
     assert missing == ["docs/CONFIGURATION.md: cardinality.max_serie_per_metric"]
     assert found > 50
+
+
+# ---- error codes -----------------------------------------------------------------------------
+
+CODE_FOLDERS = ("admission", "api", "buffer", "cxx", "http", "model", "protocols", "query",
+                "storage")
+# Words of the same form that are no codes of answers: fields of logs, of inspect and of JSON, names
+# of counters, and a warning.
+NO_CODES = {"body_slow", "cardinality_warning", "duration_ms", "header_slow", "log_samples",
+            "max_series", "reader_slow", "too_large"}
+
+
+def codes_of_source():
+    """Every literal of the form of a code, and the single words where codes are given."""
+    found = set()
+    for folder in CODE_FOLDERS:
+        for path in glob.glob(os.path.join(ROOT, "src", folder, "**", "*.c*"), recursive=True):
+            if path.endswith("inspect.c"):
+                continue
+            with open(path, encoding="utf-8") as file:
+                text = file.read()
+            found |= set(re.findall(r'"([a-z]+(?:_[a-z0-9]+)+)"', text))
+            found |= set(re.findall(r'\.code = "(\w+)"', text))
+            found |= set(re.findall(r'\bfail_code\(\s*[^,"]+,\s*\w+,\s*"(\w+)"', text))
+            found |= set(re.findall(r'\{STATUS_\w+, \d+, "(\w+)"', text))
+    return {code for code in found - NO_CODES if not code.startswith("metric_store_")}
+
+
+def codes_of_document():
+    with open(os.path.join(ROOT, "docs", "API.md"), encoding="utf-8") as file:
+        text = file.read()
+    listed = set()
+    for title, column in (("Codes of whole requests", 2), ("Codes of single samples", 1)):
+        section = text.split(f"### {title}\n")[1].split("\n### ")[0]
+        for line in section.splitlines():
+            if line.startswith("| ") and "`" in line:
+                listed |= set(re.findall(r"`(\w+)`", line.split(" | ")[column - 1]))
+        if column == 1:
+            listed |= set(re.findall(r"`(\w+)`", section.split("In the log and in")[1]))
+    return listed
+
+
+def test_every_error_code_stands_in_the_document_and_no_other():
+    source, document = codes_of_source(), codes_of_document()
+    assert len(source) > 60
+    assert source - document == set(), "in the source, not in docs/API.md"
+    assert document - source == set(), "in docs/API.md, not in the source"
+
+
+def test_every_route_stands_in_the_document():
+    with open(os.path.join(ROOT, "src", "api", "api.c"), encoding="utf-8") as file:
+        routes = re.findall(r'\.method = "(\w+)",\s*\.path = "([^"]+)"', file.read())
+    with open(os.path.join(ROOT, "docs", "API.md"), encoding="utf-8") as file:
+        table = [line for line in file.read().split("\n## ")[0].splitlines()
+                 if line.startswith("| ")]
+    assert len(routes) > 10
+    for method, path in routes:
+        assert any(re.search(rf"\b{method}\b", line) and f"`{path}`" in line for line in table), (
+            f"{method} {path} is not in docs/API.md")

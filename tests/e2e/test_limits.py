@@ -115,6 +115,28 @@ def test_limits_of_0_are_none_but_64_kib_a_value_always_holds(make_server):
     only_error(post_lines(server, [line("long", a="x" * 65537)]), "label_value_too_long")
 
 
+def test_a_metric_near_its_limit_is_warned_of_and_nothing_is_refused(make_server):
+    server = make_server("cardinality.max_series_per_metric=10",
+                         "cardinality.warning_threshold=0.8").start()
+    assert server.ingest([line("near", n=str(i)) for i in range(7)])["warnings"] == []
+    body = server.ingest([line("near", n=str(i)) for i in range(10)])
+    assert (body["accepted"], body["new_series"], len(body["warnings"])) == (10, 3, 1)
+    for word in ("near", "80%", "10", "cardinality.max_series_per_metric"):
+        assert word in body["warnings"][0]
+    # Only those who bring new series are told.
+    assert server.ingest([line("near", n=str(i)) for i in range(10)])["warnings"] == []
+
+
+def test_a_slip_in_a_parameter_s_name_stores_nothing(server):
+    for path, name, nearest in ((BATCH, "atomc", "atomic"), (BATCH, "precison", "precision"),
+                                ("/api/v1/import/prometheus", "atomik", "atomic")):
+        answer = server.post(path, "" if "import" in path else "[]",
+                             "text/plain" if "import" in path else "application/json",
+                             params={name: "true"})
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
+        assert name in answer.json()["detail"] and nearest in answer.json()["detail"]
+
+
 # ---- admission of times and days ---------------------------------------------------------------
 
 
@@ -239,8 +261,10 @@ def waiting(server):
 
 
 def test_a_full_queue_is_503_with_retry_after_and_frees_itself(narrow):
-    readers = [SlowReader(narrow), SlowReader(narrow)]
-    wait_until(lambda: running(narrow) == 2, 10, "two running queries")
+    readers = []
+    for count in (1, 2):  # one by one: until a thread takes it, a query fills the queue
+        readers.append(SlowReader(narrow))
+        wait_until(lambda count=count: running(narrow) == count, 10, "a running query")
     readers.append(SlowReader(narrow))
     wait_until(lambda: waiting(narrow) == 1, 10, "a waiting query")
     answer = get_query(narrow, metric="heavy")
