@@ -53,7 +53,7 @@ def read_recording():
             target = {"instance": url.split("/")[2], "job": "import"}
         if not line or line.startswith("#"):
             continue
-        series, match = None, LINE.match(line)
+        match = LINE.match(line)
         assert match, line
         series = (target["instance"], match["name"], match["labels"])
         if series not in keys:
@@ -79,8 +79,8 @@ def by_series(samples):
 
 
 def import_into(server, tmp_path, code):
-    result = Commands(server.binary, tmp_path).run("import", "--json", "--url", server.url,
-                                                   RECORDING)
+    commands = Commands(os.path.abspath(server.binary), tmp_path)
+    result = commands.run("import", "--json", "--url", server.url, os.path.abspath(RECORDING))
     assert result.returncode == code, (result.returncode, result.stderr[-2000:])
     return json.loads(result.stdout)
 
