@@ -53,7 +53,8 @@ static inline bool slice_has_nul(struct slice a)
 /* The rest of `a` from `offset`, which is at most a.size. */
 static inline struct slice slice_from(struct slice a, size_t offset)
 {
-    return slice_of(a.data + offset, a.size - offset);
+    /* NULL + 0 is undefined in C. */
+    return slice_of(offset == 0 ? a.data : a.data + offset, a.size - offset);
 }
 
 /* For printf's "%.*s". Cut at 200 bytes: messages have an end. */

