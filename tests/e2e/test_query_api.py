@@ -491,7 +491,7 @@ def test_an_export_of_openmetrics_keeps_descriptors_and_families_together(make_s
 
 def test_counters_registered_by_their_family_come_back_through_openmetrics(make_server, tmp_path):
     first = make_server(data=tmp_path / "first").start()
-    first.ingest([{"name": name, "labels": labels, "value": value, "timestamp": 1700000000 + at}
+    first.ingest([{"name": name, "labels": labels, "value": value, "timestamp": 1700000000000 + 1000 * at}
                   for name, labels, values in (
                       ("x_total", {"Zone": "1"}, [1, 2]), ("x_a_total", {"Zone": "2"}, [3, 4]),
                       ("x_a_total", {"n": "3"}, [5, 6]), ("y_total", {}, [7, "NaN", -1, "stale"]),
