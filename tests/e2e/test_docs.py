@@ -55,7 +55,7 @@ CODE_FOLDERS = ("admission", "api", "buffer", "cxx", "http", "model", "protocols
 # Words of the same form that are no codes of answers: fields of logs, of inspect and of JSON, names
 # of counters, and a warning.
 NO_CODES = {"body_slow", "cardinality_warning", "duration_ms", "header_slow", "log_samples",
-            "max_series", "reader_slow", "too_large"}
+            "max_series", "nan_payloads_lost", "reader_slow", "samples_left_out", "too_large"}
 
 
 def codes_of_source():
