@@ -225,9 +225,10 @@ void acceptor_run(struct http_server *server);
 void acceptor_pause(struct http_server *server, bool pause);
 
 /* reaper.c */
-/* How long the keeper may sleep between two looks. */
+/* How long the keeper may sleep between two looks, while there is room for connections. */
 int64_t reaper_period_ms(const struct http_options *options);
-void reaper_look(struct http_server *server);
+/* Gives how long the keeper may sleep now. */
+int64_t reaper_look(struct http_server *server);
 /* Closes the connections that have no request. */
 void reaper_close_idle(struct http_server *server);
 /* server.mutex is held. Keeps a second descriptor of a socket whose last bytes are still read. */

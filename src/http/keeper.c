@@ -145,8 +145,7 @@ static void keeper_run(void *context)
 {
     struct http_server *server = context;
     struct epoll_event events[EVENTS_AT_ONCE];
-    int64_t period_ms = reaper_period_ms(&server->options);
-    int64_t next_ns = server_now_ns(server) + period_ms * NS_PER_MS;
+    int64_t next_ns = server_now_ns(server) + reaper_period_ms(&server->options) * NS_PER_MS;
     while (!atomic_load(&server->keeper_ends)) {
         int64_t left_ms = (next_ns - server_now_ns(server) + NS_PER_MS - 1) / NS_PER_MS;
         int count =
@@ -156,8 +155,7 @@ static void keeper_run(void *context)
         int64_t now = server_now_ns(server);
         unpause(server, now);
         if (now >= next_ns) {
-            reaper_look(server);
-            next_ns = now + period_ms * NS_PER_MS;
+            next_ns = now + reaper_look(server) * NS_PER_MS;
         }
     }
 }

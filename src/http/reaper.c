@@ -10,10 +10,15 @@
  *   SENDING   the same for what the client takes, in stretches in which something waits for it
  *   HANDLING  ours to end, not the client's
  *
+ * While every place is taken and further clients wait, those in HEADER keep others out: they get
+ * PRESSED_HEADER_MS and PRESSED_IDLE_MS, and are looked at more often, so that many half-open
+ * connections delay a healthy client by moments and not by header_timeout a thousand.
+ *
  * Bytes are counted by the kernel (TCP_INFO), so this costs the way of a request nothing.
  */
 #include <errno.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -22,6 +27,26 @@
 #include "http/internal.h"
 
 enum { LONGEST_PERIOD_MS = 250, LEFT_MS = 100, LINGER_READS = 16 };
+enum { PRESSED_HEADER_MS = 200, PRESSED_IDLE_MS = 1000, PRESSED_PERIOD_MS = 50 };
+
+/* How long a client may take. */
+struct patience {
+    int64_t header_ms;
+    int64_t idle_ms;
+};
+
+static int64_t smaller(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Whether every place is taken and somebody waits for one. server->mutex is held. */
+static bool is_pressed(const struct http_server *server)
+{
+    struct pollfd waiting = {.fd = server->listen_fd, .events = POLLIN};
+    return server->listen_fd >= 0 && server->connection_count >= server->options.max_connections &&
+           poll(&waiting, 1, 0) == 1;
+}
 
 int64_t reaper_period_ms(const struct http_options *options)
 {
@@ -58,16 +83,16 @@ static bool is_left(struct http_connection *connection, int64_t age_ms)
            ioctl(connection->fd, FIONREAD, &unread) == 0 && unread == 0;
 }
 
-static void look_at_header(struct http_connection *connection, int64_t now)
+static void look_at_header(struct http_connection *connection, int64_t now,
+                           const struct patience *patience)
 {
-    const struct http_options *options = &connection->server->options;
     int64_t age_ms = (now - connection->phase_ns) / NS_PER_MS;
     if (is_left(connection, age_ms)) {
         connection_end(connection, NULL);
         return;
     }
     if (connection->header_begun) {
-        if (age_ms < options->header_timeout_ms)
+        if (age_ms < patience->header_ms)
             return;
         bool silent = connection_bytes_received(connection->fd) == connection->window_bytes;
         end_slow(connection, silent ? NULL : "the header took too long to arrive",
@@ -77,7 +102,7 @@ static void look_at_header(struct http_connection *connection, int64_t now)
     if (connection_bytes_received(connection->fd) != connection->window_bytes) {
         connection->header_begun = true;
         connection->phase_ns = now;
-    } else if (age_ms >= options->idle_timeout_ms) {
+    } else if (age_ms >= patience->idle_ms) {
         end_slow(connection, NULL, HTTP_REFUSED_IDLE);
     }
 }
@@ -112,14 +137,15 @@ static void look_at_sending(struct http_connection *connection, int64_t now)
         end_slow(connection, NULL, HTTP_REFUSED_READER_SLOW);
 }
 
-static void look_at(struct http_connection *connection, int64_t now)
+static void look_at(struct http_connection *connection, int64_t now,
+                    const struct patience *patience)
 {
     int64_t idle_timeout_ms = connection->server->options.idle_timeout_ms;
     mutex_lock(&connection->mutex);
     if (!connection->ended) {
         switch (connection->phase) {
         case PHASE_HEADER:
-            look_at_header(connection, now);
+            look_at_header(connection, now, patience);
             break;
         case PHASE_BODY:
             if (is_too_slow(connection, connection_bytes_received(connection->fd), now) ||
@@ -139,19 +165,27 @@ static void look_at(struct http_connection *connection, int64_t now)
     mutex_unlock(&connection->mutex);
 }
 
-void reaper_look(struct http_server *server)
+int64_t reaper_look(struct http_server *server)
 {
+    struct patience patience = {server->options.header_timeout_ms, server->options.idle_timeout_ms};
+    int64_t period_ms = reaper_period_ms(&server->options);
     mutex_lock(&server->mutex);
+    if (is_pressed(server)) {
+        patience.header_ms = smaller(patience.header_ms, PRESSED_HEADER_MS);
+        patience.idle_ms = smaller(patience.idle_ms, PRESSED_IDLE_MS);
+        period_ms = smaller(period_ms, PRESSED_PERIOD_MS);
+    }
     int64_t now = server_now_ns(server);
     for (size_t i = 0; i < server->connection_slots; i++)
         if (server->connections[i] != NULL)
-            look_at(server->connections[i], now);
+            look_at(server->connections[i], now, &patience);
     for (size_t i = 0; i < LINGER_MAX; i++)
         if (server->lingering[i].fd >= 0 && server->lingering[i].deadline_ns < now) {
             close(server->lingering[i].fd);
             server->lingering[i].fd = -1;
         }
     mutex_unlock(&server->mutex);
+    return period_ms;
 }
 
 static void close_if_idle(struct http_connection *connection)
