@@ -1,4 +1,4 @@
-"""A full disk: writers are told, readers go on, and writing resumes by itself once there is room."""
+"""A full disk: writers are told, readers go on, and writing resumes once there is room."""
 
 import json
 import os

@@ -26,7 +26,7 @@ global: {{scrape_interval: 1s, scrape_timeout: 900ms}}
 scrape_configs: {scrapes}
 remote_write:
   - url: {url}/api/v1/write
-    queue_config: {{max_shards: 4, batch_send_deadline: 200ms, min_backoff: 50ms, max_backoff: 200ms}}
+    queue_config: {{batch_send_deadline: 200ms, min_backoff: 50ms, max_backoff: 200ms}}
     metadata_config: {{send_interval: 1s}}
 """
 SCRAPES = """
