@@ -17,7 +17,7 @@ BATCH = "/api/v1/metrics/ingest/batch"
 IMPORT = "/api/v1/import/prometheus"
 NDJSON = "application/x-ndjson"
 FORM = "application/x-www-form-urlencoded"
-T0 = 1795305600000
+T0 = 1699920000000
 MIB = 1 << 20
 
 # Generous: a sanitized build on a busy machine is held to them too.

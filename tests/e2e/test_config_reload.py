@@ -6,7 +6,7 @@ import signal
 from server import wait_until
 
 BATCH = "/api/v1/metrics/ingest/batch"
-T0 = 1795305600000
+T0 = 1699920000000
 
 
 def lines(name, count, time_ms=T0, **labels):

@@ -177,7 +177,7 @@ def test_pipelined_requests_are_answered_in_their_order(server):
 def test_sigterm_answers_what_is_in_flight_and_ends_within_10_seconds(make_server):
     server = make_server().start()
     client = wire.connect(server)
-    body = json.dumps([{"name": "drain", "value": 7, "timestamp": 1795305600000}]).encode()
+    body = json.dumps([{"name": "drain", "value": 7, "timestamp": 1699920000000}]).encode()
     client.sendall(b"POST " + BATCH.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Type: "
                    b"application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body[:10])
     idle = wire.connect(server)
@@ -195,7 +195,7 @@ def test_sigterm_answers_what_is_in_flight_and_ends_within_10_seconds(make_serve
     assert server.process.wait(20) == 0
     assert time.monotonic() - began < 10
     server.start()
-    assert server.query(metric="drain", start=1795305600000, end=1795305600001)["series"]
+    assert server.query(metric="drain", start=1699920000000, end=1795305600001)["series"]
 
 
 def test_sigterm_ends_in_time_under_load_and_loses_nothing_acknowledged(make_server):
@@ -206,7 +206,7 @@ def test_sigterm_ends_in_time_under_load_and_loses_nothing_acknowledged(make_ser
     def write(number):
         session = requests.Session()
         for index in range(100_000):
-            stamp = 1795305600000 + index
+            stamp = 1699920000000 + index
             try:
                 answer = session.post(server.url + BATCH, timeout=30, json=[
                     {"name": f"load_{number}", "value": index, "timestamp": stamp}])
@@ -233,7 +233,7 @@ def test_sigterm_ends_in_time_under_load_and_loses_nothing_acknowledged(make_ser
 
 def test_sigterm_does_not_wait_for_clients_that_read_nothing(make_server):
     server = make_server("server.drain_timeout=1s").start()
-    message = wire.same_samples(500, [(1795305600000 + i, i) for i in range(200)])
+    message = wire.same_samples(500, [(1699920000000 + i, i) for i in range(200)])
     assert wire.remote_write(server, message).status_code == 204
     clients = [wire.connect(server) for _ in range(2)]
     for client in clients:

@@ -21,7 +21,7 @@ QUERY = "/api/v1/metrics/query"
 DAY = 86_400_000
 MINUTE = 60_000
 # 23:00 UTC, so that the data cross into the next day.
-T0 = 1795305600000 - 3_600_000
+T0 = 1699920000000 - 3_600_000
 SAMPLES = 1200
 STEP = 15_000
 LOCATIONS = ("head", "parts", "both")
