@@ -41,7 +41,6 @@ struct manifest {
     uint64_t size;        /* of the whole records */
     uint64_t next_number; /* of records */
     bool broken;
-    bool lost; /* edits; the file stays as it is, but for what is appended */
     struct manifest_state state;
 };
 
@@ -322,7 +321,6 @@ struct replay {
     bool second;  /* the last record's second copy was seen */
     bool store;   /* the record that names the store was */
     bool damaged; /* something was found that no crash explains, or may explain */
-    bool lost;    /* edits among it */
 };
 
 static void report(struct replay *replay, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -344,7 +342,7 @@ static enum status replay_record(struct replay *replay, uint64_t number, struct 
     if (replay->records > 0 && number != replay->last_number + 1) {
         report(replay, "manifest: edits %" PRIu64 " to %" PRIu64 " are lost",
                replay->last_number + 1, number - 1);
-        replay->lost = true;
+        replay->state->edits_lost = true;
     }
     struct error why = {0};
     enum status status = payload_apply(replay->state, payload, &why);
@@ -352,7 +350,7 @@ static enum status replay_record(struct replay *replay, uint64_t number, struct 
         return fail(err, status, "manifest, record %" PRIu64 ": %s", number, why.message);
     if (status != STATUS_OK) {
         report(replay, "manifest: edit %" PRIu64 " is lost: %s", number, why.message);
-        replay->lost = true;
+        replay->state->edits_lost = true;
     }
     replay->store = replay->store || (payload.size > 0 && payload.data[0] == ITEM_STORE);
     replay->last_number = number;
@@ -527,7 +525,7 @@ static enum status make_durable(struct manifest *manifest, const struct replay *
                                 struct error *err)
 {
     enum status status = STATUS_NO_SPACE;
-    if (!replay->lost)
+    if (!manifest->state.edits_lost)
         status = rewrite(manifest, err);
     return status == STATUS_NO_SPACE ? write_again(manifest, replay, err) : status;
 }
@@ -540,7 +538,6 @@ static enum status open_existing(struct manifest *manifest, manifest_damage *dam
     if (status == STATUS_OK) {
         manifest->next_number = replay.last_number + 1;
         manifest->size = replay.good;
-        manifest->lost = replay.lost;
         status = make_durable(manifest, &replay, err);
     }
     free(replay.data);
@@ -689,7 +686,7 @@ enum status manifest_commit(struct manifest *manifest, const struct manifest_edi
     manifest->size += 2 * (RECORD_HEADER + edit->bytes.size);
     manifest->next_number++;
     size_t says = (after.part_count + after.segment_count + 4) * 64;
-    if (manifest->size > REWRITE_MIN && manifest->size > 4 * says && !manifest->lost) {
+    if (manifest->size > REWRITE_MIN && manifest->size > 4 * says && !after.edits_lost) {
         /* The edit is durable whatever becomes of the shorter log; a rewrite that fails is tried at
          * the next commit. */
         struct error ignored;

@@ -49,6 +49,9 @@ struct manifest_state {
     uint64_t next_file;     /* ids of parts and segments, never used twice */
     uint32_t next_series;   /* what parts may name lies below, whatever became of its definition */
     uint32_t next_metric;   /* likewise */
+    /* By damage: files may be there that it does not name but should. All other damage was healed
+     * from second copies, or is an edit that a crash cut short. */
+    bool edits_lost;
     struct manifest_part *parts; /* by (day, min_sequence) */
     size_t part_count;
     struct manifest_segment *segments; /* by id */

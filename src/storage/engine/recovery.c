@@ -19,6 +19,7 @@ struct recovery {
     uint64_t frame;            /* the one whose records are coming */
     roaring_bitmap_t *flushed; /* series that an index segment defines */
     uint32_t next_series;      /* above every id that the log's samples name */
+    uint64_t manifest_damage;  /* places */
 };
 
 static void note_damage(void *context, const char *description)
@@ -28,6 +29,16 @@ static void note_damage(void *context, const char *description)
     recovery->engine->definitions_lost = true;
     log_event(recovery->engine->log, LOG_ERROR, "engine", "damage found at start",
               log_text("damage", description));
+}
+
+/* One of two copies, or both: only in the end it is known whether anything is lost. A crash in the
+ * middle of an edit leaves one copy too. */
+static void note_manifest_damage(void *context, const char *description)
+{
+    struct recovery *recovery = context;
+    recovery->manifest_damage++;
+    log_event(recovery->engine->log, LOG_WARN, "engine",
+              "the manifest is damaged, or an edit was cut short", log_text("damage", description));
 }
 
 /* What is lost is known: samples of that day. */
@@ -290,7 +301,7 @@ static enum status remove_leftover(void *context, const char *name, bool is_dire
         is_named(leftovers, id))
         return STATUS_OK;
     /* What a damaged manifest does not name may be all that is left of somebody's samples. */
-    if (engine->recovery.damaged > 0) {
+    if (manifest_state(engine->manifest)->edits_lost) {
         if (id >= engine->next_file)
             engine->next_file = id + 1;
         return STATUS_OK;
@@ -410,9 +421,13 @@ static enum status recover(struct recovery *recovery, struct error *err)
         return lost;
     bool read_only = engine->options.read_only;
     enum status status = (read_only ? manifest_open_read_only : manifest_open)(
-        &engine->manifest, engine->os, engine->dir, note_damage, recovery, err);
+        &engine->manifest, engine->os, engine->dir, note_manifest_damage, recovery, err);
     if (status != STATUS_OK)
         return status;
+    if (manifest_state(engine->manifest)->edits_lost) {
+        engine->recovery.damaged += recovery->manifest_damage;
+        engine->definitions_lost = true;
+    }
     const struct manifest_state *state = manifest_state(engine->manifest);
     engine->next_file = state->next_file;
     engine->sequence = state->last_sequence;
