@@ -1,7 +1,7 @@
 # Thin: every target is one of the scripts. FUZZ_SECONDS is per target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: dev build test lint asan tsan fuzz clean
+.PHONY: dev build test bench lint asan tsan fuzz clean
 
 dev:
 	./scripts/dev
@@ -28,3 +28,8 @@ fuzz:
 
 clean:
 	rm -rf build
+
+# Prints the figures of docs/BENCHMARKS.md.
+bench:
+	./scripts/build release
+	bench/run
