@@ -21,7 +21,7 @@ static void expect(struct written *written, const char *text)
 {
     assert_int_equal(metrics_finish(&written->writer), STATUS_OK);
     document_free(document_read(bytes_slice(&written->bytes), written->writer.format));
-    char *got = strndup((const char *)written->bytes.data, written->bytes.size);
+    char *got = document_text(bytes_slice(&written->bytes));
     assert_string_equal(got, text);
     free(got);
     bytes_release(&written->bytes);
