@@ -56,9 +56,9 @@ static inline struct log_field log_int(const char *key, int64_t number)
 void log_write(const struct log *log, enum log_level level, const char *subsystem,
                const char *message, const struct log_field *fields);
 
+/* Takes one field at least. */
 #define log_event(log, level, subsystem, message, ...)                                             \
-    log_write(log, level, subsystem, message,                                                      \
-              (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ){0}})
+    log_write(log, level, subsystem, message, (const struct log_field[]){__VA_ARGS__, {0}})
 
 /* The level may change while others log. */
 static inline enum log_level log_level_get(const struct log *log)

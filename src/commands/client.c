@@ -270,7 +270,7 @@ enum status client_send(struct client *client, const struct client_request *requ
             curl_easy_setopt(curl, CURLOPT_HTTPGET, 1L);
         }
         status = explain(client, curl_easy_perform(curl), err);
-        curl_easy_setopt(curl, CURLOPT_HTTPHEADER, NULL);
+        curl_easy_setopt(curl, CURLOPT_HTTPHEADER, (struct curl_slist *)NULL);
         long http_status = 0;
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &http_status);
         answer->status = (int)http_status;

@@ -291,7 +291,8 @@ static int run(struct service *service, const sigset_t *signals)
     warn_if_reachable(service);
     wait_for_end(service, signals);
     service_stop(service);
-    log_event(&service->log, LOG_INFO, "serve", "stopped");
+    log_event(&service->log, LOG_INFO, "serve", "stopped",
+              log_text("data", service->config.storage.path));
     return 0;
 }
 

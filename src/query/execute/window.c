@@ -91,9 +91,7 @@ static void differences_flush(const struct window *window, struct window_cells *
 static void growth_add(const struct window *window, struct window_cells *cells,
                        struct growth *growth, const struct storage_block *block)
 {
-    struct differences differences;
-    differences.count = 0;
-    differences.bucket_end = INT64_MIN;
+    struct differences differences = {.bucket_end = INT64_MIN};
     for (uint32_t i = 0; i < block->count; i++) {
         double value = block->values[i];
         int64_t time_ms = block->times[i];

@@ -108,9 +108,10 @@ static enum status open_parts(struct recovery *recovery, struct head_ref *head, 
     struct engine *engine = recovery->engine;
     const struct manifest_state *state = manifest_state(engine->manifest);
     struct part_ref **parts = calloc(state->part_count + 1, sizeof parts[0]);
+    if (parts == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for parts");
     size_t opened = 0;
-    enum status status =
-        parts == NULL ? fail(err, STATUS_MEMORY, "no memory for parts") : STATUS_OK;
+    enum status status = STATUS_OK;
     for (size_t i = 0; i < state->part_count && status == STATUS_OK; i++) {
         struct error why = {0};
         status = part_ref_open(&parts[opened], engine->os, engine->dir, &state->parts[i], &why);

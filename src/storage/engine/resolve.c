@@ -220,6 +220,7 @@ static void reject_sample(struct resolution *work, uint32_t entry)
 {
     struct batch *batch = work->batch;
     const struct batch_series *series = &batch->series[entry];
+    invariant(work->refusals != NULL);
     const struct refusal *refusal = &work->refusals[entry];
     batch_reject(batch, 1, series->index, series->line, refusal->code, refusal->metric, "%.*s",
                  (int)refusal->message.size, (const char *)refusal->message.data);

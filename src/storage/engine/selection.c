@@ -196,6 +196,7 @@ static void take_snapshot(struct selection *selection)
     struct engine *engine = selection->engine;
     selection->version = version_acquire(engine->version);
     const struct head *head = selection->version->active->head;
+    invariant(selection->count == 0 || selection->ids != NULL);
     for (size_t i = 0; i < selection->count; i++)
         selection->entries[i] = head_entry(head, selection->ids[i]);
 }
