@@ -15,13 +15,12 @@
 
 #include "api/api.h"
 #include "commands/serve_parts.h"
+#include "commands/store.h"
 #include "os/memory.h"
 
 enum {
-    HEAD_SHARE = 6,       /* of the memory budget, for one head; two may be there */
-    RAW_CACHE_SHARE = 16, /* likewise */
-    SERIES_SHARE = 4,     /* the series table */
-    BATCH_SHARE = 8,      /* one body on its way to being a batch */
+    SERIES_SHARE = 4, /* the series table */
+    BATCH_SHARE = 8,  /* one body on its way to being a batch */
     QUEUE_SHARE = 8,
     QUERIES_SHARE = 4, /* all query threads together */
     BODIES_SHARE = 8,
@@ -36,30 +35,6 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 }
 
 /* ---- options out of the configuration --------------------------------------------------- */
-
-static struct engine_options engine_options_of(const struct service *service)
-{
-    const struct config *config = &service->config;
-    static const enum engine_sync syncs[] = {
-        [CONFIG_SYNC_ALWAYS] = ENGINE_SYNC_ALWAYS,
-        [CONFIG_SYNC_INTERVAL] = ENGINE_SYNC_INTERVAL,
-        [CONFIG_SYNC_NEVER] = ENGINE_SYNC_NEVER,
-    };
-    return (struct engine_options){
-        .os = service->os,
-        .dir = config->storage.path,
-        .log = &service->log,
-        .sync = syncs[config->storage.sync],
-        .sync_interval_ms = config->storage.sync_interval_ms,
-        .head_bytes = smaller(config->storage.head_bytes, service->memory_bytes / HEAD_SHARE),
-        .raw_cache_bytes = service->memory_bytes / RAW_CACHE_SHARE,
-        .log_segment_bytes = config->storage.wal_segment_bytes,
-        .max_chunks = (uint32_t)config->storage.max_chunks,
-        .merge_fan_in = (uint32_t)config->storage.merge_fan_in,
-        .retention_ms = config->retention.default_ms,
-        .background = true,
-    };
-}
 
 static struct admission_limits admission_limits_of(const struct config *config,
                                                    uint64_t memory_bytes)
@@ -142,7 +117,9 @@ static struct api_options api_options_of(struct service *service)
 
 static enum status service_start(struct service *service, struct error *err)
 {
-    struct engine_options engine = engine_options_of(service);
+    struct engine_options engine =
+        store_engine_options(&service->config, service->os, &service->log, service->memory_bytes);
+    engine.background = true;
     enum status status = engine_open(&engine, &service->tier, err);
     if (status != STATUS_OK)
         return status;

@@ -7,12 +7,12 @@
 enum {
     HEAD_SHARE = 6, /* of the memory budget, for one head; two may be there */
     RAW_CACHE_SHARE = 16,
+    LOG_PAGE = 4096, /* a segment of the log is some of them */
     PATH_SIZE = 4200,
 };
 
-/* `memory_bytes` is the budget. */
-static void engine_options_of(const struct config *config, uint64_t memory_bytes,
-                              struct engine_options *options)
+struct engine_options store_engine_options(const struct config *config, struct os os,
+                                           const struct log *log, uint64_t memory_bytes)
 {
     static const enum engine_sync syncs[] = {
         [CONFIG_SYNC_ALWAYS] = ENGINE_SYNC_ALWAYS,
@@ -22,13 +22,16 @@ static void engine_options_of(const struct config *config, uint64_t memory_bytes
     uint64_t head_bytes = memory_bytes / HEAD_SHARE;
     if (head_bytes > config->storage.head_bytes)
         head_bytes = config->storage.head_bytes;
-    *options = (struct engine_options){
+    return (struct engine_options){
+        .os = os,
+        .log = log,
         .dir = config->storage.path,
         .sync = syncs[config->storage.sync],
         .sync_interval_ms = config->storage.sync_interval_ms,
         .head_bytes = (size_t)head_bytes,
         .raw_cache_bytes = (size_t)(memory_bytes / RAW_CACHE_SHARE),
-        .log_segment_bytes = config->storage.wal_segment_bytes,
+        .log_segment_bytes =
+            (config->storage.wal_segment_bytes + LOG_PAGE - 1) / LOG_PAGE * LOG_PAGE,
         .max_chunks = (uint32_t)config->storage.max_chunks,
         .merge_fan_in = (uint32_t)config->storage.merge_fan_in,
         .retention_ms = config->retention.default_ms,
@@ -52,7 +55,6 @@ static enum status expect_store(const struct config *config, struct os os, struc
 enum status store_open(const struct config *config, struct os os, const struct log *log,
                        bool read_only, struct tier **tier, struct error *err)
 {
-    struct engine_options options;
     uint64_t available = 0;
     *tier = NULL;
     enum status status = read_only ? expect_store(config, os, err) : STATUS_OK;
@@ -60,9 +62,8 @@ enum status store_open(const struct config *config, struct os os, const struct l
         status = memory_available(os.fs, "", &available, err);
     if (status != STATUS_OK)
         return status;
-    engine_options_of(config, config_memory_limit(config, available), &options);
-    options.os = os;
-    options.log = log;
+    struct engine_options options =
+        store_engine_options(config, os, log, config_memory_limit(config, available));
     options.read_only = read_only;
     options.background = !read_only;
     status = engine_open(&options, tier, err);

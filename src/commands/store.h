@@ -9,6 +9,11 @@
 #include "query/query.h"
 #include "storage/engine/engine.h"
 
+/* What the configuration says of the engine, within a budget of `memory_bytes`; without background
+ * threads. */
+struct engine_options store_engine_options(const struct config *config, struct os os,
+                                           const struct log *log, uint64_t memory_bytes);
+
 /*
  * Opens the store in storage.path. Read-only it must be there and is not written to; else it is
  * made where it is missing. Gives *tier, ended by engine_close.

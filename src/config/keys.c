@@ -106,12 +106,14 @@ static const struct config_key keys[] = {
     {DURATION(storage, "sync_interval", sync_interval_ms), .initial = "1s", .min = 1,
      .max = MS_PER_HOUR, .help = "Time between syncs where `storage.sync` is `interval`."},
     {SIZE(storage, "head_size", head_bytes), .initial = "512MiB", .min = 64 * KIB, .max = TIB,
-     .help = "Bytes of memory that new samples may fill before they are flushed into parts."},
+     .help = "Bytes of memory, or of log, that new samples may fill before they are flushed into "
+             "parts."},
     {SIZE(storage, "wal_segment_size", wal_segment_bytes), .initial = "64MiB", .min = 64 * KIB,
-     .max = 4 * GIB, .help = "Bytes after which the log goes on in a new segment file."},
+     .max = GIB,
+     .help = "Bytes after which the log goes on in a new segment file; rounded up to 4 KiB."},
     {UNSIGNED(storage, "max_chunks", max_chunks), .initial = "8192", .min = 1, .max = 1000000,
      .help = "Chunks (UTC days with samples) that may exist."},
-    {UNSIGNED(storage, "merge_fan_in", merge_fan_in), .initial = "8", .min = 2, .max = 64,
+    {UNSIGNED(storage, "merge_fan_in", merge_fan_in), .initial = "8", .min = 2, .max = 15,
      .help = "Parts of one day that are merged into one when there are so many."},
 
     {SIZE(ingest, "queue_size", queue_bytes), .initial = "64MiB", .min = 64 * KIB, .max = TIB,

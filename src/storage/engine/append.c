@@ -228,11 +228,24 @@ static void apply_definitions(struct engine *engine, struct batch *const *batche
     rwlock_unlock(&engine->series_lock);
 }
 
+static bool log_is_long(const struct engine *engine)
+{
+    uint64_t segments =
+        (wal_position(engine->wal) >> 32) - (engine->version->active->begin_position >> 32);
+    return segments > 0 &&
+           segments >= engine->options.head_bytes / engine->options.log_segment_bytes;
+}
+
+bool engine_head_is_due(const struct engine *engine)
+{
+    return head_is_full(engine->version->active->head) || log_is_long(engine);
+}
+
 static enum status reserve_room(struct engine *engine, struct batch *const *batches, size_t count,
                                 struct error *err)
 {
     struct version *version = engine->version;
-    if (head_is_full(version->active->head) && version->sealed != NULL)
+    if (version->sealed != NULL && engine_head_is_due(engine))
         return atomic_load(&engine->flush_lacks_space)
                    ? fail(err, STATUS_NO_SPACE,
                           "the write head is full and the disk has no room to flush the one before "
@@ -274,16 +287,17 @@ enum status engine_rotate(struct engine *engine, struct error *err)
     struct version *old = engine->version;
     if (old->sealed != NULL)
         return fail(err, STATUS_BUSY, "the head before is still being flushed");
-    if (head_sample_count(old->active->head) == 0)
+    if (head_sample_count(old->active->head) == 0 && !log_is_long(engine))
         return STATUS_END;
     struct head_ref *fresh;
     if (head_ref_new(&fresh, engine->options.head_bytes) != STATUS_OK)
         return no_memory(err);
+    fresh->begin_position = wal_position(engine->wal);
     struct version *version = version_new(fresh, old->active, old->parts, old->part_count);
     head_ref_release(fresh);
     if (version == NULL)
         return no_memory(err);
-    old->active->end_position = wal_position(engine->wal);
+    old->active->end_position = version->active->begin_position;
     rwlock_write(&engine->head_lock);
     engine->version = version;
     rwlock_unlock(&engine->head_lock);
@@ -310,7 +324,7 @@ enum status engine_append(struct tier *tier, struct batch *const *batches, size_
         rwlock_unlock(&engine->head_lock);
         /* A rotation that cannot be now (no memory, a flush runs) is tried after the next commit.
          */
-        if (head_is_full(engine->version->active->head) && engine_rotate(engine, NULL) == STATUS_OK)
+        if (engine_head_is_due(engine) && engine_rotate(engine, NULL) == STATUS_OK)
             background_wake(engine);
     }
     mutex_unlock(&engine->append_lock);

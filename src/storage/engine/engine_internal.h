@@ -110,6 +110,9 @@ enum status engine_append(struct tier *tier, struct batch *const *batches, size_
 enum status engine_sync_log(struct engine *engine, struct error *err);
 /* Seals the active head. With append_lock; BUSY while another is sealed, END when it is empty. */
 enum status engine_rotate(struct engine *engine, struct error *err);
+/* Whether the active head is to be sealed: by its memory, or by the log that it keeps from being
+ * used again, which descriptors and tiny commits fill and memory does not. With append_lock. */
+bool engine_head_is_due(const struct engine *engine);
 
 /* flush.c */
 enum status engine_flush_sealed(struct engine *engine, struct error *err);

@@ -93,6 +93,8 @@ static enum status collect_keys(struct flush *flush)
 static enum status collect_days(struct flush *flush)
 {
     const struct head *head = flush->sealed->head;
+    if (flush->key_count == 0)
+        return STATUS_OK;
     int64_t first = day_of_time(head_min_ms(head));
     int64_t last = day_of_time(head_max_ms(head));
     if (first == last)
@@ -473,7 +475,11 @@ static void release_log(struct flush *flush)
     if (engine->wal == NULL)
         return;
     struct error why = {0};
-    if (wal_release(engine->wal, flush->sealed->end_position, &why) != STATUS_OK)
+    /* Only synced segments are given back, and with storage.sync=never nobody else syncs them. */
+    enum status status = engine_sync_log(engine, &why);
+    if (status == STATUS_OK)
+        status = wal_release(engine->wal, flush->sealed->end_position, &why);
+    if (status != STATUS_OK)
         log_event(engine->log, LOG_WARN, "engine", "log segments were not given back",
                   log_text("error", why.message));
 }

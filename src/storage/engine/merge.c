@@ -192,14 +192,17 @@ static enum status write_all(struct merge *merge)
 
 /* ---- choosing --------------------------------------------------------------------------- */
 
-/* The first run of `fan_in` or more parts of one day and level; 0 if there is none. */
-static size_t choose(const struct version *version, uint32_t fan_in, size_t *start)
+/* The first run of `fan_in` or more parts of one day and level; 0 if there is none. Where a part of
+ * the day could not be opened, its place in the sequence would be lost. */
+static size_t choose(const struct engine *engine, const struct version *version, size_t *start)
 {
+    uint32_t fan_in = engine->options.merge_fan_in;
     for (size_t at = 0; at < version->part_count;) {
         const struct manifest_part *first = &version->parts[at]->info;
         size_t end = at;
         while (end < version->part_count && version->parts[end]->info.day == first->day &&
                version->parts[end]->info.level == first->level &&
+               !day_set_has(&engine->lost_days, first->day) &&
                !atomic_load(&version->parts[end]->unreadable) && end - at < MERGE_MAX_PARTS)
             end++;
         if (end - at >= fan_in) {
@@ -345,7 +348,7 @@ enum status engine_merge_step(struct engine *engine, bool *did, struct error *er
 {
     struct version *version = engine_version(engine);
     size_t start;
-    size_t count = choose(version, engine->options.merge_fan_in, &start);
+    size_t count = choose(engine, version, &start);
     *did = count > 0;
     if (count == 0) {
         version_release(version);

@@ -220,6 +220,7 @@ static enum status make_room(struct recovery *recovery, uint64_t frame, struct e
     if (head_ref_new(&fresh, engine->options.head_bytes) != STATUS_OK)
         return fail(err, STATUS_MEMORY, "no memory for a head");
     struct version *old = engine->version;
+    fresh->begin_position = before;
     struct version *version = version_new(fresh, old->active, old->parts, old->part_count);
     head_ref_release(fresh);
     if (version == NULL)
@@ -452,6 +453,12 @@ static enum status recover(struct recovery *recovery, struct error *err)
     if (status == STATUS_OK)
         status = open_parts(recovery, head, err);
     head_ref_release(head);
+    if (status == STATUS_OK) {
+        /* A log begins with segment 1. */
+        uint64_t first = UINT64_C(1) << 32;
+        engine->version->active->begin_position =
+            state->log_position > first ? state->log_position : first;
+    }
     if (status == STATUS_OK)
         status = open_log(recovery, err);
     if (status == STATUS_OK) {

@@ -21,7 +21,8 @@ struct head_ref {
     atomic_uint references;
     struct head *head;
     uint64_t first_sequence, last_sequence;
-    uint64_t end_position; /* of the log, once sealed: everything below is here or flushed before */
+    /* Of the log: it holds what lies between, the end once it is sealed. */
+    uint64_t begin_position, end_position;
 };
 
 struct part_ref {

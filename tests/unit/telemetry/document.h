@@ -222,7 +222,8 @@ static void document_sample(struct document *document, const char *line)
     document->count++;
 }
 
-/* The caller's, ended by free. Not strndup: the bytes have no end that a checker of texts could see. */
+/* The caller's, ended by free. Not strndup: the bytes have no end that a checker of texts could
+ * see. */
 static char *document_text(struct slice bytes)
 {
     char *text = malloc(bytes.size + 1);

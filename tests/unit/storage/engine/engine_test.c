@@ -426,6 +426,36 @@ static enum metric_outcome describe(struct test *test, const struct metric *metr
     return write.outcome;
 }
 
+/* They fill no head. */
+static void descriptors_do_not_make_the_log_grow(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test, SMALL_HEAD);
+    char help[10000];
+    memset(help, 'h', sizeof help);
+    struct metric metric = {.name = slice_from_text("metric_1"), .type = METRIC_COUNTER};
+    for (size_t i = 0; i < 1000; i++) {
+        metric.help = slice_of(help, 9000 + i);
+        assert_int_equal(describe(&test, &metric), i == 0 ? METRIC_NEW : METRIC_CHANGED);
+        if (i % 20 == 0)
+            store_settle_down(&test.store);
+    }
+    struct engine_stats stats = stats_of(&test);
+    assert_true(stats.log_bytes_written > 9000 * 1000);
+    assert_in_range(stats.log_segments, 1, 6);
+    store_kill(&test.store);
+    struct arena arena;
+    arena_init(&arena, 1 << 16);
+    struct metric found;
+    assert_int_equal(storage_metric(test.store.tier, metric.name, &arena, &found, NULL), STATUS_OK);
+    assert_int_equal(found.help.size, 9999);
+    arena_release(&arena);
+    put_one(&test, 1, NOW, 1);
+    check_all_ways(&test);
+    end(&test);
+}
+
 static void metrics_are_listed_by_name_with_series_and_span(void **state)
 {
     (void)state;
@@ -794,6 +824,39 @@ static void a_missing_part_makes_answers_partial(void **state)
     end(&test);
 }
 
+/* Its samples, if it is put back, belong between those of its neighbours. */
+static void parts_are_not_merged_around_a_missing_one(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test, LARGE_HEAD);
+    for (int i = 0; i < 3; i++) {
+        put_run(&test, 1, NOW, 1000, 100, i);
+        store_flush(&test.store);
+    }
+    char path[160], aside[170];
+    part_path(&test, path);
+    snprintf(aside, sizeof aside, "%s.aside", path);
+    put_run(&test, 1, NOW, 1000, 1, 8);
+    engine_close(test.store.tier);
+    assert_int_equal(rename(path, aside), 0);
+    struct error err = {0};
+    assert_int_equal(engine_open(&test.store.options, &test.store.tier, &err), STATUS_OK);
+    for (int i = 0; i < 6; i++) {
+        put_run(&test, 1, NOW + 1000 * i, 1000, 1, 10 + i);
+        store_flush(&test.store);
+    }
+    store_settle_down(&test.store);
+    assert_int_equal(stats_of(&test).merges, 0);
+    engine_close(test.store.tier);
+    assert_int_equal(rename(aside, path), 0);
+    assert_int_equal(engine_open(&test.store.options, &test.store.tier, &err), STATUS_OK);
+    store_settle_down(&test.store);
+    assert_true(stats_of(&test).merges > 0);
+    check_all_ways(&test);
+    end(&test);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -811,6 +874,7 @@ int main(void)
         cmocka_unit_test(a_second_opener_is_refused),
         cmocka_unit_test(metrics_are_listed_by_name_with_series_and_span),
         cmocka_unit_test(descriptors_are_compared_and_kept),
+        cmocka_unit_test(descriptors_do_not_make_the_log_grow),
         cmocka_unit_test(chunks_are_listed_by_day),
         cmocka_unit_test(an_ordered_selection_is_in_label_order),
         cmocka_unit_test(a_selection_shows_its_moment_until_it_closes),
@@ -820,6 +884,7 @@ int main(void)
         cmocka_unit_test(samples_read_are_counted_once),
         cmocka_unit_test(a_damaged_part_makes_answers_partial_and_is_not_merged_away),
         cmocka_unit_test(a_missing_part_makes_answers_partial),
+        cmocka_unit_test(parts_are_not_merged_around_a_missing_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
