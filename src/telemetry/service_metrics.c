@@ -21,7 +21,6 @@ void metrics_write_memory(struct metrics_writer *writer, const struct memory_met
         {"raw_cache", metrics->raw_cache},
         {"ingest_queue", metrics->ingest_queue},
         {"request_bodies", metrics->request_bodies},
-        {"queries", metrics->queries},
     };
     metrics_family(writer, "metric_store_memory_bytes", METRIC_GAUGE, "bytes",
                    "Memory that is accounted for, by owner.");

@@ -294,7 +294,6 @@ struct memory_metrics {
     uint64_t raw_cache;
     uint64_t ingest_queue;
     uint64_t request_bodies;
-    uint64_t queries;
 };
 
 void metrics_write_memory(struct metrics_writer *writer, const struct memory_metrics *metrics);
