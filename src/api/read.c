@@ -31,12 +31,23 @@ struct read_job {
 
 /* ---- sinks ------------------------------------------------------------------------------ */
 
+/* The executor looks at the time too, but not while it waits for a client that does not read. */
+static bool time_is_up(void *context)
+{
+    const struct read_job *job = context;
+    int64_t passed_ns = clock_monotonic_ns(job->api->options.os.clock) - job->started_ns;
+    return passed_ns / 1000000 >= job->environment.limits.timeout_ms;
+}
+
 static enum status open_stream(struct read_job *job, struct error *err)
 {
     if (job->stream != NULL)
         return STATUS_OK;
     enum status status =
         http_stream_open(job->request, 200, job->content_type, NULL, 0, &job->stream, err);
+    /* Exports have threads of their own, and take as long as their clients do. */
+    if (status == STATUS_OK && job->kind != READ_EXPORT)
+        http_stream_set_patience(job->stream, time_is_up, job);
     return status;
 }
 

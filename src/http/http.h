@@ -252,8 +252,17 @@ MUST_CHECK enum status http_stream_open(struct http_request *request, unsigned s
                                         struct error *err);
 
 /*
+ * While a write waits for the client, `gives_up(context)` is asked a few times a second, on the
+ * writer's thread and with no lock that `gives_up` could take twice: true ends the wait with
+ * TIMEOUT. Once, before the first write.
+ */
+typedef bool http_gives_up(void *context);
+void http_stream_set_patience(struct http_stream *stream, http_gives_up *gives_up, void *context);
+
+/*
  * Blocks while the buffer is full. For HEAD all is dropped.
  *   CANCELLED  the client is gone or the server stops; end the stream with http_stream_abort
+ *   TIMEOUT    the client reads too slowly, and http_stream_set_patience ends the wait; likewise
  *   MEMORY     the compressor has no memory
  */
 MUST_CHECK enum status http_stream_write(struct http_stream *stream, struct slice piece,

@@ -13,7 +13,7 @@
 #include "http/internal.h"
 
 /* Less is not worth waking the HTTP thread for. */
-enum { WORTH_SENDING = 16 << 10, ENCODED_MAX = 4 << 20, PIECE_MAX = 1 << 20 };
+enum { WORTH_SENDING = 16 << 10, ENCODED_MAX = 4 << 20, PIECE_MAX = 1 << 20, ASK_EVERY_MS = 200 };
 
 struct http_stream {
     struct http_request *request;
@@ -29,6 +29,8 @@ struct http_stream {
     bool dropped; /* HEAD: nothing is sent */
     struct http_encoder *encoder;
     struct bytes encoded;
+    http_gives_up *gives_up; /* or NULL */
+    void *patience;
 };
 
 void stream_free(struct http_stream *stream)
@@ -208,6 +210,30 @@ enum status http_stream_open(struct http_request *request, unsigned status,
     return STATUS_OK;
 }
 
+void http_stream_set_patience(struct http_stream *stream, http_gives_up *gives_up, void *context)
+{
+    stream->gives_up = gives_up;
+    stream->patience = context;
+}
+
+/* request->mutex is held. */
+static enum status wait_for_room(struct http_stream *stream, struct error *err)
+{
+    struct mutex *mutex = &stream->request->mutex;
+    if (stream->gives_up == NULL) {
+        condition_wait(&stream->room, mutex);
+        return STATUS_OK;
+    }
+    if (condition_wait_ms(&stream->room, mutex, ASK_EVERY_MS))
+        return STATUS_OK;
+    mutex_unlock(mutex);
+    bool gives_up = stream->gives_up(stream->patience);
+    mutex_lock(mutex);
+    return gives_up ? fail_code(err, STATUS_TIMEOUT, "reader_slow",
+                                "the client did not read the answer in time")
+                    : STATUS_OK;
+}
+
 static enum status stream_put(struct http_stream *stream, struct slice piece, bool flush,
                               struct error *err)
 {
@@ -225,7 +251,7 @@ static enum status stream_put(struct http_stream *stream, struct slice piece, bo
             send_now(stream);
         if (piece.size == 0)
             break;
-        condition_wait(&stream->room, &request->mutex);
+        status = wait_for_room(stream, err);
     }
     mutex_unlock(&request->mutex);
     return status;

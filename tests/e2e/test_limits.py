@@ -389,3 +389,26 @@ def test_connections_of_one_address_are_limited_and_others_go_on(make_server):
         return wire.receive_all(client).startswith(b"HTTP/1.1 200 ")
 
     wait_until(again, 10, "a free place")
+
+
+# ---- slow readers ----------------------------------------------------------------------------
+
+
+def test_a_reader_that_stands_still_holds_a_query_thread_no_longer_than_the_time_out(make_server):
+    server = make_server("query.threads=1", "query.timeout=1s", "server.idle_timeout=1h").start()
+    for start in range(0, 400_000, 50_000):
+        post_lines(server, [line("long", i, T0 + i) for i in range(start, start + 50_000)])
+    target = f"/api/v1/metrics/query?metric=long&start={T0}&end={T0 + 400_000}"
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as reader:
+        reader.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+        assert reader.recv(64).startswith(b"HTTP/1.1 200")
+
+        def answered():
+            answer = get_query(server, metric="long", start=T0, end=T0 + 10, aggregate="count")
+            return answer.status_code == 200 and answer.json()["series"][0]["points"] == [[T0, 10]]
+
+        wait_until(answered, what="a query thread")
+        rest = b""
+        while piece := reader.recv(1 << 20):
+            rest += piece
+        assert not rest.endswith(b"\r\n0\r\n\r\n"), "a part that looks whole"
