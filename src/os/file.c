@@ -38,6 +38,12 @@ enum status file_sync(struct file *file, struct error *err)
     return file->ops->sync(file, err);
 }
 
+void file_begin_write_back(struct file *file, uint64_t offset, uint64_t size)
+{
+    if (file->ops->begin_write_back != NULL)
+        file->ops->begin_write_back(file, offset, size);
+}
+
 enum status file_resize(struct file *file, uint64_t size, struct error *err)
 {
     invariant(size <= INT64_MAX);

@@ -38,6 +38,8 @@ struct file_ops {
     enum status (*sync)(struct file *file, struct error *err);
     enum status (*resize)(struct file *file, uint64_t size, struct error *err);
     enum status (*size)(struct file *file, uint64_t *size, struct error *err);
+    /* May be NULL where there is no disk that could be busy. */
+    void (*begin_write_back)(struct file *file, uint64_t offset, uint64_t size);
     void (*close)(struct file *file);
 };
 
@@ -85,6 +87,9 @@ MUST_CHECK enum status file_write(struct file *file, const void *from, size_t si
 MUST_CHECK enum status file_sync(struct file *file, struct error *err);
 MUST_CHECK enum status file_resize(struct file *file, uint64_t size, struct error *err);
 MUST_CHECK enum status file_size(struct file *file, uint64_t *size, struct error *err);
+/* Has the system write these bytes soon, so that a later sync of a large file has little to do and
+ * others' syncs need not wait for it. Promises nothing. */
+void file_begin_write_back(struct file *file, uint64_t offset, uint64_t size);
 /* Accepts NULL. Makes nothing durable. */
 void file_close(struct file *file);
 

@@ -6,9 +6,17 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 
-enum { THREAD_NAME_SIZE = 16, MS_PER_S = 1000, NS_PER_MS = 1000000, NS_PER_S = 1000000000 };
+enum {
+    THREAD_NAME_SIZE = 16,
+    MS_PER_S = 1000,
+    NS_PER_MS = 1000000,
+    NS_PER_S = 1000000000,
+    STEPPED_BACK = 10, /* the nice value: a tenth of the share of others */
+};
 
 struct thread {
     pthread_t native;
@@ -72,6 +80,12 @@ static void posix_join(struct threads *threads, struct thread *thread)
     int result = pthread_join(thread->native, NULL);
     invariant(result == 0);
     free(thread);
+}
+
+bool thread_step_back(void)
+{
+    /* Linux: of this thread alone. */
+    return setpriority(PRIO_PROCESS, (id_t)gettid(), STEPPED_BACK) == 0;
 }
 
 static const struct threads_ops posix_ops = {.start = posix_start, .join = posix_join};

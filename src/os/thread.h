@@ -35,6 +35,10 @@ void threads_join(struct threads *threads, struct thread *thread);
 
 struct threads *threads_posix(void);
 
+/* From now on the calling thread gives way to others that want the processor; it stays so. False
+ * where a sandbox does not let it. */
+bool thread_step_back(void);
+
 struct mutex {
     pthread_mutex_t native;
 };

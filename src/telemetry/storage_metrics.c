@@ -95,6 +95,12 @@ static void write_background(struct metrics_writer *writer, const struct storage
             "Bytes that merges read.");
     counter(writer, "metric_store_merge_written_bytes", "bytes", metrics->merged_bytes_written,
             "Bytes that merges wrote.");
+    if (metrics->flushed_bytes == 0)
+        return;
+    double written = (double)(metrics->flushed_bytes + metrics->merged_bytes_written);
+    metrics_family(writer, "metric_store_write_amplification_ratio", METRIC_GAUGE, "ratio",
+                   "How often a byte of a part was written since the start, the log apart.");
+    metrics_value(writer, NULL, written / (double)metrics->flushed_bytes);
 }
 
 static void write_disk(struct metrics_writer *writer, const struct storage_metrics *metrics)

@@ -1,7 +1,8 @@
 /*
- * background - the thread that flushes, merges and drops old days, and with storage.sync=interval
- * another one that syncs the log, so that a long flush delays no sync. The jobs are plain
- * functions: the simulator calls background_step itself.
+ * background - one thread flushes, so that no merge makes writers wait; one merges and drops old
+ * days, and steps back where requests want the processor; with storage.sync=interval a third one
+ * syncs the log, so that a long flush delays no sync. The jobs are plain functions: the simulator
+ * calls background_step itself.
  */
 #include "storage/engine/engine_internal.h"
 
@@ -26,22 +27,13 @@ static enum status rotate_if_full(struct engine *engine)
     return status == STATUS_END ? STATUS_OK : status;
 }
 
-enum status background_step(struct engine *engine, bool *did, struct error *err)
+static enum status flush_step(struct engine *engine, bool *did, struct error *err)
 {
-    mutex_lock(&engine->background_lock);
-    *did = false;
-    /* Nothing that is written now would count. */
-    if (atomic_load(&engine->broken)) {
-        mutex_unlock(&engine->background_lock);
-        return STATUS_OK;
-    }
+    mutex_lock(&engine->flush_lock);
     enum status status = engine->sync_thread == NULL ? sync_if_due(engine, err) : STATUS_OK;
-    /* First of all, because it makes room on a disk where everything else fails. */
     if (status == STATUS_OK)
-        status = engine_retention_step(engine, did, err);
-    if (status == STATUS_OK && !*did)
         status = rotate_if_full(engine);
-    if (status == STATUS_OK && !*did) {
+    if (status == STATUS_OK) {
         status = engine_flush_sealed(engine, err);
         atomic_store(&engine->flush_lacks_space, status == STATUS_NO_SPACE);
         *did = status == STATUS_OK;
@@ -50,18 +42,56 @@ enum status background_step(struct engine *engine, bool *did, struct error *err)
     }
     if (status == STATUS_OK && !*did)
         status = wal_prepare(engine->wal, err);
-    if (status == STATUS_OK && !*did)
-        status = engine_merge_step(engine, did, err);
-    mutex_unlock(&engine->background_lock);
+    mutex_unlock(&engine->flush_lock);
     return status;
 }
 
-static void wait_for_work(struct engine *engine, int64_t timeout_ms)
+static enum status retention_step(struct engine *engine, bool *did, struct error *err)
 {
+    mutex_lock(&engine->maintenance_lock);
+    enum status status = engine_retention_step(engine, did, err);
+    mutex_unlock(&engine->maintenance_lock);
+    return status;
+}
+
+static enum status merge_step(struct engine *engine, bool *did, struct error *err)
+{
+    mutex_lock(&engine->maintenance_lock);
+    enum status status = engine_merge_step(engine, did, err);
+    mutex_unlock(&engine->maintenance_lock);
+    return status;
+}
+
+static enum status maintenance_step(struct engine *engine, bool *did, struct error *err)
+{
+    enum status status = retention_step(engine, did, err);
+    return status == STATUS_OK && !*did ? merge_step(engine, did, err) : status;
+}
+
+enum status background_step(struct engine *engine, bool *did, struct error *err)
+{
+    *did = false;
+    /* Nothing that is written now would count. */
+    if (atomic_load(&engine->broken))
+        return STATUS_OK;
+    /* First of all, because it makes room on a disk where everything else fails. */
+    enum status status = retention_step(engine, did, err);
+    if (status == STATUS_OK && !*did)
+        status = flush_step(engine, did, err);
+    if (status == STATUS_OK && !*did)
+        status = merge_step(engine, did, err);
+    return status;
+}
+
+/* ---- threads ---------------------------------------------------------------------------- */
+
+static void wait_for_work(struct worker *worker, int64_t timeout_ms)
+{
+    struct engine *engine = worker->engine;
     mutex_lock(&engine->work_lock);
-    if (!engine->stopping && !engine->work_waits)
-        (void)condition_wait_ms(&engine->work, &engine->work_lock, timeout_ms);
-    engine->work_waits = false;
+    if (!engine->stopping && !worker->waits)
+        (void)condition_wait_ms(&worker->work, &engine->work_lock, timeout_ms);
+    worker->waits = false;
     mutex_unlock(&engine->work_lock);
 }
 
@@ -73,36 +103,53 @@ static bool is_stopping(struct engine *engine)
     return stopping;
 }
 
-static void note_failure(struct engine *engine, const struct error *why)
+static void note_failure(struct worker *worker, const struct error *why)
 {
-    engine_trouble(engine, STORAGE_DEGRADED, "background work fails: %s", why->message);
+    struct engine *engine = worker->engine;
+    engine_trouble(engine, worker->source, STORAGE_DEGRADED, "background work fails: %s",
+                   why->message);
     log_event(engine->log, LOG_WARN, "engine", "background work failed and will be tried again",
               log_text("error", why->message));
 }
 
-static void run(void *context)
+static void work(struct worker *worker)
 {
-    struct engine *engine = context;
+    struct engine *engine = worker->engine;
     int64_t retry_ms = RETRY_FIRST_MS;
     bool failing = false;
     while (!is_stopping(engine)) {
-        bool did;
+        bool did = false;
         struct error why = {0};
-        if (background_step(engine, &did, &why) != STATUS_OK) {
+        if (!atomic_load(&engine->broken) && worker->step(engine, &did, &why) != STATUS_OK) {
             if (!failing)
-                note_failure(engine, &why);
+                note_failure(worker, &why);
             failing = true;
-            wait_for_work(engine, retry_ms);
+            wait_for_work(worker, retry_ms);
             retry_ms = retry_ms * 2 < RETRY_LONGEST_MS ? retry_ms * 2 : RETRY_LONGEST_MS;
             continue;
         }
         if (failing)
-            engine_trouble(engine, STORAGE_HEALTHY, "%s", "");
+            engine_trouble(engine, worker->source, STORAGE_HEALTHY, "%s", "");
         failing = false;
         retry_ms = RETRY_FIRST_MS;
         if (!did)
-            wait_for_work(engine, IDLE_MS);
+            wait_for_work(worker, IDLE_MS);
     }
+}
+
+static void run_flusher(void *context)
+{
+    work(context);
+}
+
+static void run_maintainer(void *context)
+{
+    struct worker *worker = context;
+    if (!thread_step_back())
+        log_event(worker->engine->log, LOG_WARN, "engine",
+                  "merges cannot give way to requests: setpriority is refused",
+                  log_text("thread", "merge"));
+    work(worker);
 }
 
 static void run_syncs(void *context)
@@ -123,36 +170,49 @@ static void run_syncs(void *context)
 
 enum status background_start(struct engine *engine, struct error *err)
 {
+    struct threads *threads = engine->os.threads;
+    engine->flusher.step = flush_step;
+    engine->flusher.source = TROUBLE_FLUSH;
+    engine->maintainer.step = maintenance_step;
+    engine->maintainer.source = TROUBLE_MAINTENANCE;
     enum status status = STATUS_OK;
     if (engine->options.sync == ENGINE_SYNC_INTERVAL)
-        status = threads_start(engine->os.threads, "log-sync", run_syncs, engine,
-                               &engine->sync_thread, err);
+        status = threads_start(threads, "log-sync", run_syncs, engine, &engine->sync_thread, err);
     if (status == STATUS_OK)
-        status = threads_start(engine->os.threads, "background", run, engine, &engine->thread, err);
+        status = threads_start(threads, "flush", run_flusher, &engine->flusher,
+                               &engine->flusher.thread, err);
+    if (status == STATUS_OK)
+        status = threads_start(threads, "merge", run_maintainer, &engine->maintainer,
+                               &engine->maintainer.thread, err);
     if (status != STATUS_OK)
         background_stop(engine);
     return status;
+}
+
+static void join(struct engine *engine, struct thread **thread)
+{
+    if (*thread != NULL)
+        threads_join(engine->os.threads, *thread);
+    *thread = NULL;
 }
 
 void background_stop(struct engine *engine)
 {
     mutex_lock(&engine->work_lock);
     engine->stopping = true;
-    condition_signal(&engine->work);
+    condition_signal(&engine->flusher.work);
+    condition_signal(&engine->maintainer.work);
     condition_signal(&engine->sync_due);
     mutex_unlock(&engine->work_lock);
-    if (engine->thread != NULL)
-        threads_join(engine->os.threads, engine->thread);
-    if (engine->sync_thread != NULL)
-        threads_join(engine->os.threads, engine->sync_thread);
-    engine->thread = NULL;
-    engine->sync_thread = NULL;
+    join(engine, &engine->flusher.thread);
+    join(engine, &engine->maintainer.thread);
+    join(engine, &engine->sync_thread);
 }
 
 void background_wake(struct engine *engine)
 {
     mutex_lock(&engine->work_lock);
-    engine->work_waits = true;
-    condition_signal(&engine->work);
+    engine->flusher.waits = true;
+    condition_signal(&engine->flusher.work);
     mutex_unlock(&engine->work_lock);
 }

@@ -312,13 +312,15 @@ enum status engine_chunks(struct tier *tier, storage_visit_chunk *visit, void *c
 
 /* ---- condition -------------------------------------------------------------------------- */
 
-void engine_trouble(struct engine *engine, enum storage_health health, const char *format, ...)
+void engine_trouble(struct engine *engine, enum trouble_source source, enum storage_health health,
+                    const char *format, ...)
 {
+    struct storage_condition *trouble = &engine->troubles[source];
     va_list args;
     va_start(args, format);
     mutex_lock(&engine->trouble_lock);
-    engine->trouble.health = health;
-    vsnprintf(engine->trouble.message, sizeof engine->trouble.message, format, args);
+    trouble->health = health;
+    vsnprintf(trouble->message, sizeof trouble->message, format, args);
     mutex_unlock(&engine->trouble_lock);
     va_end(args);
 }
@@ -335,7 +337,10 @@ void engine_condition(struct tier *tier, struct storage_condition *condition)
         return;
     }
     mutex_lock(&engine->trouble_lock);
-    *condition = engine->trouble;
+    *condition = engine->troubles[0];
+    for (int i = 1; i < TROUBLE_SOURCES; i++)
+        if (engine->troubles[i].health > condition->health)
+            *condition = engine->troubles[i];
     mutex_unlock(&engine->trouble_lock);
     struct filesystem_space space;
     if (condition->health == STORAGE_HEALTHY &&

@@ -159,7 +159,7 @@ static void note_damage(struct storage_cursor *cursor, const struct error *why)
     struct engine *engine = cursor->selection->engine;
     cursor->selection->stats.partial = true;
     atomic_fetch_add_explicit(&engine->counters.damaged_blocks, 1, memory_order_relaxed);
-    engine_trouble(engine, STORAGE_DEGRADED, "damaged data: %s", why->message);
+    engine_trouble(engine, TROUBLE_DAMAGE, STORAGE_DEGRADED, "damaged data: %s", why->message);
     log_event(engine->log, LOG_WARN, "engine", "damaged data was left out of an answer",
               log_text("error", why->message));
 }

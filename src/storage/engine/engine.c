@@ -30,11 +30,15 @@ static void locks_init(struct engine *engine)
     mutex_init(&engine->append_lock);
     rwlock_init(&engine->head_lock);
     rwlock_init(&engine->series_lock);
-    mutex_init(&engine->background_lock);
+    mutex_init(&engine->flush_lock);
+    mutex_init(&engine->maintenance_lock);
+    mutex_init(&engine->manifest_lock);
     mutex_init(&engine->work_lock);
     mutex_init(&engine->trouble_lock);
-    condition_init(&engine->work);
+    condition_init(&engine->flusher.work);
+    condition_init(&engine->maintainer.work);
     condition_init(&engine->sync_due);
+    engine->flusher.engine = engine->maintainer.engine = engine;
 }
 
 static void engine_free(struct engine *engine)
@@ -54,10 +58,13 @@ static void engine_free(struct engine *engine)
     mutex_release(&engine->append_lock);
     rwlock_release(&engine->head_lock);
     rwlock_release(&engine->series_lock);
-    mutex_release(&engine->background_lock);
+    mutex_release(&engine->flush_lock);
+    mutex_release(&engine->maintenance_lock);
+    mutex_release(&engine->manifest_lock);
     mutex_release(&engine->work_lock);
     mutex_release(&engine->trouble_lock);
-    condition_release(&engine->work);
+    condition_release(&engine->flusher.work);
+    condition_release(&engine->maintainer.work);
     condition_release(&engine->sync_due);
     free(engine->dir);
     free(engine);
@@ -122,7 +129,7 @@ enum status engine_open(const struct engine_options *options, struct tier **tier
 static enum status flush_all(struct engine *engine, struct error *err)
 {
     enum status status = STATUS_OK;
-    mutex_lock(&engine->background_lock);
+    mutex_lock(&engine->flush_lock);
     for (int round = 0; round < 2 && status == STATUS_OK; round++) {
         status = engine_flush_sealed(engine, err);
         if (status == STATUS_END)
@@ -133,7 +140,7 @@ static enum status flush_all(struct engine *engine, struct error *err)
         status = engine_rotate(engine, err);
         mutex_unlock(&engine->append_lock);
     }
-    mutex_unlock(&engine->background_lock);
+    mutex_unlock(&engine->flush_lock);
     return status == STATUS_END ? STATUS_OK : status;
 }
 

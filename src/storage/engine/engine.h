@@ -7,7 +7,7 @@
  * few. The manifest (manifest.h) says which files count. docs/ARCHITECTURE.md follows a sample file
  * by file.
  *
- * Threads: see storage.h. One background thread flushes, merges and drops; without threads
+ * Threads: see storage.h. One background thread flushes, another merges and drops; without threads
  * (options.background false) the owner calls engine_background_step itself.
  */
 #ifndef METRIC_STORE_STORAGE_ENGINE_ENGINE_H
@@ -29,9 +29,9 @@ struct engine_options {
     size_t raw_cache_bytes;
     uint64_t log_segment_bytes;
     uint32_t max_chunks;   /* days with samples */
-    uint32_t merge_fan_in; /* parts of one day that are merged into one */
+    uint32_t merge_fan_in; /* parts of one day that become one; 15 from the second merge on */
     int64_t retention_ms;  /* 0: for ever */
-    bool background;       /* start the background thread */
+    bool background;       /* start the background threads */
     /* For export and query on a stopped store, which must be there: nothing is written but the lock
      * file. */
     bool read_only;

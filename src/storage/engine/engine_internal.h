@@ -2,11 +2,12 @@
  * engine_internal - the engine's own state, shared by its files; nobody else includes it.
  *
  * Locks, in the order in which they may be taken:
+ *   flush_lock, maintenance_lock   one flush, and beside it one merge or retention step at a time
+ *   manifest_lock the manifest, ids of files: while an edit is committed and published
  *   append_lock   the log, the committed sequence: whoever appends, syncs or rotates
  *   head_lock     entries of the active head, and `version`; readers copy what they need and leave
  *   series_lock   series table, registry, raw cache, days, unflushed ids
- *   work_lock     what the background thread waits for
- * The manifest belongs to background_lock: one background job at a time.
+ *   work_lock     what the background threads wait for
  */
 #ifndef METRIC_STORE_STORAGE_ENGINE_ENGINE_INTERNAL_H
 #define METRIC_STORE_STORAGE_ENGINE_ENGINE_INTERNAL_H
@@ -43,6 +44,19 @@ struct engine_counters {
     atomic_uint_fast64_t index_segments, index_bytes; /* now */
 };
 
+/* Each has a condition of its own; the worst is the store's. */
+enum trouble_source { TROUBLE_DAMAGE, TROUBLE_FLUSH, TROUBLE_MAINTENANCE, TROUBLE_SOURCES };
+
+/* A background thread; guarded by work_lock. */
+struct worker {
+    struct engine *engine;
+    struct thread *thread;
+    struct condition work;
+    bool waits; /* there is something to do */
+    enum trouble_source source;
+    enum status (*step)(struct engine *engine, bool *did, struct error *err);
+};
+
 struct engine {
     struct tier tier;
     struct engine_options options;
@@ -70,23 +84,23 @@ struct engine {
     struct id_list unflushed; /* committed, in no index segment yet */
     bool registry_dirty;      /* the newest metrics segment does not say what the registry does */
 
-    struct mutex background_lock;
+    struct mutex flush_lock, maintenance_lock;
+
+    struct mutex manifest_lock;
     struct manifest *manifest;
     uint64_t next_file;
 
     struct mutex work_lock;
-    struct condition work;
-    struct thread *thread;
+    struct worker flusher, maintainer;
     struct thread *sync_thread; /* with ENGINE_SYNC_INTERVAL and background threads */
     struct condition sync_due;
     bool stopping;
-    bool work_waits;
     atomic_bool broken;    /* a sync failed: nothing is written until a restart */
     bool definitions_lost; /* damage at start may have cost any series: answers are partial */
     atomic_bool flush_lacks_space; /* the last flush failed for want of room */
     atomic_llong retention_ms;
     struct mutex trouble_lock;
-    struct storage_condition trouble; /* of background work; cleared by its next success */
+    struct storage_condition troubles[TROUBLE_SOURCES];
 
     struct day_set lost_days; /* with a part that could not be opened; set at start */
     struct engine_recovery recovery;
@@ -114,34 +128,49 @@ enum status engine_rotate(struct engine *engine, struct error *err);
  * used again, which descriptors and tiny commits fill and memory does not. With append_lock. */
 bool engine_head_is_due(const struct engine *engine);
 
-/* flush.c */
+/* flush.c: END when nothing is sealed. With flush_lock. */
 enum status engine_flush_sealed(struct engine *engine, struct error *err);
-/* Notes how large the index is, for statistics. After each commit of the manifest that changes it.
+
+/* publish.c */
+
+/* For a file that is about to be made. */
+uint64_t engine_take_file_id(struct engine *engine);
+
+/* What an edit does to the parts that readers see. */
+struct parts_change {
+    struct part_ref *const *added;
+    size_t added_count;
+    struct part_ref *const *removed; /* parts of the present version */
+    size_t removed_count;
+    bool drop_sealed; /* the sealed head is in parts now */
+};
+
+/*
+ * Completes `edit` with the change, commits it, and publishes the version that it makes: all or
+ * nothing. Files of removed parts go with their last reader; those of added parts, which are
+ * `doomed` until then, stay. After a failed sync of the manifest the engine is broken, as the log
+ * would be, and both stay. Takes manifest_lock.
  */
+enum status engine_publish(struct engine *engine, struct manifest_edit *edit,
+                           const struct parts_change *change, struct error *err);
+/* Notes how large the index is, for statistics. With manifest_lock, or alone. */
 void engine_note_index(struct engine *engine);
-/* Publishes a version with these parts and, perhaps, without the sealed head. */
-enum status engine_publish(struct engine *engine, struct part_ref *const *parts, size_t count,
-                           bool drop_sealed, struct error *err);
-
-/* manifest_commit; after a failed sync of the manifest the engine is broken, as the log would be.
- */
-enum status engine_commit_manifest(struct engine *engine, const struct manifest_edit *edit,
-                                   struct error *err);
-
 /* Removes a part's file that nothing names, as far as that is possible now. */
 void engine_remove_part(struct engine *engine, uint64_t id);
 
 /* recovery.c */
 enum status engine_recover(struct engine *engine, struct error *err);
 
-/* merge.c, retention.c: *did says whether there was something to do */
+/* merge.c, retention.c: *did says whether there was something to do. With maintenance_lock. */
 enum status engine_merge_step(struct engine *engine, bool *did, struct error *err);
 enum status engine_retention_step(struct engine *engine, bool *did, struct error *err);
 
 /* background.c */
 enum status background_start(struct engine *engine, struct error *err);
 void background_stop(struct engine *engine);
+/* A head was sealed. */
 void background_wake(struct engine *engine);
+/* What the threads do, one job of each. */
 enum status background_step(struct engine *engine, bool *did, struct error *err);
 
 /* selection.c, cursor.c */
@@ -172,7 +201,8 @@ void engine_condition(struct tier *tier, struct storage_condition *condition);
 
 /* The version of now, held: end with version_release. */
 struct version *engine_version(struct engine *engine);
-void engine_trouble(struct engine *engine, enum storage_health health, const char *format, ...)
-    PRINTF_LIKE(3, 4);
+/* Replaces what this source said before. */
+void engine_trouble(struct engine *engine, enum trouble_source source, enum storage_health health,
+                    const char *format, ...) PRINTF_LIKE(4, 5);
 
 #endif

@@ -121,7 +121,7 @@ static enum status open_writer(struct flush *flush, int64_t day)
 {
     struct engine *engine = flush->engine;
     struct day_writer *writer = &flush->writers[flush->writer_count];
-    *writer = (struct day_writer){.day = day, .id = engine->next_file++};
+    *writer = (struct day_writer){.day = day, .id = engine_take_file_id(engine)};
     struct part_writer_options options = {
         .identity = {.id = writer->id,
                      .day = day,
@@ -190,16 +190,6 @@ static enum status parts_reach(struct flush *flush, size_t count)
     return STATUS_OK;
 }
 
-void engine_remove_part(struct engine *engine, uint64_t id)
-{
-    char *path = path_of_part(engine->dir, id);
-    enum status removed =
-        path == NULL ? STATUS_MEMORY : filesystem_remove(engine->os.fs, path, NULL);
-    /* One that stays is removed at the next start. */
-    (void)removed;
-    free(path);
-}
-
 static enum status finish_writer(struct flush *flush, struct day_writer *writer)
 {
     struct engine *engine = flush->engine;
@@ -232,7 +222,6 @@ static enum status finish_writer(struct flush *flush, struct day_writer *writer)
     /* Until the manifest names it, the file goes with the reference. */
     atomic_store(&flush->parts[flush->part_count]->doomed, true);
     flush->part_count++;
-    manifest_add_part(&flush->edit, &info);
     return STATUS_OK;
 }
 
@@ -297,6 +286,7 @@ static int compare_ids(const void *a, const void *b)
 
 static void replace_segments(struct flush *flush, enum segment_kind kind)
 {
+    mutex_lock(&flush->engine->manifest_lock);
     const struct manifest_state *state = manifest_state(flush->engine->manifest);
     for (size_t i = 0; i < state->segment_count; i++) {
         if (state->segments[i].kind != kind)
@@ -305,13 +295,17 @@ static void replace_segments(struct flush *flush, enum segment_kind kind)
         manifest_remove_segment(&flush->edit, state->segments[i].id);
         flush->old_segments[flush->old_segment_count++] = state->segments[i].id;
     }
+    mutex_unlock(&flush->engine->manifest_lock);
 }
 
-static size_t count_segments(const struct manifest_state *state, enum segment_kind kind)
+static size_t count_segments(struct engine *engine, enum segment_kind kind)
 {
+    mutex_lock(&engine->manifest_lock);
+    const struct manifest_state *state = manifest_state(engine->manifest);
     size_t count = 0;
     for (size_t i = 0; i < state->segment_count; i++)
         count += state->segments[i].kind == kind;
+    mutex_unlock(&engine->manifest_lock);
     return count;
 }
 
@@ -327,7 +321,7 @@ static void add_segment(struct flush *flush, struct manifest_segment *segment,
 static enum status write_series_segment(struct flush *flush, const struct id_list *list)
 {
     struct engine *engine = flush->engine;
-    struct manifest_segment segment = {.id = engine->next_file++, .kind = SEGMENT_SERIES};
+    struct manifest_segment segment = {.id = engine_take_file_id(engine), .kind = SEGMENT_SERIES};
     struct index_segment_stats stats;
     enum status status = index_segment_write_series(engine->os, engine->dir, segment.id,
                                                     &engine->series, &engine->series_lock,
@@ -348,7 +342,7 @@ static enum status write_series(struct flush *flush)
         return STATUS_OK;
     qsort(flush->unflushed.ids, flush->unflushed.count, sizeof flush->unflushed.ids[0],
           compare_ids);
-    if (count_segments(manifest_state(engine->manifest), SEGMENT_SERIES) + 1 < SERIES_SEGMENTS_MAX)
+    if (count_segments(engine, SEGMENT_SERIES) + 1 < SERIES_SEGMENTS_MAX)
         return write_series_segment(flush, &flush->unflushed);
     struct id_list all = {0};
     enum status status = all_committed(flush, &all);
@@ -369,7 +363,7 @@ static enum status write_metrics(struct flush *flush)
     rwlock_unlock(&engine->series_lock);
     if (!dirty)
         return STATUS_OK;
-    struct manifest_segment segment = {.id = engine->next_file++, .kind = SEGMENT_METRICS};
+    struct manifest_segment segment = {.id = engine_take_file_id(engine), .kind = SEGMENT_METRICS};
     struct index_segment_stats stats;
     enum status status =
         index_segment_write_metrics(engine->os, engine->dir, segment.id, &engine->registry,
@@ -386,75 +380,6 @@ static enum status write_metrics(struct flush *flush)
 }
 
 /* ---- making it count -------------------------------------------------------------------- */
-
-void engine_note_index(struct engine *engine)
-{
-    const struct manifest_state *state = manifest_state(engine->manifest);
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < state->segment_count; i++)
-        bytes += state->segments[i].bytes;
-    atomic_store(&engine->counters.index_segments, state->segment_count);
-    atomic_store(&engine->counters.index_bytes, bytes);
-}
-
-enum status engine_commit_manifest(struct engine *engine, const struct manifest_edit *edit,
-                                   struct error *err)
-{
-    enum status status = manifest_commit(engine->manifest, edit, err);
-    engine_note_index(engine);
-    if (status == STATUS_OK || !manifest_broken(engine->manifest) ||
-        atomic_exchange(&engine->broken, true))
-        return status;
-    log_event(engine->log, LOG_ERROR, "engine", "sync of the manifest failed: writes stop",
-              log_text("error", err == NULL ? "" : err->message));
-    return status;
-}
-
-enum status engine_publish(struct engine *engine, struct part_ref *const *parts, size_t count,
-                           bool drop_sealed, struct error *err)
-{
-    /* Rotation replaces the version too, but under append_lock. */
-    mutex_lock(&engine->append_lock);
-    struct version *old = engine->version;
-    struct version *version =
-        version_new(old->active, drop_sealed ? NULL : old->sealed, parts, count);
-    if (version != NULL) {
-        rwlock_write(&engine->head_lock);
-        engine->version = version;
-        rwlock_unlock(&engine->head_lock);
-    }
-    mutex_unlock(&engine->append_lock);
-    if (version == NULL)
-        return fail(err, STATUS_MEMORY, "no memory for a version");
-    version_release(old);
-    return STATUS_OK;
-}
-
-static int compare_parts(const void *a, const void *b)
-{
-    const struct manifest_part *left = &(*(struct part_ref *const *)a)->info;
-    const struct manifest_part *right = &(*(struct part_ref *const *)b)->info;
-    if (left->day != right->day)
-        return left->day < right->day ? -1 : 1;
-    return (left->min_sequence > right->min_sequence) - (left->min_sequence < right->min_sequence);
-}
-
-static enum status publish_with_new(struct flush *flush)
-{
-    const struct version *version = flush->version;
-    size_t count = version->part_count + flush->part_count;
-    struct part_ref **parts = malloc((count + 1) * sizeof parts[0]);
-    if (parts == NULL)
-        return no_memory(flush);
-    if (version->part_count > 0)
-        memcpy(parts, version->parts, version->part_count * sizeof parts[0]);
-    if (flush->part_count > 0)
-        memcpy(parts + version->part_count, flush->parts, flush->part_count * sizeof parts[0]);
-    qsort(parts, count, sizeof parts[0], compare_parts);
-    enum status status = engine_publish(flush->engine, parts, count, true, flush->err);
-    free(parts);
-    return status;
-}
 
 static void remove_segments(struct engine *engine, const uint64_t *ids, size_t count)
 {
@@ -488,24 +413,15 @@ static enum status commit(struct flush *flush)
 {
     struct engine *engine = flush->engine;
     manifest_set_flushed(&flush->edit, flush->sealed->end_position, flush->sealed->last_sequence);
-    manifest_set_next_file(&flush->edit, engine->next_file);
     rwlock_read(&engine->series_lock);
     manifest_set_next_ids(&flush->edit, engine->series.series_count, engine->series.metric_count);
     rwlock_unlock(&engine->series_lock);
-    enum status status = engine_commit_manifest(engine, &flush->edit, flush->err);
+    struct parts_change change = {
+        .added = flush->parts, .added_count = flush->part_count, .drop_sealed = true};
+    enum status status = engine_publish(engine, &flush->edit, &change, flush->err);
     if (status == STATUS_OK) {
-        for (size_t i = 0; i < flush->part_count; i++)
-            atomic_store(&flush->parts[i]->doomed, false);
-        /* From here on only memory can fail, and without this version the head cannot go. */
-        invariant(publish_with_new(flush) == STATUS_OK);
         remove_segments(engine, flush->old_segments, flush->old_segment_count);
         release_log(flush);
-        return STATUS_OK;
-    }
-    if (manifest_broken(engine->manifest)) {
-        /* The edit may be on disk: the files that it names must stay for the next start. */
-        for (size_t i = 0; i < flush->part_count; i++)
-            atomic_store(&flush->parts[i]->doomed, false);
     }
     return status;
 }

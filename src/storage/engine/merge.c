@@ -1,6 +1,6 @@
 /*
  * merge - parts of one day that are adjacent in sequence and of one level become one part of the
- * next level, so that a day never has many.
+ * next level, so that a day never has many and no sample is written often.
  *
  * Blocks of MERGE_COPY_COUNT samples or more that overlap nothing are copied as they are; smaller
  * ones are decoded and encoded together. A part that cannot be read is left alone, with all that it
@@ -192,23 +192,80 @@ static enum status write_all(struct merge *merge)
 
 /* ---- choosing --------------------------------------------------------------------------- */
 
-/* The first run of `fan_in` or more parts of one day and level; 0 if there is none. Where a part of
- * the day could not be opened, its place in the sequence would be lost. */
+/* How many parts of a level become one. Two merges take 64 flushes a day together, and up to 960 go
+ * without a third, which would be one write too many. */
+static size_t fan_in_of(const struct engine *engine, uint32_t level)
+{
+    return level < 2 ? engine->options.merge_fan_in : MERGE_MAX_PARTS;
+}
+
+static bool may_merge(const struct engine *engine, const struct part_ref *part)
+{
+    /* Where a part of the day could not be opened, its place in the sequence would be lost. */
+    return !atomic_load(&part->unreadable) && !day_set_has(&engine->lost_days, part->info.day);
+}
+
+/* The end of the run of parts from `at` on that are of one day and level. */
+static size_t run_end(const struct engine *engine, const struct version *version, size_t at)
+{
+    const struct manifest_part *first = &version->parts[at]->info;
+    size_t end = at;
+    while (end < version->part_count && version->parts[end]->info.day == first->day &&
+           version->parts[end]->info.level == first->level &&
+           may_merge(engine, version->parts[end]))
+        end++;
+    return end;
+}
+
+/* The bytes of `fan_in` parts; UINT64_MAX where one of them is most of it: late samples of a few
+ * bytes must not have a day's gigabytes written again, but wait for others of their size. */
+static uint64_t cost(const struct version *version, size_t start, size_t fan_in)
+{
+    uint64_t total = 0;
+    uint64_t largest = 0;
+    for (size_t i = start; i < start + fan_in; i++) {
+        uint64_t bytes = version->parts[i]->info.bytes;
+        total += bytes;
+        largest = bytes > largest ? bytes : largest;
+    }
+    return largest <= 2 * (total - largest) ? total : UINT64_MAX;
+}
+
+/* Of a run, the `fan_in` neighbours that are the least to write; and with them their own
+ * neighbours, up to MERGE_MAX_PARTS, that are no larger than what is merged already. */
+static size_t choose_in_run(const struct version *version, size_t begin, size_t end, size_t fan_in,
+                            size_t *start)
+{
+    uint64_t bytes = UINT64_MAX;
+    for (size_t i = begin; i + fan_in <= end; i++)
+        if (cost(version, i, fan_in) < bytes) {
+            bytes = cost(version, i, fan_in);
+            *start = i;
+        }
+    if (bytes == UINT64_MAX)
+        return 0;
+    size_t last = *start + fan_in;
+    while (last - *start < MERGE_MAX_PARTS) {
+        if (last < end && version->parts[last]->info.bytes <= bytes)
+            bytes += version->parts[last++]->info.bytes;
+        else if (*start > begin && version->parts[*start - 1]->info.bytes <= bytes)
+            bytes += version->parts[--*start]->info.bytes;
+        else
+            break;
+    }
+    return last - *start;
+}
+
+/* Which parts become one; 0 if there is nothing to merge. */
 static size_t choose(const struct engine *engine, const struct version *version, size_t *start)
 {
-    uint32_t fan_in = engine->options.merge_fan_in;
+    *start = 0;
     for (size_t at = 0; at < version->part_count;) {
-        const struct manifest_part *first = &version->parts[at]->info;
-        size_t end = at;
-        while (end < version->part_count && version->parts[end]->info.day == first->day &&
-               version->parts[end]->info.level == first->level &&
-               !day_set_has(&engine->lost_days, first->day) &&
-               !atomic_load(&version->parts[end]->unreadable) && end - at < MERGE_MAX_PARTS)
-            end++;
-        if (end - at >= fan_in) {
-            *start = at;
-            return end - at;
-        }
+        size_t end = run_end(engine, version, at);
+        size_t fan_in = fan_in_of(engine, version->parts[at]->info.level);
+        size_t count = choose_in_run(version, at, end, fan_in, start);
+        if (count > 0)
+            return count;
         at = end > at ? end : at + 1;
     }
     return 0;
@@ -216,25 +273,7 @@ static size_t choose(const struct engine *engine, const struct version *version,
 
 /* ---- making it count -------------------------------------------------------------------- */
 
-static enum status publish(struct merge *merge, struct version *version, size_t start, size_t count,
-                           struct part_ref *made)
-{
-    struct part_ref **parts = malloc((version->part_count + 1) * sizeof parts[0]);
-    if (parts == NULL)
-        return no_memory(merge);
-    size_t kept = 0;
-    for (size_t i = 0; i < version->part_count; i++) {
-        if (i == start)
-            parts[kept++] = made;
-        if (i < start || i >= start + count)
-            parts[kept++] = version->parts[i];
-    }
-    enum status status = engine_publish(merge->engine, parts, kept, false, merge->err);
-    free(parts);
-    return status;
-}
-
-static enum status commit(struct merge *merge, struct version *version, size_t start, size_t count,
+static enum status commit(struct merge *merge, struct part_ref *const *sources, size_t count,
                           const struct manifest_part *info)
 {
     struct engine *engine = merge->engine;
@@ -244,28 +283,20 @@ static enum status commit(struct merge *merge, struct version *version, size_t s
         engine_remove_part(engine, info->id);
         return status;
     }
+    atomic_store(&made->doomed, true);
     struct manifest_edit edit;
     manifest_edit_init(&edit);
-    for (size_t i = start; i < start + count; i++)
-        manifest_remove_part(&edit, version->parts[i]->info.id);
-    manifest_add_part(&edit, info);
-    manifest_set_next_file(&edit, engine->next_file);
-    status = engine_commit_manifest(engine, &edit, merge->err);
+    struct parts_change change = {
+        .added = &made, .added_count = 1, .removed = sources, .removed_count = count};
+    status = engine_publish(engine, &edit, &change, merge->err);
     manifest_edit_release(&edit);
-    if (status != STATUS_OK) {
-        /* After a failed sync the edit may be there: then both must stay for the next start. */
-        atomic_store(&made->doomed, !manifest_broken(engine->manifest));
-        part_ref_release(made);
+    part_ref_release(made);
+    if (status != STATUS_OK)
         return status;
-    }
-    invariant(publish(merge, version, start, count, made) == STATUS_OK);
-    for (size_t i = start; i < start + count; i++) {
-        atomic_fetch_add(&engine->counters.merged_bytes_read, version->parts[i]->info.bytes);
-        atomic_store(&version->parts[i]->doomed, true);
-    }
+    for (size_t i = 0; i < count; i++)
+        atomic_fetch_add(&engine->counters.merged_bytes_read, sources[i]->info.bytes);
     atomic_fetch_add(&engine->counters.merges, 1);
     atomic_fetch_add(&engine->counters.merged_bytes_written, info->bytes);
-    part_ref_release(made);
     return STATUS_OK;
 }
 
@@ -279,7 +310,7 @@ static enum status write_part(struct merge *merge, struct version *version, size
     if (status != STATUS_OK)
         return status;
     *info = (struct manifest_part){
-        .id = engine->next_file++,
+        .id = engine_take_file_id(engine),
         .day = version->parts[start]->info.day,
         .min_sequence = version->parts[start]->info.min_sequence,
         .max_sequence = version->parts[start + count - 1]->info.max_sequence,
@@ -339,7 +370,7 @@ static void leave_alone(struct engine *engine, struct version *version, size_t s
 {
     for (size_t i = start; i < start + count; i++)
         atomic_store(&version->parts[i]->unreadable, true);
-    engine_trouble(engine, STORAGE_DEGRADED, "damaged data: %s", why->message);
+    engine_trouble(engine, TROUBLE_DAMAGE, STORAGE_DEGRADED, "damaged data: %s", why->message);
     log_event(engine->log, LOG_ERROR, "engine", "parts are not merged: one is damaged",
               log_text("error", why->message));
 }
@@ -359,7 +390,7 @@ enum status engine_merge_step(struct engine *engine, bool *did, struct error *er
     struct manifest_part info;
     enum status status = write_part(&merge, version, start, count, &info);
     if (status == STATUS_OK)
-        status = commit(&merge, version, start, count, &info);
+        status = commit(&merge, version->parts + start, count, &info);
     if (status != STATUS_OK)
         atomic_fetch_add(&engine->counters.merge_failures, 1);
     if (status == STATUS_CORRUPT) {

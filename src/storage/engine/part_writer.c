@@ -11,6 +11,7 @@
 
 enum {
     BUFFER_SIZE = 64 * 1024,
+    WRITE_BACK_SIZE = 4 * 1024 * 1024,
     /* A page ends early behind this much data, so that one read brings it and its blocks. */
     GROUP_MAX_SIZE = 512 * 1024,
     COLUMNS_FIRST = 256,
@@ -32,6 +33,7 @@ struct part_writer {
     enum status failed;
 
     uint64_t written; /* bytes in the file */
+    uint64_t begun;   /* bytes whose write-back has begun */
     size_t buffered;  /* bytes behind them, in `buffer` */
 
     struct part_page page; /* the group under way */
@@ -69,6 +71,16 @@ static uint64_t position(const struct part_writer *writer)
     return writer->written + writer->buffered;
 }
 
+/* The log's syncs wait for what the disk is writing: not for hundreds of megabytes at once. */
+static void note_written(struct part_writer *writer, size_t size)
+{
+    writer->written += size;
+    if (writer->written - writer->begun < WRITE_BACK_SIZE)
+        return;
+    file_begin_write_back(writer->file, writer->begun, writer->written - writer->begun);
+    writer->begun = writer->written;
+}
+
 static enum status flush_buffer(struct part_writer *writer, struct error *err)
 {
     if (writer->buffered == 0)
@@ -77,7 +89,7 @@ static enum status flush_buffer(struct part_writer *writer, struct error *err)
         file_write(writer->file, writer->buffer, writer->buffered, writer->written, err);
     if (status != STATUS_OK)
         return status;
-    writer->written += writer->buffered;
+    note_written(writer, writer->buffered);
     writer->buffered = 0;
     return STATUS_OK;
 }
@@ -101,7 +113,7 @@ static enum status put_large(struct part_writer *writer, const uint8_t *data, si
     if (status == STATUS_OK)
         status = file_write(writer->file, data, size, writer->written, err);
     if (status == STATUS_OK)
-        writer->written += size;
+        note_written(writer, size);
     return status;
 }
 

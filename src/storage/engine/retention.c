@@ -13,21 +13,6 @@ static bool expired(int64_t day, int64_t keep_from_ms)
     return (day + 1) * MS_PER_DAY <= keep_from_ms;
 }
 
-static enum status publish_rest(struct engine *engine, struct version *version,
-                                int64_t keep_from_ms, struct error *err)
-{
-    struct part_ref **parts = malloc((version->part_count + 1) * sizeof parts[0]);
-    if (parts == NULL)
-        return fail(err, STATUS_MEMORY, "no memory to drop old days");
-    size_t kept = 0;
-    for (size_t i = 0; i < version->part_count; i++)
-        if (!expired(version->parts[i]->info.day, keep_from_ms))
-            parts[kept++] = version->parts[i];
-    enum status status = engine_publish(engine, parts, kept, false, err);
-    free(parts);
-    return status;
-}
-
 static void forget_days(struct engine *engine, int64_t keep_from_ms)
 {
     rwlock_write(&engine->series_lock);
@@ -45,6 +30,26 @@ static void forget_days(struct engine *engine, int64_t keep_from_ms)
     rwlock_unlock(&engine->series_lock);
 }
 
+static enum status drop(struct engine *engine, struct part_ref *const *parts, size_t count,
+                        int64_t keep_from_ms, struct error *err)
+{
+    struct manifest_edit edit;
+    manifest_edit_init(&edit);
+    struct parts_change change = {.removed = parts, .removed_count = count};
+    enum status status = engine_publish(engine, &edit, &change, err);
+    manifest_edit_release(&edit);
+    if (status != STATUS_OK)
+        return status;
+    forget_days(engine, keep_from_ms);
+    int64_t days = 0;
+    for (size_t i = 0; i < count; i++)
+        days += i == 0 || parts[i]->info.day != parts[i - 1]->info.day;
+    atomic_fetch_add(&engine->counters.chunks_dropped, (uint64_t)days);
+    log_event(engine->log, LOG_INFO, "engine", "days beyond retention dropped",
+              log_int("days", days), log_int("parts", (int64_t)count));
+    return STATUS_OK;
+}
+
 enum status engine_retention_step(struct engine *engine, bool *did, struct error *err)
 {
     *did = false;
@@ -54,36 +59,13 @@ enum status engine_retention_step(struct engine *engine, bool *did, struct error
         return STATUS_OK;
     int64_t keep_from_ms = clock_wall_ms(engine->os.clock) - keep_ms;
     struct version *version = engine_version(engine);
-    struct manifest_edit edit;
-    manifest_edit_init(&edit);
-    size_t dropped = 0;
-    int64_t days = 0;
-    int64_t last_day = INT64_MIN;
-    for (size_t i = 0; i < version->part_count; i++) {
-        const struct manifest_part *info = &version->parts[i]->info;
-        if (!expired(info->day, keep_from_ms))
-            continue;
-        manifest_remove_part(&edit, info->id);
-        dropped++;
-        days += info->day != last_day;
-        last_day = info->day;
-    }
-    *did = dropped > 0;
-    enum status status = STATUS_OK;
-    if (dropped > 0) {
-        status = engine_commit_manifest(engine, &edit, err);
-        if (status == STATUS_OK) {
-            invariant(publish_rest(engine, version, keep_from_ms, err) == STATUS_OK);
-            for (size_t i = 0; i < version->part_count; i++)
-                if (expired(version->parts[i]->info.day, keep_from_ms))
-                    atomic_store(&version->parts[i]->doomed, true);
-            forget_days(engine, keep_from_ms);
-            atomic_fetch_add(&engine->counters.chunks_dropped, (uint64_t)days);
-            log_event(engine->log, LOG_INFO, "engine", "days beyond retention dropped",
-                      log_int("days", days), log_int("parts", (int64_t)dropped));
-        }
-    }
-    manifest_edit_release(&edit);
+    /* By day: the expired ones come first. */
+    size_t count = 0;
+    while (count < version->part_count && expired(version->parts[count]->info.day, keep_from_ms))
+        count++;
+    *did = count > 0;
+    enum status status =
+        count > 0 ? drop(engine, version->parts, count, keep_from_ms, err) : STATUS_OK;
     version_release(version);
     return status;
 }

@@ -28,7 +28,7 @@ static void every_field_is_written_once(void **state)
         numbers[i] = (1000 + i) * 1000000000;
     memcpy(&metrics, numbers, sizeof metrics);
     struct document *document = read_out(&metrics);
-    assert_int_equal(document->count, FIELDS);
+    assert_int_equal(document->count, FIELDS + 1); /* the ratio comes from two of them */
     for (size_t i = 0; i < FIELDS; i++) {
         size_t found = 0;
         for (size_t j = 0; j < document->count; j++) {
@@ -40,6 +40,19 @@ static void every_field_is_written_once(void **state)
         if (found != 1)
             test_fail("field %zu is written %zu times", i, found);
     }
+    document_free(document);
+}
+
+static void write_amplification_is_what_was_written_over_what_was_flushed(void **state)
+{
+    (void)state;
+    struct document *document =
+        read_out(&(struct storage_metrics){.flushed_bytes = 200, .merged_bytes_written = 300});
+    double ratio = 0;
+    for (size_t i = 0; i < document->count; i++)
+        if (strcmp(document->series[i].text, "metric_store_write_amplification_ratio") == 0)
+            ratio = strtod(document->series[i].value, NULL);
+    assert_true(ratio == 2.5);
     document_free(document);
 }
 
@@ -70,6 +83,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_field_is_written_once),
+        cmocka_unit_test(write_amplification_is_what_was_written_over_what_was_flushed),
         cmocka_unit_test(times_are_seconds),
         cmocka_unit_test(a_disk_that_does_not_tell_its_size_is_left_out),
     };

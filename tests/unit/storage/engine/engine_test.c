@@ -857,6 +857,53 @@ static void parts_are_not_merged_around_a_missing_one(void **state)
     end(&test);
 }
 
+/* ---- merging ---------------------------------------------------------------------------- */
+
+/* The log apart, each sample is written by its flush and by two merges. */
+static void samples_in_order_of_time_are_written_three_times_at_the_most(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test, LARGE_HEAD);
+    enum { FLUSHES = 200, RUN = 20 };
+    int64_t day_start = NOW - NOW % MS_PER_DAY;
+    for (int i = 0; i < FLUSHES; i++) {
+        for (uint32_t series = 0; series < 10; series++)
+            put_run(&test, series, day_start + (int64_t)i * RUN * 1000, 1000, RUN, i);
+        store_flush(&test.store);
+        store_settle_down(&test.store);
+    }
+    struct engine_stats stats = stats_of(&test);
+    assert_true(stats.parts < 30);
+    assert_in_range(stats.flushed_bytes + stats.merged_bytes_written, stats.flushed_bytes + 1,
+                    3 * stats.flushed_bytes);
+    check_all_ways(&test);
+    end(&test);
+}
+
+static void a_few_late_samples_do_not_have_a_large_part_written_again(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test, LARGE_HEAD);
+    int64_t day_start = NOW - NOW % MS_PER_DAY;
+    for (int i = 0; i < 50000; i++)
+        put_one(&test, 1, day_start + 1000 + i * 7 + i % 5, i * i % 1009);
+    store_flush(&test.store);
+    uint64_t large = stats_of(&test).flushed_bytes;
+    for (int i = 0; i < 40; i++) {
+        put_one(&test, 1, day_start + i, i);
+        store_flush(&test.store);
+        store_settle_down(&test.store);
+    }
+    struct engine_stats stats = stats_of(&test);
+    assert_true(stats.merges > 5);
+    assert_true(stats.merged_bytes_written < large / 2);
+    assert_true(stats.parts < 15);
+    check_all_ways(&test);
+    end(&test);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -885,6 +932,8 @@ int main(void)
         cmocka_unit_test(a_damaged_part_makes_answers_partial_and_is_not_merged_away),
         cmocka_unit_test(a_missing_part_makes_answers_partial),
         cmocka_unit_test(parts_are_not_merged_around_a_missing_one),
+        cmocka_unit_test(samples_in_order_of_time_are_written_three_times_at_the_most),
+        cmocka_unit_test(a_few_late_samples_do_not_have_a_large_part_written_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,130 @@
+/*
+ * publish - what background work made becomes the store: one edit of the manifest, and the version
+ * that readers see.
+ */
+#include <stdlib.h>
+
+#include "base/invariant.h"
+#include "storage/engine/engine_internal.h"
+#include "storage/engine/paths.h"
+
+uint64_t engine_take_file_id(struct engine *engine)
+{
+    mutex_lock(&engine->manifest_lock);
+    uint64_t id = engine->next_file++;
+    mutex_unlock(&engine->manifest_lock);
+    return id;
+}
+
+void engine_note_index(struct engine *engine)
+{
+    const struct manifest_state *state = manifest_state(engine->manifest);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < state->segment_count; i++)
+        bytes += state->segments[i].bytes;
+    atomic_store(&engine->counters.index_segments, state->segment_count);
+    atomic_store(&engine->counters.index_bytes, bytes);
+}
+
+static int compare_parts(const void *a, const void *b)
+{
+    const struct manifest_part *left = &(*(struct part_ref *const *)a)->info;
+    const struct manifest_part *right = &(*(struct part_ref *const *)b)->info;
+    if (left->day != right->day)
+        return left->day < right->day ? -1 : 1;
+    return (left->min_sequence > right->min_sequence) - (left->min_sequence < right->min_sequence);
+}
+
+static bool is_removed(const struct parts_change *change, const struct part_ref *part)
+{
+    for (size_t i = 0; i < change->removed_count; i++)
+        if (change->removed[i] == part)
+            return true;
+    return false;
+}
+
+/* The parts as they will be. With manifest_lock, so that nobody else changes them meanwhile. */
+static struct part_ref **changed_parts(const struct engine *engine,
+                                       const struct parts_change *change, size_t *count)
+{
+    const struct version *version = engine->version;
+    size_t most = version->part_count + change->added_count;
+    struct part_ref **parts = malloc((most + 1) * sizeof parts[0]);
+    if (parts == NULL)
+        return NULL;
+    *count = 0;
+    for (size_t i = 0; i < version->part_count; i++)
+        if (!is_removed(change, version->parts[i]))
+            parts[(*count)++] = version->parts[i];
+    for (size_t i = 0; i < change->added_count; i++)
+        parts[(*count)++] = change->added[i];
+    if (*count > 0)
+        qsort(parts, *count, sizeof parts[0], compare_parts);
+    return parts;
+}
+
+static enum status commit(struct engine *engine, struct manifest_edit *edit, struct error *err)
+{
+    manifest_set_next_file(edit, engine->next_file);
+    enum status status = manifest_commit(engine->manifest, edit, err);
+    engine_note_index(engine);
+    if (status == STATUS_OK || !manifest_broken(engine->manifest) ||
+        atomic_exchange(&engine->broken, true))
+        return status;
+    log_event(engine->log, LOG_ERROR, "engine", "sync of the manifest failed: writes stop",
+              log_text("error", err == NULL ? "" : err->message));
+    return status;
+}
+
+static void replace_version(struct engine *engine, struct part_ref *const *parts, size_t count,
+                            bool drop_sealed)
+{
+    /* Rotation replaces the version too, but under append_lock. */
+    mutex_lock(&engine->append_lock);
+    struct version *old = engine->version;
+    struct version *version =
+        version_new(old->active, drop_sealed ? NULL : old->sealed, parts, count);
+    /* The edit is on disk: readers must see what it says. */
+    invariant(version != NULL);
+    rwlock_write(&engine->head_lock);
+    engine->version = version;
+    rwlock_unlock(&engine->head_lock);
+    mutex_unlock(&engine->append_lock);
+    version_release(old);
+}
+
+enum status engine_publish(struct engine *engine, struct manifest_edit *edit,
+                           const struct parts_change *change, struct error *err)
+{
+    mutex_lock(&engine->manifest_lock);
+    size_t count = 0;
+    struct part_ref **parts = changed_parts(engine, change, &count);
+    for (size_t i = 0; i < change->removed_count; i++)
+        manifest_remove_part(edit, change->removed[i]->info.id);
+    for (size_t i = 0; i < change->added_count; i++)
+        manifest_add_part(edit, &change->added[i]->info);
+    enum status status = parts == NULL ? fail(err, STATUS_MEMORY, "no memory for a version")
+                                       : commit(engine, edit, err);
+    bool unknown = status != STATUS_OK && manifest_broken(engine->manifest);
+    if (status == STATUS_OK) {
+        replace_version(engine, parts, count, change->drop_sealed);
+        for (size_t i = 0; i < change->removed_count; i++)
+            atomic_store(&change->removed[i]->doomed, true);
+    }
+    /* After a failed sync the edit may be on disk: what it names must stay for the next start. */
+    for (size_t i = 0; i < change->added_count; i++)
+        atomic_store(&change->added[i]->doomed, status != STATUS_OK && !unknown);
+    free(parts);
+    mutex_unlock(&engine->manifest_lock);
+    return status;
+}
+
+void engine_remove_part(struct engine *engine, uint64_t id)
+{
+    char *path = path_of_part(engine->dir, id);
+    /* One that stays is removed at the next start. */
+    enum status removed =
+        path == NULL ? STATUS_MEMORY : filesystem_remove(engine->os.fs, path, NULL);
+    (void)removed;
+    free(path);
+}
