@@ -209,7 +209,7 @@ static void a_missing_segment_is_damage_and_the_frames_behind_it_are_replayed(vo
     model_init(&model, 12, 1);
     struct sim_disk *disk = make_log(&model, 40, true);
     uint64_t segments = wal_lsn_segment(model.log.frames[39].lsn);
-    for (uint64_t gone = 2; gone < segments; gone++) {
+    for (uint64_t gone = 1; gone < segments; gone++) {
         struct model_replay *replay = replay_new();
         struct sim_disk *clone = sim_disk_clone(disk);
         char path[64];
@@ -230,6 +230,77 @@ static void a_missing_segment_is_damage_and_the_frames_behind_it_are_replayed(vo
         sim_disk_free(clone);
         free(replay);
     }
+    sim_disk_free(disk);
+}
+
+static void remove_segment(struct sim_disk *disk, uint64_t segment)
+{
+    char path[64];
+    char name[WAL_NAME_SIZE];
+    wal_segment_name(name, segment);
+    snprintf(path, sizeof path, "/wal/%s", name);
+    assert_int_equal(filesystem_remove(sim_disk_filesystem(disk), path, NULL), STATUS_OK);
+}
+
+/* A log that crashed, with a prepared segment without frames behind those with frames. */
+static struct sim_disk *make_prepared_log(struct wal_model *model, int frames)
+{
+    struct model_replay *replay = replay_new();
+    struct sim_disk *disk = sim_disk_new(1);
+    struct wal *wal = must_open(model, disk, replay);
+    for (int i = 0; i < frames; i++) {
+        assert_int_equal(model_commit(model, wal, NULL), STATUS_OK);
+        assert_int_equal(model_sync(model, wal, NULL), STATUS_OK);
+    }
+    assert_int_equal(wal_prepare(wal, NULL), STATUS_OK);
+    sim_disk_crash(disk, &(struct sim_crash){.seed = 1});
+    wal_close(wal);
+    free(replay);
+    return disk;
+}
+
+static void a_missing_segment_is_damage_though_no_frame_stands_behind_it(void **state)
+{
+    (void)state;
+    for (int replayed = 0; replayed < 2; replayed++) {
+        struct wal_model model;
+        model_init(&model, 12, 1);
+        struct sim_disk *disk = make_prepared_log(&model, 12);
+        uint64_t last = wal_lsn_segment(model.log.frames[11].lsn);
+        if (replayed == 1)
+            model.replay_from = model.log.frames[10].lsn;
+        remove_segment(disk, last);
+        struct model_replay *replay = replay_new();
+        struct wal *wal = must_open(&model, disk, replay);
+        assert_true(replay->damages >= 1);
+        assert_true(wal_lsn_segment(replay->damage_to) == last + 1);
+        uint64_t lsn = 0;
+        assert_int_equal(model_write(&model, wal, 7, 1, &lsn, NULL), STATUS_OK);
+        assert_true(wal_lsn_segment(lsn) > last);
+        size_t count = replay->log.count;
+        wal_close(wal);
+        wal = must_open(&model, disk, replay);
+        assert_int_equal(replay->log.count, count + 1);
+        wal_close(wal);
+        free(replay);
+        sim_disk_free(disk);
+    }
+}
+
+static void the_only_segment_with_frames_missing_is_damage(void **state)
+{
+    (void)state;
+    struct wal_model model;
+    model_init(&model, 2, 0);
+    struct sim_disk *disk = make_prepared_log(&model, 3);
+    assert_int_equal(wal_lsn_segment(model.log.frames[2].lsn), 1);
+    remove_segment(disk, 1);
+    struct model_replay *replay = replay_new();
+    struct wal *wal = must_open(&model, disk, replay);
+    assert_int_equal(replay->damages, 1);
+    assert_int_equal(replay->log.count, 0);
+    wal_close(wal);
+    free(replay);
     sim_disk_free(disk);
 }
 
@@ -262,12 +333,35 @@ static void a_tail_lost_below_the_replay_position_does_not_swallow_new_frames(vo
         sim_disk_flip(disk, "/wal/0000000000000001.wal", byte * 8);
     struct model_replay *replay = replay_new();
     struct wal *wal = must_open(&model, disk, replay);
+    /* What stood behind them may be gone as well. */
+    assert_int_equal(replay->damages, 1);
+    assert_true(replay->damage_to > model.replay_from);
     uint64_t lsn = 0;
     assert_int_equal(model_write(&model, wal, 7, 1, &lsn, NULL), STATUS_OK);
     assert_true(lsn > model.replay_from);
     wal_close(wal);
     wal = must_open(&model, disk, replay);
     assert_int_equal(replay->log.count, 1);
+    wal_close(wal);
+    free(replay);
+    sim_disk_free(disk);
+}
+
+static void frames_that_decayed_below_the_replay_position_cost_nothing_and_are_reported(
+    void **state)
+{
+    (void)state;
+    struct wal_model model;
+    model_init(&model, 2, 0);
+    struct sim_disk *disk = make_log(&model, 6, false);
+    model.replay_from = model.log.frames[3].lsn;
+    sim_disk_flip(disk, "/wal/0000000000000001.wal",
+                  8 * (wal_lsn_offset(model.log.frames[2].lsn) - 20));
+    struct model_replay *replay = replay_new();
+    struct wal *wal = must_open(&model, disk, replay);
+    assert_int_equal(replay->damages, 1);
+    assert_true(replay->damage_to == model.replay_from);
+    assert_int_equal(replay->log.count, 2);
     wal_close(wal);
     free(replay);
     sim_disk_free(disk);
@@ -291,6 +385,7 @@ static void a_cut_segment_loses_what_was_cut(void **state)
         struct model_replay *replay = replay_new();
         struct wal *wal = must_open(&model, clone, replay);
         assert_int_equal(replay->log.count, kept + 1);
+        assert_true(replay->damages >= 1);
         wal_close(wal);
         sim_disk_free(clone);
         free(replay);
@@ -361,8 +456,12 @@ int main(void)
         cmocka_unit_test(both_copies_damaged_cost_nothing_while_another_segment_has_its_header),
         cmocka_unit_test(a_log_without_any_header_is_reported_and_takes_new_frames),
         cmocka_unit_test(a_missing_segment_is_damage_and_the_frames_behind_it_are_replayed),
+        cmocka_unit_test(a_missing_segment_is_damage_though_no_frame_stands_behind_it),
+        cmocka_unit_test(the_only_segment_with_frames_missing_is_damage),
         cmocka_unit_test(a_log_that_is_gone_is_reported_and_goes_on_behind_the_old_position),
         cmocka_unit_test(a_tail_lost_below_the_replay_position_does_not_swallow_new_frames),
+        cmocka_unit_test(
+            frames_that_decayed_below_the_replay_position_cost_nothing_and_are_reported),
         cmocka_unit_test(a_cut_segment_loses_what_was_cut),
         cmocka_unit_test(a_segment_of_a_newer_version_is_refused_and_left_alone),
         cmocka_unit_test(a_read_error_is_no_damage),

@@ -134,6 +134,13 @@ static enum status log_samples(struct engine *engine, const struct batch *batch,
     return STATUS_OK;
 }
 
+static enum status refuse_broken(struct error *err)
+{
+    return fail(err, STATUS_UNAVAILABLE,
+                "the disk did not take what was written; writes stop until a restart recovers the "
+                "store");
+}
+
 static enum status sync_now(struct engine *engine, struct error *err)
 {
     enum status status = wal_sync(engine->wal, err);
@@ -153,7 +160,9 @@ enum status engine_sync_log(struct engine *engine, struct error *err)
 {
     mutex_lock(&engine->append_lock);
     enum status status = STATUS_OK;
-    if (engine->unsynced && !atomic_load(&engine->broken))
+    if (atomic_load(&engine->broken))
+        status = refuse_broken(err);
+    else if (engine->unsynced)
         status = sync_now(engine, err);
     mutex_unlock(&engine->append_lock);
     return status;
@@ -310,9 +319,7 @@ enum status engine_append(struct tier *tier, struct batch *const *batches, size_
 {
     struct engine *engine = engine_of(tier);
     if (atomic_load(&engine->broken))
-        return fail(err, STATUS_UNAVAILABLE,
-                    "the disk did not take what was written; writes stop until a restart "
-                    "recovers the store");
+        return refuse_broken(err);
     mutex_lock(&engine->append_lock);
     enum status status = reserve_room(engine, batches, count, err);
     if (status == STATUS_OK)

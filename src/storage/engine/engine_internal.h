@@ -120,7 +120,8 @@ void engine_settle(struct tier *tier, struct batch *batch);
 /* append.c */
 enum status engine_append(struct tier *tier, struct batch *const *batches, size_t count,
                           struct error *err);
-/* Syncs what was logged without a sync. Takes append_lock. */
+/* Syncs what was logged without a sync. Takes append_lock. UNAVAILABLE when the engine is broken:
+ * then nobody knows what the log holds. */
 enum status engine_sync_log(struct engine *engine, struct error *err);
 /* Seals the active head. With append_lock; BUSY while another is sealed, END when it is empty. */
 enum status engine_rotate(struct engine *engine, struct error *err);

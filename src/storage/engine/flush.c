@@ -400,11 +400,7 @@ static void release_log(struct flush *flush)
     if (engine->wal == NULL)
         return;
     struct error why = {0};
-    /* Only synced segments are given back, and with storage.sync=never nobody else syncs them. */
-    enum status status = engine_sync_log(engine, &why);
-    if (status == STATUS_OK)
-        status = wal_release(engine->wal, flush->sealed->end_position, &why);
-    if (status != STATUS_OK)
+    if (wal_release(engine->wal, flush->sealed->end_position, &why) != STATUS_OK)
         log_event(engine->log, LOG_WARN, "engine", "log segments were not given back",
                   log_text("error", why.message));
 }
@@ -412,6 +408,11 @@ static void release_log(struct flush *flush)
 static enum status commit(struct flush *flush)
 {
     struct engine *engine = flush->engine;
+    /* Frames below the position that the manifest names are there, or replay knows that they were:
+     * with storage.sync=never nobody else syncs them. While the log is replayed it is not open. */
+    enum status synced = engine->wal == NULL ? STATUS_OK : engine_sync_log(engine, flush->err);
+    if (synced != STATUS_OK)
+        return synced;
     manifest_set_flushed(&flush->edit, flush->sealed->end_position, flush->sealed->last_sequence);
     rwlock_read(&engine->series_lock);
     manifest_set_next_ids(&flush->edit, engine->series.series_count, engine->series.metric_count);

@@ -317,11 +317,7 @@ static enum status write_part(struct merge *merge, struct version *version, size
         .level = version->parts[start]->info.level + 1,
     };
     struct part_writer_options options = {
-        .identity = {.id = info->id,
-                     .day = info->day,
-                     .min_sequence = info->min_sequence,
-                     .max_sequence = info->max_sequence,
-                     .level = info->level},
+        .identity = manifest_part_identity(info),
         .hash_seed = manifest_state(engine->manifest)->secret,
     };
     char *path = path_of_part(engine->dir, info->id);

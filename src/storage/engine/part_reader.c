@@ -1,5 +1,6 @@
 #include "storage/engine/part_reader.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -138,6 +139,27 @@ enum status part_open(struct part **part, struct filesystem *fs, const char *pat
         return status;
     }
     *part = made;
+    return STATUS_OK;
+}
+
+enum status part_expect(struct part *part, const struct part_identity *expected, uint64_t samples,
+                        struct error *err)
+{
+    const struct part_identity *is = &part->identity;
+    if (!same_identity(is, expected))
+        return fail(err, STATUS_CORRUPT,
+                    "%s: this is part %" PRIu64 " of day %" PRId64 ", sequence %" PRIu64
+                    " to %" PRIu64 ", where the manifest expects part %" PRIu64 " of day %" PRId64
+                    ", %" PRIu64 " to %" PRIu64,
+                    part->path, is->id, is->day, is->min_sequence, is->max_sequence, expected->id,
+                    expected->day, expected->min_sequence, expected->max_sequence);
+    if (part->damage[0] == 0 || part->totals.samples != samples)
+        return STATUS_OK;
+    size_t kept = 0;
+    for (size_t i = 0; i < part->index_count; i++)
+        if (part->index[i].size > 0)
+            part->index[kept++] = part->index[i];
+    part->index_count = kept;
     return STATUS_OK;
 }
 

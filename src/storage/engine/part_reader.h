@@ -27,6 +27,13 @@ struct part_cursor; /* opaque */
  *   UNSUPPORTED  of a later version */
 MUST_CHECK enum status part_open(struct part **part, struct filesystem *fs, const char *path,
                                  struct error *err);
+/*
+ * Before any cursor: it must be this part, with so many samples. CORRUPT where it is another one,
+ * which a disk or a copying hand may have put there. Of a part whose pages had to be found again,
+ * all are known to be there if they hold them all.
+ */
+MUST_CHECK enum status part_expect(struct part *part, const struct part_identity *expected,
+                                   uint64_t samples, struct error *err);
 /* After every cursor of it. Accepts NULL. */
 void part_close(struct part *part);
 

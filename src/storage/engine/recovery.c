@@ -20,6 +20,7 @@ struct recovery {
     roaring_bitmap_t *flushed; /* series that an index segment defines */
     uint32_t next_series;      /* above every id that the log's samples name */
     uint64_t manifest_damage;  /* places */
+    uint64_t replay_from;      /* of the log */
 };
 
 static void note_damage(void *context, const char *description)
@@ -41,19 +42,27 @@ static void note_manifest_damage(void *context, const char *description)
               "the manifest is damaged, or an edit was cut short", log_text("damage", description));
 }
 
-/* What is lost is known: samples of that day. */
-static void note_lost_day(struct recovery *recovery, const char *description)
+/* What is lost is known: samples of one day, or nothing that anybody needs. */
+static void note_known_loss(struct recovery *recovery, const char *description)
 {
     bool before = recovery->engine->definitions_lost;
     note_damage(recovery, description);
     recovery->engine->definitions_lost = before;
 }
 
+static void note_descriptors(void *context, const char *description)
+{
+    note_known_loss(context, description);
+}
+
 static void note_log_damage(void *context, const char *description, uint64_t from, uint64_t to)
 {
+    struct recovery *recovery = context;
     (void)from;
-    (void)to;
-    note_damage(context, description);
+    if (to <= recovery->replay_from)
+        note_known_loss(recovery, description);
+    else
+        note_damage(recovery, description);
 }
 
 /* ---- definitions ------------------------------------------------------------------------ */
@@ -88,10 +97,13 @@ static enum status load_segments(struct recovery *recovery, struct error *err)
         char *path = path_of_segment(engine->dir, state->segments[i].id);
         if (path == NULL)
             return fail(err, STATUS_MEMORY, "no memory for a path");
+        /* Descriptors that are lost cost no samples. */
+        index_segment_damage *damage =
+            state->segments[i].kind == SEGMENT_METRICS ? note_descriptors : note_damage;
         enum status status =
-            index_segment_read(engine->os, path, restore_record, note_damage, recovery, err);
+            index_segment_read(engine->os, path, restore_record, damage, recovery, err);
         if (status == STATUS_NOT_FOUND) {
-            note_damage(recovery, err == NULL ? "an index segment is missing" : err->message);
+            damage(recovery, err == NULL ? "an index segment is missing" : err->message);
             status = STATUS_OK;
         }
         free(path);
@@ -119,7 +131,7 @@ static enum status open_parts(struct recovery *recovery, struct head_ref *head, 
             opened++;
         } else if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) {
             /* The manifest keeps naming it, so that verify does too and its file stays. */
-            note_lost_day(recovery, why.message);
+            note_known_loss(recovery, why.message);
             status = day_set_add(&engine->lost_days, state->parts[i].day);
         } else {
             status = fail(err, status, "%s", why.message);
@@ -349,7 +361,7 @@ static enum status open_log(struct recovery *recovery, struct error *err)
         .read_only = engine->options.read_only,
     };
     uint64_t from = manifest_state(engine->manifest)->log_position;
-    recovery->frame = from;
+    recovery->frame = recovery->replay_from = from;
     enum status status =
         wal_open(&engine->wal, &options, from, replay, note_log_damage, recovery, err);
     free(path);

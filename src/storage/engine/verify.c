@@ -20,6 +20,7 @@
 #include "storage/engine/part_reader.h"
 #include "storage/engine/paths.h"
 #include "storage/engine/record.h"
+#include "storage/engine/version.h"
 #include "storage/engine/wal_format.h"
 
 struct verifier {
@@ -353,19 +354,14 @@ static void note_part_damage(void *context, const struct error *err)
     note(context, err->message);
 }
 
-static void check_identity(struct verifier *verifier, const struct part *part,
+static void check_identity(struct verifier *verifier, struct part *part,
                            const struct manifest_part *told)
 {
-    const struct part_identity *is = part_identity(part);
     const struct part_totals *totals = part_totals(part);
-    if (is->id != told->id || is->day != told->day || is->min_sequence != told->min_sequence ||
-        is->max_sequence != told->max_sequence || is->level != told->level)
-        damage(verifier,
-               "this is part %" PRIu64 " of day %" PRId64 ", sequence %" PRIu64 " to %" PRIu64
-               ", where the manifest expects part %" PRIu64 " of day %" PRId64 ", %" PRIu64
-               " to %" PRIu64,
-               is->id, is->day, is->min_sequence, is->max_sequence, told->id, told->day,
-               told->min_sequence, told->max_sequence);
+    struct part_identity expected = manifest_part_identity(told);
+    struct error why = {0};
+    if (part_expect(part, &expected, told->samples, &why) != STATUS_OK)
+        note(verifier, why.message);
     else if (totals->samples != told->samples || totals->bytes != told->bytes ||
              totals->min_ms != told->min_ms || totals->max_ms != told->max_ms)
         damage(verifier,

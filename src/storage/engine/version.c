@@ -40,7 +40,11 @@ enum status part_ref_open(struct part_ref **result, struct os os, const char *di
     ref->path = path_of_part(dir, info->id);
     enum status status = ref->path == NULL ? fail(err, STATUS_MEMORY, "no memory for a part")
                                            : part_open(&ref->part, os.fs, ref->path, err);
+    struct part_identity expected = manifest_part_identity(info);
+    if (status == STATUS_OK)
+        status = part_expect(ref->part, &expected, info->samples, err);
     if (status != STATUS_OK) {
+        part_close(ref->part);
         free(ref->path);
         free(ref);
         return status;

@@ -17,6 +17,17 @@
 #include "storage/engine/manifest.h"
 #include "storage/engine/part_reader.h"
 
+static inline struct part_identity manifest_part_identity(const struct manifest_part *part)
+{
+    return (struct part_identity){
+        .id = part->id,
+        .day = part->day,
+        .min_sequence = part->min_sequence,
+        .max_sequence = part->max_sequence,
+        .level = part->level,
+    };
+}
+
 struct head_ref {
     atomic_uint references;
     struct head *head;

@@ -10,7 +10,9 @@
  * Replay walks over the frames from the segment of replay_from on. Where no valid frame is, it
  * looks for valid ones behind that place. If one of them was written when the place had been synced
  * already, bytes that were once safe are gone: damage. If none was, the machine stopped while the
- * frame at that place was being written: the end of the log.
+ * frame at that place was being written: the end of the log. Damage is known without a later frame
+ * where a segment is missing or cut short, or where frames below replay_from are gone: all of that
+ * was synced before anybody relied on it.
  */
 struct recovery {
     struct wal *wal;
@@ -22,6 +24,7 @@ struct recovery {
     struct wal_place end;  /* where the log ends */
     uint32_t header_epoch; /* the largest of a segment header */
     bool sealed;
+    uint64_t decayed; /* below replay_from, no frame is from here on; 0: all of them are there */
 };
 
 /* ---- what is in the directory ---- */
@@ -120,8 +123,6 @@ static enum status make_directory(struct wal *wal, struct error *err)
 static void report_damage(struct recovery *recovery, uint64_t from, uint64_t to, const char *reason)
 {
     struct wal *wal = recovery->wal;
-    if (to <= recovery->replay->replay_from)
-        return;
     char text[WAL_PATH_SIZE + 256];
     if (wal_lsn_segment(from) == wal_lsn_segment(to))
         snprintf(text, sizeof text,
@@ -173,6 +174,9 @@ static enum status open_segment(struct recovery *recovery, struct wal_segment *s
     uint64_t most = *known ? header->size : WAL_SEGMENT_SIZE_MAX;
     segment->size = size > most ? most : size < least ? least : size;
     segment->damaged = damaged || !*known;
+    if (*known && size < header->size)
+        report_damage(recovery, wal_lsn(segment->number, size),
+                      wal_lsn(segment->number, header->size), "the file is cut short");
     if (segment->damaged)
         report_damage(recovery, wal_lsn(segment->number, 0),
                       wal_lsn(segment->number, WAL_DATA_START),
@@ -191,12 +195,13 @@ static void add_source(struct recovery *recovery, const struct wal_segment *segm
 static enum status open_sources(struct recovery *recovery, bool *key_known, struct error *err)
 {
     struct wal *wal = recovery->wal;
-    uint64_t expected = wal_lsn_segment(recovery->replay->replay_from);
+    uint64_t from = recovery->replay->replay_from;
+    uint64_t expected = from == 0 ? 1 : wal_lsn_segment(from);
     for (size_t i = 0; i < wal->segment_count; i++) {
         struct wal_segment *segment = &wal->segments[i];
-        if (segment->number < wal_lsn_segment(recovery->replay->replay_from))
+        if (segment->number < wal_lsn_segment(from))
             continue;
-        if (expected != 0 && segment->number > expected) {
+        if (segment->number > expected) {
             struct wal_segment missing = {.number = expected, .size = wal->segment_size};
             add_source(recovery, &missing);
         }
@@ -295,10 +300,34 @@ static enum status look_behind(struct recovery *recovery, struct wal_place place
     }
 }
 
-static enum status handle_invalid(struct recovery *recovery, bool *ended, struct error *err)
+/* The log ends at `place`, or behind the damage there that no later frame tells of. */
+static void end_at(struct recovery *recovery, struct wal_place place, const char *reason)
 {
     struct wal_reader *reader = &recovery->reader;
     struct wal *wal = recovery->wal;
+    uint64_t from = wal_reader_lsn(reader, place);
+    recovery->end = place;
+    if (reader->sources[place.source].file == NULL) {
+        /* It stands before one that is there. */
+        recovery->end = (struct wal_place){place.source + 1, WAL_DATA_START};
+        report_damage(recovery, from, wal_reader_lsn(reader, recovery->end),
+                      "a segment is missing");
+    } else if (recovery->decayed != 0) {
+        report_damage(recovery, recovery->decayed,
+                      wal_lsn(wal_lsn_segment(from), reader->sources[place.source].size),
+                      "frames that were synced are gone, and perhaps later ones");
+    } else if (reader->torn) {
+        wal->counters.torn_lsn = from;
+        log_event(wal->log, LOG_INFO, "wal",
+                  "dropped the frame that was being written when the log stopped",
+                  log_int("segment", (int64_t)wal_lsn_segment(from)),
+                  log_int("offset", (int64_t)wal_lsn_offset(from)), log_text("reason", reason));
+    }
+}
+
+static enum status handle_invalid(struct recovery *recovery, bool *ended, struct error *err)
+{
+    struct wal_reader *reader = &recovery->reader;
     struct wal_place place = reader->place;
     const char *reason = reader->reason;
     bool torn = reader->torn;
@@ -306,6 +335,7 @@ static enum status handle_invalid(struct recovery *recovery, bool *ended, struct
     uint64_t replay_from = recovery->replay->replay_from;
     if (wal_reader_lsn(reader, place) < replay_from) {
         /* Nobody needs what is before it. It is in the first segment, and a frame begins there. */
+        recovery->decayed = wal_reader_lsn(reader, place);
         wal_reader_seek(reader, (struct wal_place){.offset = wal_lsn_offset(replay_from)});
         return STATUS_OK;
     }
@@ -314,21 +344,25 @@ static enum status handle_invalid(struct recovery *recovery, bool *ended, struct
     enum status status = look_behind(recovery, place, &damaged, err);
     if (status != STATUS_OK)
         return status;
-    uint64_t from = wal_reader_lsn(reader, place);
     if (damaged) {
-        report_damage(recovery, from, wal_reader_lsn(reader, reader->place), reason);
+        report_damage(recovery, wal_reader_lsn(reader, place),
+                      wal_reader_lsn(reader, reader->place), reason);
+        recovery->decayed = 0;
         return STATUS_OK;
     }
-    recovery->end = place;
+    reader->torn = torn;
+    end_at(recovery, place, reason);
     *ended = true;
-    if (torn) {
-        wal->counters.torn_lsn = from;
-        log_event(wal->log, LOG_INFO, "wal",
-                  "dropped the frame that was being written when the log stopped",
-                  log_int("segment", (int64_t)wal_lsn_segment(from)),
-                  log_int("offset", (int64_t)wal_lsn_offset(from)), log_text("reason", reason));
-    }
     return STATUS_OK;
+}
+
+/* What is gone below replay_from, where all that is needed is there. */
+static void report_decayed(struct recovery *recovery)
+{
+    if (recovery->decayed != 0)
+        report_damage(recovery, recovery->decayed, recovery->replay->replay_from,
+                      "it is not needed any more");
+    recovery->decayed = 0;
 }
 
 static enum status read_frames(struct recovery *recovery, struct error *err)
@@ -343,6 +377,7 @@ static enum status read_frames(struct recovery *recovery, struct error *err)
         if (status != STATUS_OK)
             break;
         if (found == WAL_FOUND) {
+            report_decayed(recovery);
             status = apply_frame(recovery, &frame, err);
         } else if (found == WAL_INVALID) {
             status = handle_invalid(recovery, &ended, err);

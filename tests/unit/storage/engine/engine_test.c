@@ -824,6 +824,65 @@ static void a_missing_part_makes_answers_partial(void **state)
     end(&test);
 }
 
+/* A disk may return it, or a hand that copies files put it there. */
+static void a_part_in_place_of_another_is_not_read(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test, LARGE_HEAD);
+    put_run(&test, 1, NOW, 1000, 100, 0);
+    store_flush(&test.store);
+    put_run(&test, 1, NOW + 3 * (int64_t)MS_PER_DAY, 1000, 100, 0);
+    store_flush(&test.store);
+    char path[160], command[400];
+    part_path(&test, path);
+    engine_close(test.store.tier);
+    snprintf(command, sizeof command, "cd %s/parts && cp $(ls | tail -1) %s", test.store.dir, path);
+    assert_int_equal(system(command), 0);
+    struct error err = {0};
+    assert_int_equal(engine_open(&test.store.options, &test.store.tier, &err), STATUS_OK);
+    assert_int_equal(stats_of(&test).recovery.damaged, 1);
+    bool same;
+    assert_true(read_everything(&test, &same).partial);
+    ledger_drop_before(&test.ledger, NOW + MS_PER_DAY);
+    char why[FIXTURE_WHY_SIZE];
+    struct time_range later = {NOW + 2 * (int64_t)MS_PER_DAY, TIME_MAX_MS};
+    if (!fixture_same(test.store.tier, &test.ledger, later, why))
+        test_fail("%s", why);
+    end(&test);
+}
+
+static void a_part_whose_frame_is_damaged_is_read_whole(void **state)
+{
+    (void)state;
+    static const char *const damages[] = {
+        "echo junk >> %s",                                                /* behind the trailer */
+        "truncate -s -20 %s",                                             /* in it */
+        "printf X | dd of=%s bs=1 seek=20 conv=notrunc status=none 2>&1", /* the header */
+    };
+    for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
+        struct test test;
+        begin(&test, LARGE_HEAD);
+        for (uint32_t series = 0; series < SERIES; series++)
+            put_run(&test, series, NOW, 1000, 300, series);
+        store_flush(&test.store);
+        char path[160], command[400];
+        part_path(&test, path);
+        engine_close(test.store.tier);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        snprintf(command, sizeof command, damages[i], path);
+#pragma GCC diagnostic pop
+        assert_int_equal(system(command), 0);
+        struct error err = {0};
+        assert_int_equal(engine_open(&test.store.options, &test.store.tier, &err), STATUS_OK);
+        bool same;
+        assert_false(read_everything(&test, &same).partial);
+        assert_true(same);
+        end(&test);
+    }
+}
+
 /* Its samples, if it is put back, belong between those of its neighbours. */
 static void parts_are_not_merged_around_a_missing_one(void **state)
 {
@@ -931,6 +990,8 @@ int main(void)
         cmocka_unit_test(samples_read_are_counted_once),
         cmocka_unit_test(a_damaged_part_makes_answers_partial_and_is_not_merged_away),
         cmocka_unit_test(a_missing_part_makes_answers_partial),
+        cmocka_unit_test(a_part_in_place_of_another_is_not_read),
+        cmocka_unit_test(a_part_whose_frame_is_damaged_is_read_whole),
         cmocka_unit_test(parts_are_not_merged_around_a_missing_one),
         cmocka_unit_test(samples_in_order_of_time_are_written_three_times_at_the_most),
         cmocka_unit_test(a_few_late_samples_do_not_have_a_large_part_written_again),
