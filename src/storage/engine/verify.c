@@ -325,9 +325,8 @@ static enum status check_log(struct verifier *verifier, struct error *err)
         .frame_max = WAL_FRAME_MAX,
         .read_only = true,
     };
-    /* From the start of the segment: also bytes that no start would need again are looked at. */
-    uint64_t first = wal_lsn_segment(verifier->state.log_position);
-    uint64_t from = first == 0 ? 0 : wal_lsn(first, WAL_DATA_START);
+    uint64_t from = verifier->state.log_position;
+    uint64_t first = wal_lsn_segment(from);
     struct wal *wal = NULL;
     enum status status = first == 0 ? STATUS_OK : check_log_header(verifier, first, err);
     if (status == STATUS_OK)

@@ -361,7 +361,7 @@ static void report_decayed(struct recovery *recovery)
 {
     if (recovery->decayed != 0)
         report_damage(recovery, recovery->decayed, recovery->replay->replay_from,
-                      "it is not needed any more");
+                      "nothing of it is needed any more");
     recovery->decayed = 0;
 }
 
