@@ -3,6 +3,7 @@
 #include "storage/engine/index_segment.h"
 #include "storage/engine/paths.h"
 
+#include "../unit/storage/engine/lone_table.h"
 #include "sim_disk.h"
 #include "sim_explore.h"
 #include "sim_os.h"
@@ -30,7 +31,7 @@ static void content_init(struct content *content, bool metrics)
     static uint8_t text[LABEL_SIZE];
     *content = (struct content){.metrics = metrics};
     rwlock_init(&content->lock);
-    assert_int_equal(series_table_init(&content->table, 1), STATUS_OK);
+    assert_int_equal(lone_table_init(&content->table, 1), STATUS_OK);
     assert_int_equal(registry_init(&content->registry, 1), STATUS_OK);
     for (uint32_t i = 0; i < SERIES; i++) {
         memset(text, 'a' + (int)i % 26, sizeof text);
@@ -58,7 +59,7 @@ static void content_init(struct content *content, bool metrics)
 
 static void content_release(struct content *content)
 {
-    series_table_release(&content->table);
+    lone_table_release(&content->table);
     registry_release(&content->registry);
     rwlock_release(&content->lock);
 }
@@ -136,9 +137,8 @@ static void see_damage(void *context, const char *description)
 static bool restored_right(const struct reading *reading)
 {
     static struct label items[LABELS_MAX_COUNT];
-    for (uint32_t id = 0; id < reading->table.series_count; id++) {
-        if (reading->table.series[id].state != SERIES_COMMITTED)
-            continue;
+    uint32_t id = series_table_next_committed(&reading->table, 0);
+    for (; id != SERIES_ID_NONE; id = series_table_next_committed(&reading->table, id + 1)) {
         struct labels labels;
         series_table_labels(&reading->table, id, items, &labels);
         if (series_table_find(&reading->content->table, &labels) != id)
@@ -156,13 +156,12 @@ static enum status read_content(const struct content *content, struct sim_disk *
                                 struct reading *reading)
 {
     *reading = (struct reading){.content = content};
-    assert_int_equal(series_table_init(&reading->table, 2), STATUS_OK);
+    assert_int_equal(lone_table_init(&reading->table, 2), STATUS_OK);
     char *path = path_of_segment("", SEGMENT_ID);
     enum status status =
         index_segment_read(os_on(disk), path, see_record, see_damage, reading, NULL);
     free(path);
     assert_true(restored_right(reading));
-    assert_int_equal(series_table_finish_restore(&reading->table, 0, 0), STATUS_OK);
     return status;
 }
 
@@ -172,7 +171,7 @@ static bool whole(const struct content *content, struct sim_disk *disk)
     enum status status = read_content(content, disk, &reading);
     bool all = status == STATUS_OK && reading.damage == 0 &&
                entries_of(&reading) == (size_t)(content->metrics ? METRICS : SERIES);
-    series_table_release(&reading.table);
+    lone_table_release(&reading.table);
     return all;
 }
 
@@ -188,7 +187,7 @@ static void a_segment_holds_what_was_written(void **state)
         assert_true(whole(&content, disk));
         assert_int_equal(read_content(&content, disk, &reading), STATUS_OK);
         assert_true(reading.blocks >= 4);
-        series_table_release(&reading.table);
+        lone_table_release(&reading.table);
         sim_disk_free(disk);
         content_release(&content);
     }
@@ -205,7 +204,7 @@ static bool recovers(void *context, struct sim_disk *disk)
     struct reading reading;
     enum status status = read_content(content, disk, &reading);
     bool fine = status == STATUS_NOT_FOUND || status == STATUS_OK;
-    series_table_release(&reading.table);
+    lone_table_release(&reading.table);
     return fine;
 }
 
@@ -264,7 +263,7 @@ static void a_failure_of_any_call_leaves_no_file(void **state)
                     assert_true(err.message[0] != '\0');
                     struct reading reading;
                     assert_int_equal(read_content(&content, disk, &reading), STATUS_NOT_FOUND);
-                    series_table_release(&reading.table);
+                    lone_table_release(&reading.table);
                     assert_int_equal(write_content(&content, disk, NULL), STATUS_OK);
                 }
                 assert_true(whole(&content, disk));
@@ -301,7 +300,7 @@ static void a_flipped_bit_costs_its_block_at_most_and_is_named(void **state)
         size_t entries = entries_of(&reading);
         size_t blocks = reading.blocks;
         size_t largest = reading.largest;
-        series_table_release(&reading.table);
+        lone_table_release(&reading.table);
         struct file *file;
         uint64_t size = segment_size(disk, &file);
         file_close(file);
@@ -314,7 +313,7 @@ static void a_flipped_bit_costs_its_block_at_most_and_is_named(void **state)
             assert_non_null(strstr(reading.first_damage, path));
             assert_true(reading.blocks >= blocks - 1);
             assert_true(entries_of(&reading) >= entries - largest);
-            series_table_release(&reading.table);
+            lone_table_release(&reading.table);
             sim_disk_free(clone);
         }
         printf("%lu bytes, %zu blocks\n", size, blocks);
@@ -341,7 +340,7 @@ static void a_cut_segment_is_named_and_gives_the_blocks_before_the_cut(void **st
         assert_true(reading.damage > 0);
         assert_true(reading.blocks <= before);
         before = reading.blocks;
-        series_table_release(&reading.table);
+        lone_table_release(&reading.table);
     }
     assert_int_equal(before, 0);
     file_close(file);

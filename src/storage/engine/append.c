@@ -60,7 +60,7 @@ static enum status collect_pending(struct engine *engine, struct batch *const *b
     for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < batches[i]->reserved_count; j++) {
             uint32_t id = batches[i]->reserved[j];
-            if (engine->series.series[id].state == SERIES_RESERVED &&
+            if (!series_table_has_committed(&engine->series, id) &&
                 id_list_add(pending, id) != STATUS_OK)
                 return STATUS_MEMORY;
         }
@@ -219,7 +219,7 @@ static void apply_definitions(struct engine *engine, struct batch *const *batche
         batch->new_series = 0;
         for (size_t j = 0; j < batch->reserved_count; j++) {
             uint32_t id = batch->reserved[j];
-            if (engine->series.series[id].state != SERIES_RESERVED)
+            if (series_table_has_committed(&engine->series, id))
                 continue;
             series_table_commit(&engine->series, id);
             batch->new_series++;

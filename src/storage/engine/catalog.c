@@ -67,25 +67,25 @@ static enum status add_row(struct listing *listing, const struct metric *metric,
 static enum status count_series(const struct series_table *table, const roaring_bitmap_t *matched,
                                 uint32_t **counts)
 {
-    *counts = calloc((size_t)table->metric_count + 1, sizeof(*counts)[0]);
+    *counts = calloc((size_t)table->space->metric_count + 1, sizeof(*counts)[0]);
     if (*counts == NULL)
         return STATUS_MEMORY;
-    for (uint32_t id = 0; id < table->series_count; id++)
-        if (table->series[id].state == SERIES_COMMITTED &&
-            (matched == NULL || roaring_bitmap_contains(matched, id)))
-            (*counts)[table->series[id].metric]++;
+    uint32_t id = series_table_next_committed(table, 0);
+    for (; id != SERIES_ID_NONE; id = series_table_next_committed(table, id + 1))
+        if (matched == NULL || roaring_bitmap_contains(matched, id))
+            (*counts)[series_table_get(table, id)->metric]++;
     return STATUS_OK;
 }
 
 static enum status add_rows(struct listing *listing, const uint32_t *counts, bool all)
 {
     struct engine *engine = listing->engine;
-    const struct series_table *table = &engine->series;
+    const struct series_space *space = &engine->space;
     enum status status = STATUS_OK;
-    for (uint32_t id = 0; id < table->metric_count && status == STATUS_OK; id++) {
+    for (uint32_t id = 0; id < space->metric_count && status == STATUS_OK; id++) {
         if (counts[id] == 0)
             continue;
-        struct slice name = pair_value(&table->pairs, table->metrics[id].name_pair);
+        struct slice name = series_space_name(space, id);
         const struct metric *known = registry_find(&engine->registry, name);
         struct metric metric = known != NULL ? *known : (struct metric){.name = name};
         status = add_row(listing, &metric, id, counts[id]);
@@ -94,7 +94,7 @@ static enum status add_rows(struct listing *listing, const uint32_t *counts, boo
         const struct registry_entry *entry = &engine->registry.entries[i];
         if (entry->text == NULL)
             continue;
-        uint32_t id = series_table_find_metric(table, entry->metric.name);
+        uint32_t id = series_space_find_metric(space, entry->metric.name);
         if (id == METRIC_ID_NONE || counts[id] == 0)
             status = add_row(listing, &entry->metric, METRIC_ID_NONE, 0);
     }
@@ -188,7 +188,8 @@ static void spans_of_head(struct spans *spans, struct engine *engine, const stru
         if (entry.count == 0)
             continue;
         rwlock_read(&engine->series_lock);
-        uint32_t metric = engine->series.series[id].metric;
+        const struct series *series = series_table_get(&engine->series, id);
+        uint32_t metric = series == NULL ? METRIC_ID_NONE : series->metric;
         rwlock_unlock(&engine->series_lock);
         struct metric_info *info = metric < spans->count ? spans->by_id[metric] : NULL;
         if (info == NULL)
@@ -269,14 +270,14 @@ void engine_fullest_metric(struct tier *tier, uint64_t default_limit,
                            struct engine_fullest *fullest)
 {
     struct engine *engine = engine_of(tier);
-    const struct series_table *table = &engine->series;
+    const struct series_space *space = &engine->space;
     *fullest = (struct engine_fullest){.limit = 1};
     rwlock_read(&engine->series_lock);
-    for (uint32_t id = 0; id < table->metric_count; id++) {
-        uint32_t series = table->metrics[id].series;
+    for (uint32_t id = 0; id < space->metric_count; id++) {
+        uint32_t series = series_space_count(space, id);
         if (series == 0)
             continue;
-        struct slice name = pair_value(&table->pairs, table->metrics[id].name_pair);
+        struct slice name = series_space_name(space, id);
         const struct metric *known = registry_find(&engine->registry, name);
         uint64_t limit = known != NULL && known->has_max_series ? known->max_series : default_limit;
         if (limit == 0 || limit > UINT32_MAX ||

@@ -47,6 +47,7 @@ static void engine_free(struct engine *engine)
     wal_close(engine->wal);
     manifest_close(engine->manifest);
     series_table_release(&engine->series);
+    series_space_release(&engine->space);
     registry_release(&engine->registry);
     raw_cache_release(&engine->raw_cache);
     day_set_release(&engine->days);
@@ -214,7 +215,7 @@ static void series_stats(struct engine *engine, struct engine_stats *stats)
     stats->series_committed = engine->series.committed_series;
     stats->series_reserved = engine->series.live_series - engine->series.committed_series;
     stats->metrics_registered = engine->registry.count;
-    stats->series_table_bytes = series_table_memory(&engine->series);
+    stats->series_table_bytes = series_table_memory(&engine->series) + engine->space.memory_bytes;
     stats->raw_cache_bytes = raw_cache_memory(&engine->raw_cache);
     stats->raw_cache_evictions = engine->raw_cache.evictions;
     rwlock_unlock(&engine->series_lock);

@@ -77,6 +77,7 @@ struct engine {
     struct version *version;
 
     struct rwlock series_lock;
+    struct series_space space;
     struct series_table series;
     struct registry registry;
     struct raw_cache raw_cache;

@@ -78,12 +78,12 @@ static enum status collect_keys(struct flush *flush)
         struct head_entry entry = head_entry(head, id);
         if (entry.count == 0)
             continue;
-        if (id >= engine->series.series_count ||
-            engine->series.series[id].state != SERIES_COMMITTED) {
+        const struct series *series = series_table_get(&engine->series, id);
+        if (series == NULL || series->state != SERIES_COMMITTED) {
             flush->orphans += entry.count;
             continue;
         }
-        flush->keys[flush->key_count++] = (uint64_t)engine->series.series[id].metric << 32 | id;
+        flush->keys[flush->key_count++] = (uint64_t)series->metric << 32 | id;
     }
     rwlock_unlock(&engine->series_lock);
     qsort(flush->keys, flush->key_count, sizeof flush->keys[0], compare_keys);
@@ -270,9 +270,10 @@ static enum status all_committed(struct flush *flush, struct id_list *all)
     struct engine *engine = flush->engine;
     enum status status = STATUS_OK;
     rwlock_read(&engine->series_lock);
-    for (uint32_t id = 0; id < engine->series.series_count && status == STATUS_OK; id++)
-        if (engine->series.series[id].state == SERIES_COMMITTED)
-            status = id_list_add(all, id);
+    uint32_t id = series_table_next_committed(&engine->series, 0);
+    for (; id != SERIES_ID_NONE && status == STATUS_OK;
+         id = series_table_next_committed(&engine->series, id + 1))
+        status = id_list_add(all, id);
     rwlock_unlock(&engine->series_lock);
     return status == STATUS_OK ? status : no_memory(flush);
 }
@@ -415,7 +416,7 @@ static enum status commit(struct flush *flush)
         return synced;
     manifest_set_flushed(&flush->edit, flush->sealed->end_position, flush->sealed->last_sequence);
     rwlock_read(&engine->series_lock);
-    manifest_set_next_ids(&flush->edit, engine->series.series_count, engine->series.metric_count);
+    manifest_set_next_ids(&flush->edit, engine->space.next_series, engine->space.metric_count);
     rwlock_unlock(&engine->series_lock);
     struct parts_change change = {
         .added = flush->parts, .added_count = flush->part_count, .drop_sealed = true};

@@ -28,6 +28,7 @@ struct inspector {
     bool any_field;
 
     /* index segment */
+    struct series_space space;
     struct series_table series;
     uint64_t blocks, entries;
     /* log segment */
@@ -228,7 +229,7 @@ static enum status show_metric(void *context, const struct metric *metric, struc
 
 static void show_series(struct inspector *inspector, uint32_t id)
 {
-    const struct series *series = &inspector->series.series[id];
+    const struct series *series = series_table_get(&inspector->series, id);
     struct label *items = calloc(series->pair_count, sizeof items[0]);
     if (items == NULL) {
         keep(inspector, STATUS_MEMORY);
@@ -266,7 +267,9 @@ static enum status take_block(void *context, enum record_type type, struct slice
 
 static enum status show_index(struct inspector *inspector)
 {
-    if (series_table_init(&inspector->series, random_u64(inspector->os.random)) != STATUS_OK)
+    uint64_t seed = random_u64(inspector->os.random);
+    if (series_space_init(&inspector->space, seed) != STATUS_OK ||
+        series_table_init(&inspector->series, seed, &inspector->space) != STATUS_OK)
         return fail(inspector->err, STATUS_MEMORY, "no memory for the series table");
     put_text(inspector, "kind", "index segment");
     enum status status = index_segment_read(inspector->os, inspector->path, take_block, note_damage,
@@ -278,10 +281,12 @@ static enum status show_index(struct inspector *inspector)
         put_number(inspector, "blocks", inspector->blocks);
         put_damages(inspector);
     }
-    for (uint32_t id = 0; inspector->options->details && id < inspector->series.series_count; id++)
-        if (inspector->series.series[id].state == SERIES_COMMITTED)
-            show_series(inspector, id);
+    uint32_t id = inspector->options->details ? series_table_next_committed(&inspector->series, 0)
+                                              : SERIES_ID_NONE;
+    for (; id != SERIES_ID_NONE; id = series_table_next_committed(&inspector->series, id + 1))
+        show_series(inspector, id);
     series_table_release(&inspector->series);
+    series_space_release(&inspector->space);
     return status;
 }
 

@@ -30,9 +30,9 @@ static enum status all_series(const struct series_table *table, roaring_bitmap_t
     *result = roaring_bitmap_create();
     if (*result == NULL)
         return STATUS_MEMORY;
-    for (uint32_t id = 0; id < table->series_count; id++)
-        if (table->series[id].state == SERIES_COMMITTED)
-            roaring_bitmap_add(*result, id);
+    uint32_t id = series_table_next_committed(table, 0);
+    for (; id != SERIES_ID_NONE; id = series_table_next_committed(table, id + 1))
+        roaring_bitmap_add(*result, id);
     return STATUS_OK;
 }
 

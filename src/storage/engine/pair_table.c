@@ -238,7 +238,6 @@ enum status pair_table_intern(struct pair_table *table, struct slice name, struc
         .value_size = (uint32_t)value.size,
         .name = name_id,
         .place = table->names[name_id].pair_count - 1,
-        .metric = PAIR_NONE,
     };
     slot_put(table, hash, id);
     table->live_pairs++;

@@ -23,9 +23,8 @@
 struct pair {
     uint8_t *value;
     uint32_t value_size;
-    uint32_t name;   /* PAIR_NONE while the id is free */
-    uint32_t place;  /* among its name's pairs; while free, the next free id */
-    uint32_t metric; /* series_table's: the metric that this pair of __name__ names */
+    uint32_t name;  /* PAIR_NONE while the id is free */
+    uint32_t place; /* among its name's pairs; while free, the next free id */
     struct postings series;
 };
 

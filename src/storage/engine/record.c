@@ -183,7 +183,7 @@ static enum status put_pair(struct series_writer *writer, uint32_t pair)
 
 static enum status put_one_series(struct series_writer *writer, uint32_t id)
 {
-    const struct series *series = &writer->table->series[id];
+    const struct series *series = series_table_get(writer->table, id);
     struct bytes *to = &writer->series_bytes;
     enum status status = put_varint(to, zigzag_encode((int64_t)id - writer->previous_id));
     if (status == STATUS_OK)
@@ -209,7 +209,7 @@ static size_t series_text_size(const struct series_table *table, uint32_t id)
 {
     const uint32_t *pairs = series_pairs(table, id);
     size_t size = 0;
-    for (uint32_t i = 0; i < table->series[id].pair_count; i++)
+    for (uint32_t i = 0; i < series_table_get(table, id)->pair_count; i++)
         size += pair_name(&table->pairs, pairs[i]).size + pair_value(&table->pairs, pairs[i]).size;
     return size;
 }

@@ -205,9 +205,9 @@ static enum status replay_series(struct recovery *recovery, struct slice record,
 static enum status note_series(struct recovery *recovery, bool unflushed, struct error *err)
 {
     struct engine *engine = recovery->engine;
-    for (uint32_t id = 0; id < engine->series.series_count; id++) {
-        if (engine->series.series[id].state != SERIES_COMMITTED ||
-            !roaring_bitmap_add_checked(recovery->flushed, id) || !unflushed)
+    uint32_t id = series_table_next_committed(&engine->series, 0);
+    for (; id != SERIES_ID_NONE; id = series_table_next_committed(&engine->series, id + 1)) {
+        if (!roaring_bitmap_add_checked(recovery->flushed, id) || !unflushed)
             continue;
         if (id_list_add(&engine->unflushed, id) != STATUS_OK)
             return fail(err, STATUS_MEMORY, "no memory for the series table");
@@ -422,8 +422,8 @@ static enum status restore_next_ids(struct recovery *recovery, struct error *err
     const struct manifest_state *state = manifest_state(engine->manifest);
     uint32_t next_series =
         state->next_series > recovery->next_series ? state->next_series : recovery->next_series;
-    enum status status =
-        series_table_finish_restore(&engine->series, next_series, state->next_metric);
+    series_space_reach(&engine->space, next_series);
+    enum status status = series_space_reach_metrics(&engine->space, state->next_metric);
     return status == STATUS_OK ? status : fail(err, status, "no memory for the series table");
 }
 
@@ -445,7 +445,8 @@ static enum status recover(struct recovery *recovery, struct error *err)
     const struct manifest_state *state = manifest_state(engine->manifest);
     engine->next_file = state->next_file;
     engine->sequence = state->last_sequence;
-    if (series_table_init(&engine->series, state->secret) != STATUS_OK ||
+    if (series_space_init(&engine->space, state->secret) != STATUS_OK ||
+        series_table_init(&engine->series, state->secret, &engine->space) != STATUS_OK ||
         registry_init(&engine->registry, state->secret) != STATUS_OK ||
         raw_cache_init(&engine->raw_cache, engine->options.raw_cache_bytes) != STATUS_OK)
         return fail(err, STATUS_MEMORY, "no memory for the series table");

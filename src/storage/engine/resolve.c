@@ -95,14 +95,14 @@ static void question_fill(struct engine *engine, const struct labels *labels,
                           struct admission_question *question)
 {
     struct slice metric = labels_metric_name(labels);
-    uint32_t id = series_table_find_metric(&engine->series, metric);
+    uint32_t id = series_space_find_metric(&engine->space, metric);
     const struct metric *descriptor = registry_find(&engine->registry, metric);
     *question = (struct admission_question){
         .labels = labels,
         .metric = metric,
-        .metric_series = id == METRIC_ID_NONE ? 0 : engine->series.metrics[id].series,
+        .metric_series = id == METRIC_ID_NONE ? 0 : series_space_count(&engine->space, id),
         .total_series = engine->series.live_series,
-        .index_bytes = series_table_memory(&engine->series),
+        .index_bytes = series_table_memory(&engine->series) + engine->space.memory_bytes,
         .has_max_series = descriptor != NULL && descriptor->has_max_series,
         .max_series = descriptor != NULL ? descriptor->max_series : 0,
     };
@@ -127,7 +127,7 @@ static enum status find_or_reserve(struct resolution *work, const struct labels 
         if (status != STATUS_OK)
             return fail(why, status, "no memory for a new series");
         batch->reserved[batch->reserved_count++] = id;
-    } else if (engine->series.series[id].state == SERIES_RESERVED) {
+    } else if (!series_table_has_committed(&engine->series, id)) {
         series_table_hold(&engine->series, id);
         batch->reserved[batch->reserved_count++] = id;
     }
@@ -347,7 +347,7 @@ static void remember(struct engine *engine, const struct batch *batch)
         for (size_t i = done; i < end; i++) {
             const struct batch_series *series = &batch->series[batch->missed[i]];
             if (series->id != SERIES_ID_NONE &&
-                engine->series.series[series->id].state == SERIES_COMMITTED)
+                series_table_has_committed(&engine->series, series->id))
                 raw_cache_insert(&engine->raw_cache, series->hash, series->id);
         }
         rwlock_unlock(&engine->series_lock);

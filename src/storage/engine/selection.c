@@ -55,10 +55,10 @@ static enum status take_ids(struct selection *selection, const roaring_bitmap_t 
     selection->count = 0;
     for (size_t i = 0; i < found; i++) {
         uint32_t id = selection->ids[i];
-        if (table->series[id].state != SERIES_COMMITTED)
+        if (!series_table_has_committed(table, id))
             continue;
         selection->ids[selection->count] = id;
-        selection->metrics[selection->count++] = table->series[id].metric;
+        selection->metrics[selection->count++] = series_table_get(table, id)->metric;
     }
     return STATUS_OK;
 }
@@ -103,8 +103,8 @@ static int compare_series(struct sorter *sorter, uint32_t a, uint32_t b)
     const struct series_table *table = &sorter->engine->series;
     const uint32_t *left = series_pairs(table, a);
     const uint32_t *right = series_pairs(table, b);
-    uint32_t left_count = table->series[a].pair_count;
-    uint32_t right_count = table->series[b].pair_count;
+    uint32_t left_count = series_table_get(table, a)->pair_count;
+    uint32_t right_count = series_table_get(table, b)->pair_count;
     for (uint32_t i = 0; i < left_count && i < right_count; i++) {
         if (left[i] == right[i])
             continue;
@@ -150,7 +150,7 @@ static enum status sort_by_labels(struct selection *selection, struct error *err
         spare = swap;
     }
     for (size_t i = 0; i < count; i++)
-        selection->metrics[i] = engine->series.series[from[i]].metric;
+        selection->metrics[i] = series_table_get(&engine->series, from[i])->metric;
     rwlock_unlock(&engine->series_lock);
     selection->ids = from;
     free(spare);
@@ -283,7 +283,7 @@ enum status engine_selection_series(struct selection *selection, size_t index,
     uint32_t id = selection->ids[index];
     enum status status = STATUS_OK;
     rwlock_read(&engine->series_lock);
-    size_t need = engine->series.series[id].pair_count;
+    size_t need = series_table_get(&engine->series, id)->pair_count;
     if (need > selection->label_capacity) {
         struct label *labels = realloc(selection->labels, need * sizeof labels[0]);
         if (labels == NULL) {

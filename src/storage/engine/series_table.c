@@ -11,9 +11,9 @@ enum { FIRST_SLOTS = 1024, LIST_BLOCK_SIZE = 1 << 16 };
 #define SLOT_WAS_USED (SERIES_ID_NONE - 1)
 #define LIST_NONE     UINT32_MAX
 
-enum status series_table_init(struct series_table *table, uint64_t seed)
+enum status series_table_init(struct series_table *table, uint64_t seed, struct series_space *space)
 {
-    *table = (struct series_table){.seed = seed, .free_series = SERIES_ID_NONE};
+    *table = (struct series_table){.seed = seed, .space = space};
     table->slots = malloc(FIRST_SLOTS * sizeof table->slots[0]);
     table->slot_hashes = malloc(FIRST_SLOTS * sizeof table->slot_hashes[0]);
     if (table->slots == NULL || table->slot_hashes == NULL ||
@@ -37,10 +37,11 @@ void series_table_release(struct series_table *table)
         free(table->lists.blocks[i]);
     free(table->lists.blocks);
     free(table->lists.free);
-    free(table->series);
+    for (uint32_t i = 0; i < table->page_count; i++)
+        free(table->pages[i]);
+    free(table->pages);
     free(table->slots);
     free(table->slot_hashes);
-    free(table->metrics);
     *table = (struct series_table){0};
 }
 
@@ -128,7 +129,7 @@ static uint32_t find_by_pairs(const struct series_table *table, const uint32_t *
             return SERIES_ID_NONE;
         if (id == SLOT_WAS_USED || table->slot_hashes[slot] != hash)
             continue;
-        if (table->series[id].pair_count == count &&
+        if (series_table_get(table, id)->pair_count == count &&
             memcmp(series_pairs(table, id), pairs, count * sizeof pairs[0]) == 0)
             return id;
     }
@@ -143,12 +144,6 @@ uint32_t series_table_find(const struct series_table *table, const struct labels
             return SERIES_ID_NONE;
     }
     return find_by_pairs(table, pairs, labels->count, pairs_hash(table, pairs, labels->count));
-}
-
-uint32_t series_table_find_metric(const struct series_table *table, struct slice name)
-{
-    uint32_t pair = pair_table_find(&table->pairs, slice_from_text(METRIC_NAME_LABEL), name);
-    return pair == PAIR_NONE ? METRIC_ID_NONE : table->pairs.pairs[pair].metric;
 }
 
 static enum status slots_rebuild(struct series_table *table)
@@ -207,41 +202,51 @@ static void slot_forget(struct series_table *table, uint32_t hash, uint32_t id)
 
 /* ---- making series ---------------------------------------------------------------------- */
 
-/* Room in the array for ids below `count`; the new ones are free, but not on the free list. */
-static enum status series_array_reach(struct series_table *table, uint32_t count)
+/* The place of `id`, free. Its page counts it only once it is used. */
+static struct series *page_reach(struct series_table *table, uint32_t id)
 {
-    if (count > table->series_capacity) {
-        uint64_t capacity = table->series_capacity == 0 ? 1024 : table->series_capacity;
-        while (capacity < count)
-            capacity *= 2;
-        if (capacity > SLOT_WAS_USED)
-            capacity = SLOT_WAS_USED;
-        struct series *series = realloc(table->series, capacity * sizeof series[0]);
-        if (series == NULL)
-            return STATUS_MEMORY;
-        table->series = series;
-        table->series_capacity = (uint32_t)capacity;
+    uint32_t page = id / SERIES_PAGE;
+    if (page >= table->page_count) {
+        uint64_t count = table->page_count == 0 ? 64 : table->page_count;
+        while (count <= page)
+            count *= 2;
+        struct series_page **pages = realloc(table->pages, count * sizeof pages[0]);
+        if (pages == NULL)
+            return NULL;
+        memset(pages + table->page_count, 0, (count - table->page_count) * sizeof pages[0]);
+        table->pages = pages;
+        table->page_count = (uint32_t)count;
     }
-    for (; table->series_count < count; table->series_count++)
-        table->series[table->series_count] = (struct series){.state = SERIES_FREE};
-    return STATUS_OK;
+    if (table->pages[page] == NULL) {
+        table->pages[page] = calloc(1, sizeof *table->pages[page]);
+        if (table->pages[page] == NULL)
+            return NULL;
+        table->pages_made++;
+    }
+    return &table->pages[page]->series[id % SERIES_PAGE];
 }
 
-static enum status metrics_reach(struct series_table *table, uint32_t count)
+static void page_leave(struct series_table *table, uint32_t id)
 {
-    if (count > table->metric_capacity) {
-        uint64_t capacity = table->metric_capacity == 0 ? 256 : table->metric_capacity;
-        while (capacity < count)
-            capacity *= 2;
-        struct series_metric *metrics = realloc(table->metrics, capacity * sizeof metrics[0]);
-        if (metrics == NULL)
-            return STATUS_MEMORY;
-        table->metrics = metrics;
-        table->metric_capacity = (uint32_t)capacity;
+    struct series_page **page = &table->pages[id / SERIES_PAGE];
+    if (--(*page)->used > 0)
+        return;
+    free(*page);
+    *page = NULL;
+    table->pages_made--;
+}
+
+uint32_t series_table_next_committed(const struct series_table *table, uint32_t id)
+{
+    for (uint64_t at = id; at / SERIES_PAGE < table->page_count;) {
+        if (table->pages[at / SERIES_PAGE] == NULL)
+            at = (at / SERIES_PAGE + 1) * SERIES_PAGE;
+        else if (series_table_has_committed(table, (uint32_t)at))
+            return (uint32_t)at;
+        else
+            at++;
     }
-    for (; table->metric_count < count; table->metric_count++)
-        table->metrics[table->metric_count] = (struct series_metric){.name_pair = PAIR_NONE};
-    return STATUS_OK;
+    return SERIES_ID_NONE;
 }
 
 static uint32_t name_pair_of(const struct series_table *table, const uint32_t *pairs, size_t count)
@@ -262,14 +267,15 @@ static void pairs_drop_unused(struct series_table *table, const uint32_t *pairs,
             pair_table_remove_series(&table->pairs, pairs[i], SERIES_ID_NONE);
 }
 
-/* Fills place `id` of the array, which is free. All of the memory is taken first. */
+/* Makes series `id`, which is not there. All of the memory is taken first. */
 static enum status series_make(struct series_table *table, uint32_t id, uint32_t metric,
                                const uint32_t *pairs, size_t count, enum series_state state)
 {
     if (table->slots_used >= table->slot_count / 4 * 3 && slots_rebuild(table) != STATUS_OK)
         return STATUS_MEMORY;
+    struct series *series = page_reach(table, id);
     uint32_t place;
-    if (lists_prepare(&table->lists, (uint32_t)count) != STATUS_OK ||
+    if (series == NULL || lists_prepare(&table->lists, (uint32_t)count) != STATUS_OK ||
         list_take(&table->lists, (uint32_t)count, &place) != STATUS_OK)
         return STATUS_MEMORY;
     memcpy(list_at(&table->lists, place), pairs, count * sizeof pairs[0]);
@@ -280,7 +286,7 @@ static enum status series_make(struct series_table *table, uint32_t id, uint32_t
             list_give_back(&table->lists, place, (uint32_t)count);
             return STATUS_MEMORY;
         }
-    table->series[id] = (struct series){
+    *series = (struct series){
         .metric = metric,
         .pairs = place,
         .pair_count = (uint16_t)count,
@@ -288,11 +294,8 @@ static enum status series_make(struct series_table *table, uint32_t id, uint32_t
         .state = (uint8_t)state,
         .holds = state == SERIES_RESERVED,
     };
+    table->pages[id / SERIES_PAGE]->used++;
     slot_put(table, pairs_hash(table, pairs, count), id);
-    uint32_t name_pair = name_pair_of(table, pairs, count);
-    table->pairs.pairs[name_pair].metric = metric;
-    table->metrics[metric].name_pair = name_pair;
-    table->metrics[metric].series++;
     table->live_series++;
     if (state == SERIES_COMMITTED)
         table->committed_series++;
@@ -311,78 +314,54 @@ static enum status intern_all(struct series_table *table, const struct labels *l
     return STATUS_OK;
 }
 
-/* The metric's id, or the next one for a metric without series. */
-static enum status metric_for(struct series_table *table, const uint32_t *pairs, size_t count,
-                              uint32_t *metric)
-{
-    uint32_t name_pair = name_pair_of(table, pairs, count);
-    invariant(name_pair != PAIR_NONE);
-    *metric = table->pairs.pairs[name_pair].metric;
-    if (*metric != METRIC_ID_NONE)
-        return STATUS_OK;
-    *metric = table->metric_count;
-    return metrics_reach(table, table->metric_count + 1);
-}
-
 enum status series_table_reserve(struct series_table *table, const struct labels *labels,
                                  uint32_t *id)
 {
     uint32_t pairs[LABELS_MAX_COUNT];
     if (intern_all(table, labels, pairs) != STATUS_OK)
         return STATUS_MEMORY;
-    bool reuse = table->free_series != SERIES_ID_NONE;
-    *id = reuse ? table->free_series : table->series_count;
-    uint32_t next_free = reuse ? table->series[*id].pairs : SERIES_ID_NONE;
     uint32_t metric;
-    uint32_t metric_count = table->metric_count;
-    enum status status = STATUS_OK;
-    if (*id >= SLOT_WAS_USED)
-        status = STATUS_MEMORY;
-    if (status == STATUS_OK && !reuse)
-        status = series_array_reach(table, *id + 1);
-    if (status == STATUS_OK)
-        status = metric_for(table, pairs, labels->count, &metric);
-    if (status == STATUS_OK)
-        status = series_make(table, *id, metric, pairs, labels->count, SERIES_RESERVED);
-    if (status != STATUS_OK) {
-        pairs_drop_unused(table, pairs, labels->count);
-        /* The last place of the array goes back, or it would be neither free nor used. */
-        if (!reuse && table->series_count == *id + 1)
-            table->series_count--;
-        table->metric_count = metric_count;
-        return status;
+    enum status status = series_space_add(table->space, labels_metric_name(labels), &metric);
+    if (status == STATUS_OK) {
+        status = series_space_take(table->space, id);
+        if (status == STATUS_OK) {
+            status = series_make(table, *id, metric, pairs, labels->count, SERIES_RESERVED);
+            if (status == STATUS_OK)
+                return STATUS_OK;
+            series_space_give_back(table->space, *id);
+        }
+        series_space_remove(table->space, metric);
     }
-    if (reuse)
-        table->free_series = next_free;
-    return STATUS_OK;
+    pairs_drop_unused(table, pairs, labels->count);
+    return status;
 }
 
 enum status series_table_restore_pairs(struct series_table *table, uint32_t id, uint32_t metric,
                                        const uint32_t *pairs, size_t count, struct error *err)
 {
-    if (id >= SLOT_WAS_USED || metric >= METRIC_ID_NONE - 1)
+    if (id >= SERIES_ID_END || metric >= METRIC_ID_NONE - 1)
         return fail(err, STATUS_CORRUPT, "series %u of metric %u: no such ids", id, metric);
     uint32_t known = find_by_pairs(table, pairs, count, pairs_hash(table, pairs, count));
     if (known == id)
         return STATUS_OK;
     if (known != SERIES_ID_NONE)
         return fail(err, STATUS_CORRUPT, "series %u has the labels of series %u", id, known);
-    if (id < table->series_count && table->series[id].state != SERIES_FREE)
+    if (series_table_get(table, id) != NULL)
         return fail(err, STATUS_CORRUPT, "series %u is defined twice, with other labels", id);
     uint32_t name_pair = name_pair_of(table, pairs, count);
     if (name_pair == PAIR_NONE)
         return fail(err, STATUS_CORRUPT, "series %u has no metric name", id);
-    uint32_t known_metric = table->pairs.pairs[name_pair].metric;
-    if (known_metric != METRIC_ID_NONE && known_metric != metric)
-        return fail(err, STATUS_CORRUPT, "series %u: metric %u was %u before", id, metric,
-                    known_metric);
-    if (metric < table->metric_count && table->metrics[metric].name_pair != PAIR_NONE &&
-        table->metrics[metric].name_pair != name_pair)
-        return fail(err, STATUS_CORRUPT, "series %u: metric %u has another name", id, metric);
-    if (series_array_reach(table, id + 1) != STATUS_OK ||
-        metrics_reach(table, metric + 1) != STATUS_OK ||
-        series_make(table, id, metric, pairs, count, SERIES_COMMITTED) != STATUS_OK)
+    enum status status =
+        series_space_restore(table->space, metric, pair_value(&table->pairs, name_pair), 1, err);
+    if (status != STATUS_OK) {
+        error_prefix(err, "series %u", id);
+        return status;
+    }
+    if (series_make(table, id, metric, pairs, count, SERIES_COMMITTED) != STATUS_OK) {
+        series_space_remove(table->space, metric);
         return fail(err, STATUS_MEMORY, "no memory for series %u", id);
+    }
+    series_space_reach(table->space, id + 1);
     return STATUS_OK;
 }
 
@@ -400,48 +379,41 @@ enum status series_table_restore(struct series_table *table, uint32_t id, uint32
     return status;
 }
 
-enum status series_table_finish_restore(struct series_table *table, uint32_t next_series,
-                                        uint32_t next_metric)
-{
-    enum status status = series_array_reach(table, next_series);
-    return status == STATUS_OK ? metrics_reach(table, next_metric) : status;
-}
-
 /* ---- life ------------------------------------------------------------------------------- */
 
 void series_table_hold(struct series_table *table, uint32_t id)
 {
-    table->series[id].holds++;
+    series_table_get(table, id)->holds++;
 }
 
 void series_table_commit(struct series_table *table, uint32_t id)
 {
-    invariant(table->series[id].state == SERIES_RESERVED);
-    table->series[id].state = SERIES_COMMITTED;
+    struct series *series = series_table_get(table, id);
+    invariant(series->state == SERIES_RESERVED);
+    series->state = SERIES_COMMITTED;
+    series_space_keep(table->space);
+    series_space_commit(table->space, series->metric);
     table->committed_series++;
 }
 
 static void series_forget(struct series_table *table, uint32_t id)
 {
-    struct series *series = &table->series[id];
+    struct series *series = series_table_get(table, id);
     uint32_t *pairs = list_at(&table->lists, series->pairs);
     slot_forget(table, pairs_hash(table, pairs, series->pair_count), id);
-    struct series_metric *metric = &table->metrics[series->metric];
-    metric->series--;
-    /* Its pair goes with the last series; the id is not given to another name. */
-    if (metric->series == 0)
-        metric->name_pair = PAIR_NONE;
     for (uint32_t i = 0; i < series->pair_count; i++)
         pair_table_remove_series(&table->pairs, pairs[i], id);
     list_give_back(&table->lists, series->pairs, series->pair_count);
-    *series = (struct series){.state = SERIES_FREE, .pairs = table->free_series};
-    table->free_series = id;
+    series_space_remove(table->space, series->metric);
+    series_space_give_back(table->space, id);
+    *series = (struct series){.state = SERIES_FREE};
     table->live_series--;
+    page_leave(table, id);
 }
 
 void series_table_unhold(struct series_table *table, uint32_t id)
 {
-    struct series *series = &table->series[id];
+    struct series *series = series_table_get(table, id);
     invariant(series->holds > 0);
     series->holds--;
     if (series->holds == 0 && series->state == SERIES_RESERVED)
@@ -451,7 +423,7 @@ void series_table_unhold(struct series_table *table, uint32_t id)
 void series_table_labels(const struct series_table *table, uint32_t id, struct label *items,
                          struct labels *labels)
 {
-    const struct series *series = &table->series[id];
+    const struct series *series = series_table_get(table, id);
     const uint32_t *pairs = series_pairs(table, id);
     for (uint32_t i = 0; i < series->pair_count; i++)
         items[i] = (struct label){
@@ -467,8 +439,8 @@ size_t series_table_memory(const struct series_table *table)
     size_t total = table->pairs.memory_bytes;
     /* The lists, and as much again: each pair of a series stands in that pair's postings. */
     total += 2 * lists;
-    total += (size_t)table->series_capacity * sizeof table->series[0];
+    total += (size_t)table->pages_made * sizeof(struct series_page);
+    total += (size_t)table->page_count * sizeof table->pages[0];
     total += (size_t)table->slot_count * 2 * sizeof(uint32_t);
-    total += (size_t)table->metric_capacity * sizeof table->metrics[0];
     return total;
 }

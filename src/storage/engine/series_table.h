@@ -1,11 +1,11 @@
 /*
- * series_table - every series the store knows: id -> labels, labels -> id, and what admission
- * needs to count.
+ * series_table - series in memory: id -> labels, labels -> id.
  *
  *   pairs    interned labels with their postings (pair_table.h)
- *   series   id -> metric, list of pair ids in label order, state
- *   slots    open addressing over hash(pair ids) -> series id: the authority
- *   metrics  id -> name pair, number of series
+ *   series   id -> metric, list of pair ids in label order, state; in pages, made when touched
+ *   slots    open addressing over hash(pair ids) -> series id
+ *
+ * Ids of series and metrics come from a series_space, which several tables may share.
  *
  * A series is *reserved* when a batch wants it and *committed* once its definition is durable. A
  * reserved series that no batch holds any longer is forgotten.
@@ -18,24 +18,18 @@
 
 #include "model/labels.h"
 #include "storage/engine/pair_table.h"
-
-#define METRIC_ID_NONE UINT32_MAX
+#include "storage/engine/series_space.h"
 
 enum series_state { SERIES_FREE = 0, SERIES_RESERVED, SERIES_COMMITTED };
 enum series_kind { SERIES_KIND_FLOAT = 0 };
 
 struct series {
     uint32_t metric;
-    uint32_t pairs; /* place in the lists; while free, the next free id */
+    uint32_t pairs; /* place in the lists */
     uint16_t pair_count;
     uint8_t kind;
     uint8_t state;
     uint32_t holds; /* batches that need it while it is reserved */
-};
-
-struct series_metric {
-    uint32_t name_pair; /* PAIR_NONE: no series now */
-    uint32_t series;    /* reserved ones too */
 };
 
 /* Lists of pair ids in blocks; a list that was given back waits for one of its own length. */
@@ -47,28 +41,51 @@ struct pair_lists {
     uint32_t free_capacity;
 };
 
+enum { SERIES_PAGE = 64 };
+
+struct series_page {
+    uint32_t used;
+    struct series series[SERIES_PAGE];
+};
+
 struct series_table {
+    struct series_space *space; /* borrowed */
     struct pair_table pairs;
     struct pair_lists lists;
-    struct series *series;
-    uint32_t series_count, series_capacity; /* ids ever given; of the array */
-    uint32_t free_series, live_series, committed_series;
+    struct series_page **pages; /* by id / SERIES_PAGE; NULL: none of its ids is here */
+    uint32_t page_count, pages_made;
+    uint32_t live_series, committed_series;
     uint32_t *slots; /* SERIES_ID_NONE empty, SERIES_ID_NONE - 1 used once */
     uint32_t *slot_hashes;
     uint32_t slot_count, slots_used;
-    struct series_metric *metrics;
-    uint32_t metric_count, metric_capacity;
     uint64_t seed;
 };
 
-MUST_CHECK enum status series_table_init(struct series_table *table, uint64_t seed);
+MUST_CHECK enum status series_table_init(struct series_table *table, uint64_t seed,
+                                         struct series_space *space);
 void series_table_release(struct series_table *table);
+
+/* NULL when the table does not have this series. */
+static inline struct series *series_table_get(const struct series_table *table, uint32_t id)
+{
+    uint32_t page = id / SERIES_PAGE;
+    if (page >= table->page_count || table->pages[page] == NULL)
+        return NULL;
+    struct series *series = &table->pages[page]->series[id % SERIES_PAGE];
+    return series->state == SERIES_FREE ? NULL : series;
+}
+
+static inline bool series_table_has_committed(const struct series_table *table, uint32_t id)
+{
+    const struct series *series = series_table_get(table, id);
+    return series != NULL && series->state == SERIES_COMMITTED;
+}
+
+/* Walks the committed series by rising id: the next one from `id` on, SERIES_ID_NONE at the end. */
+uint32_t series_table_next_committed(const struct series_table *table, uint32_t id);
 
 /* SERIES_ID_NONE when these canonical labels are unknown. */
 uint32_t series_table_find(const struct series_table *table, const struct labels *labels);
-
-/* The metric's id, METRIC_ID_NONE when it has no series. */
-uint32_t series_table_find_metric(const struct series_table *table, struct slice name);
 
 /* Makes an unknown series, reserved with one hold. Takes all memory before it changes anything
  * that a later call could see; on MEMORY nothing has changed. */
@@ -84,13 +101,6 @@ MUST_CHECK enum status series_table_restore(struct series_table *table, uint32_t
 MUST_CHECK enum status series_table_restore_pairs(struct series_table *table, uint32_t id,
                                                   uint32_t metric, const uint32_t *pairs,
                                                   size_t count, struct error *err);
-/*
- * After the last restore. Ids below `next_series` and `next_metric`, and those below any restored
- * one, are never given out: parts and log may name them though their definition was lost, and a new
- * series under such an id would show the old one's samples. MEMORY.
- */
-MUST_CHECK enum status series_table_finish_restore(struct series_table *table, uint32_t next_series,
-                                                   uint32_t next_metric);
 void series_table_hold(struct series_table *table, uint32_t id);
 void series_table_commit(struct series_table *table, uint32_t id);
 /* Ends one hold; forgets the series if it is still reserved and that was the last. */
@@ -98,7 +108,7 @@ void series_table_unhold(struct series_table *table, uint32_t id);
 
 static inline const uint32_t *series_pairs(const struct series_table *table, uint32_t id)
 {
-    uint32_t place = table->series[id].pairs;
+    uint32_t place = series_table_get(table, id)->pairs;
     return table->lists.blocks[place >> 16] + (place & 0xffff);
 }
 

@@ -31,6 +31,7 @@ struct verifier {
     void *context;
     struct engine_verify_result *result;
     struct manifest_state state;
+    struct series_space space;
     struct series_table series;
     uint64_t done, total; /* bytes */
 
@@ -184,8 +185,7 @@ static enum status check_segments(struct verifier *verifier, struct error *err)
 
 static bool is_defined(const struct verifier *verifier, uint32_t series)
 {
-    return series < verifier->series.series_count &&
-           verifier->series.series[series].state == SERIES_COMMITTED;
+    return series_table_has_committed(&verifier->series, series);
 }
 
 /* ---- the log ---------------------------------------------------------------------------- */
@@ -392,9 +392,10 @@ static enum status check_series(struct verifier *verifier, struct part *part, st
         previous = block->series;
         if (!is_defined(verifier, block->series))
             verifier->undefined++;
-        else if (verifier->series.series[block->series].metric != block->metric)
+        else if (series_table_get(&verifier->series, block->series)->metric != block->metric)
             damage(verifier, "series %u stands under metric %u, and is defined under %u",
-                   block->series, block->metric, verifier->series.series[block->series].metric);
+                   block->series, block->metric,
+                   series_table_get(&verifier->series, block->series)->metric);
     }
     part_cursor_free(cursor);
     if (verifier->undefined > 0)
@@ -554,7 +555,8 @@ static enum status check_all(struct verifier *verifier, struct error *err)
     enum status status = check_manifest(verifier, &readable, err);
     if (status != STATUS_OK || !readable)
         return status;
-    if (series_table_init(&verifier->series, verifier->state.secret) != STATUS_OK)
+    if (series_space_init(&verifier->space, verifier->state.secret) != STATUS_OK ||
+        series_table_init(&verifier->series, verifier->state.secret, &verifier->space) != STATUS_OK)
         return fail(err, STATUS_MEMORY, "no memory for the series table");
     status = check_segments(verifier, err);
     if (status == STATUS_OK)
@@ -563,6 +565,7 @@ static enum status check_all(struct verifier *verifier, struct error *err)
         status = check_parts(verifier, err);
     verifier->result->series = verifier->series.committed_series;
     series_table_release(&verifier->series);
+    series_space_release(&verifier->space);
     return status == STATUS_OK ? find_leftovers(verifier, err) : status;
 }
 

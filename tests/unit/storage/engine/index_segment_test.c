@@ -7,6 +7,7 @@
 #include "storage/engine/paths.h"
 
 #include "golden.h"
+#include "lone_table.h"
 #include "record_walk.h"
 
 #include <unistd.h>
@@ -30,7 +31,7 @@ static void store_init(struct store *store)
     snprintf(folder, sizeof folder, "%s/index", store->dir);
     assert_int_equal(filesystem_make_directory(filesystem_posix(), folder, NULL), STATUS_OK);
     rwlock_init(&store->lock);
-    assert_int_equal(series_table_init(&store->table, 1), STATUS_OK);
+    assert_int_equal(lone_table_init(&store->table, 1), STATUS_OK);
     assert_int_equal(registry_init(&store->registry, 1), STATUS_OK);
     for (uint32_t i = 0; i < SERIES; i++) {
         char host[24];
@@ -70,7 +71,7 @@ static void store_release(struct store *store)
     snprintf(folder, sizeof folder, "%s/index", store->dir);
     (void)rmdir(folder);
     (void)rmdir(store->dir);
-    series_table_release(&store->table);
+    lone_table_release(&store->table);
     registry_release(&store->registry);
     rwlock_release(&store->lock);
 }
@@ -132,7 +133,7 @@ static void see_damage(void *context, const char *description)
 static void reading_init(struct reading *reading, const struct store *store)
 {
     *reading = (struct reading){.store = store};
-    assert_int_equal(series_table_init(&reading->table, 9), STATUS_OK);
+    assert_int_equal(lone_table_init(&reading->table, 9), STATUS_OK);
 }
 
 static enum status read_segment(struct reading *reading, const char *dir, uint64_t id,
@@ -158,7 +159,8 @@ static void check_all(struct reading *reading, const char *dir)
         uint32_t id = reading->store->ids[i];
         series_table_labels(&reading->store->table, id, items, &labels);
         assert_int_equal(series_table_find(&reading->table, &labels), id);
-        assert_int_equal(reading->table.series[id].metric, reading->store->table.series[id].metric);
+        assert_int_equal(series_table_get(&reading->table, id)->metric,
+                         series_table_get(&reading->store->table, id)->metric);
     }
 }
 
@@ -171,7 +173,7 @@ static void segments_hold_what_was_written(void **state)
     write_both(&store);
     reading_init(&reading, &store);
     check_all(&reading, store.dir);
-    series_table_release(&reading.table);
+    lone_table_release(&reading.table);
     store_release(&store);
 }
 
@@ -196,7 +198,7 @@ static void golden_segments_are_read_as_ever(void **state)
     }
     reading_init(&reading, &store);
     check_all(&reading, GOLDEN_DIRECTORY "/store-v1");
-    series_table_release(&reading.table);
+    lone_table_release(&reading.table);
     store_release(&store);
 }
 
@@ -206,7 +208,7 @@ static void check_walked(void *context, uint32_t id, uint32_t metric, const stru
 {
     const struct store *store = context;
     assert_int_equal(series_table_find(&store->table, labels), id);
-    assert_int_equal(store->table.series[id].metric, metric);
+    assert_int_equal(series_table_get(&store->table, id)->metric, metric);
 }
 
 static void the_golden_segment_is_what_its_document_says(void **state)
@@ -284,7 +286,7 @@ static void a_segment_of_another_version_is_refused(void **state)
     reading_init(&reading, &store);
     assert_int_equal(read_segment(&reading, store.dir, SERIES_ID, &err), STATUS_UNSUPPORTED);
     assert_non_null(strstr(err.message, "version 2"));
-    series_table_release(&reading.table);
+    lone_table_release(&reading.table);
     bytes_release(&file);
     store_release(&store);
 }
@@ -305,7 +307,7 @@ static size_t read_changed(struct store *store, size_t offset, uint32_t value, c
     assert_true(reading.damage > 0);
     assert_non_null(strstr(reading.last_damage, named));
     size_t restored = reading.table.committed_series;
-    series_table_release(&reading.table);
+    lone_table_release(&reading.table);
     bytes_release(&file);
     return restored;
 }
@@ -330,7 +332,7 @@ static void a_segment_that_is_not_there_is_not_found(void **state)
     reading_init(&reading, NULL);
     assert_int_equal(read_segment(&reading, "/nowhere", 1, &err), STATUS_NOT_FOUND);
     assert_non_null(strstr(err.message, "/nowhere/index/0000000000000001.seg"));
-    series_table_release(&reading.table);
+    lone_table_release(&reading.table);
 }
 
 static void an_empty_segment_has_no_blocks(void **state)
@@ -348,7 +350,7 @@ static void an_empty_segment_has_no_blocks(void **state)
     reading_init(&reading, &store);
     assert_int_equal(read_segment(&reading, store.dir, SERIES_ID, NULL), STATUS_OK);
     assert_int_equal(reading.damage, 0);
-    series_table_release(&reading.table);
+    lone_table_release(&reading.table);
     store_release(&store);
 }
 

@@ -4,6 +4,8 @@
 #include "model/batch.h"
 #include "storage/engine/series_table.h"
 
+#include "lone_table.h"
+
 /* ---- an exhausted heap: the program is linked with --wrap for these three ------------------ */
 
 static long allocations_left = -1; /* -1: as many as you like */
@@ -86,7 +88,7 @@ struct model {
 static void model_init(struct model *model, uint64_t seed)
 {
     *model = (struct model){.random = seed};
-    assert_int_equal(series_table_init(&model->table, seed), STATUS_OK);
+    assert_int_equal(lone_table_init(&model->table, seed), STATUS_OK);
     for (uint32_t n = 0; n < UNIVERSE; n++)
         model->series[n].id = SERIES_ID_NONE;
 }
@@ -181,7 +183,7 @@ static void check_all(const struct model *model)
         by_metric[n % METRICS]++;
         check_labels(table, series->id, labels);
         postings += check_postings(table, labels, series->id);
-        assert_int_equal(table->series[series->id].state,
+        assert_int_equal(series_table_get(table, series->id)->state,
                          series->committed ? SERIES_COMMITTED : SERIES_RESERVED);
     }
     for (uint32_t pair = 0; pair < table->pairs.pair_count; pair++) {
@@ -191,8 +193,9 @@ static void check_all(const struct model *model)
     }
     assert_int_equal(postings, 0);
     for (uint32_t metric = 0; metric < METRICS; metric++) {
-        uint32_t id = series_table_find_metric(table, metric_name(&named, metric));
-        assert_int_equal(id == METRIC_ID_NONE ? 0 : table->metrics[id].series, by_metric[metric]);
+        uint32_t id = series_space_find_metric(table->space, metric_name(&named, metric));
+        assert_int_equal(id == METRIC_ID_NONE ? 0 : series_space_count(table->space, id),
+                         by_metric[metric]);
         assert_int_equal(id == METRIC_ID_NONE, by_metric[metric] == 0);
     }
     assert_int_equal(table->live_series, model->live);
@@ -212,8 +215,8 @@ static void the_table_holds_what_a_plain_map_holds(void **state)
         }
         check_all(&model);
         /* Ids that became free are used again. */
-        assert_true(model.table.series_count <= model.most);
-        series_table_release(&model.table);
+        assert_true(model.table.space->next_series <= model.most);
+        lone_table_release(&model.table);
     }
 }
 
@@ -222,7 +225,7 @@ static void series_that_come_and_go_leave_no_memory_behind(void **state)
     (void)state;
     struct series_table table;
     struct named named;
-    assert_int_equal(series_table_init(&table, 9), STATUS_OK);
+    assert_int_equal(lone_table_init(&table, 9), STATUS_OK);
     uint32_t kept, id;
     assert_int_equal(series_table_reserve(&table, labels_of(&named, 0), &kept), STATUS_OK);
     series_table_commit(&table, kept);
@@ -242,7 +245,7 @@ static void series_that_come_and_go_leave_no_memory_behind(void **state)
     assert_true(series_table_memory(&table) <= memory + 64);
     assert_int_equal(table.slot_count, 1024);
     assert_int_equal(series_table_find(&table, labels_of(&named, 0)), kept);
-    series_table_release(&table);
+    lone_table_release(&table);
 }
 
 /* ---- restoring ------------------------------------------------------------------------------ */
@@ -265,7 +268,8 @@ static void restore_all(struct model *model, struct series_table *table, uint64_
     /* Twice: an index segment and the log may say the same. */
     for (uint32_t i = 0; i < 2 * count; i++) {
         uint32_t id = model->series[order[i % count]].id;
-        assert_int_equal(series_table_restore(table, id, model->table.series[id].metric,
+        assert_int_equal(series_table_restore(table, id,
+                                              series_table_get(&model->table, id)->metric,
                                               labels_of(&named, order[i % count]), &err),
                          STATUS_OK);
     }
@@ -281,11 +285,11 @@ static void a_restored_table_gives_out_no_id_that_a_part_may_name(void **state)
             model_step(&model);
         uint64_t random = seed;
         struct series_table table;
-        assert_int_equal(series_table_init(&table, seed + 100), STATUS_OK);
+        assert_int_equal(lone_table_init(&table, seed + 100), STATUS_OK);
         restore_all(&model, &table, &random);
-        uint32_t next = table.series_count + 5;
-        assert_int_equal(series_table_finish_restore(&table, next, 0), STATUS_OK);
-        assert_true(table.live_series < table.series_count);
+        uint32_t next = table.space->next_series + 5;
+        series_space_reach(table.space, next);
+        assert_true(table.live_series < table.space->next_series);
         /* Whatever an id without a definition once meant may still stand in a part. */
         for (uint32_t i = 0; i < 50; i++) {
             char name[16];
@@ -296,8 +300,8 @@ static void a_restored_table_gives_out_no_id_that_a_part_may_name(void **state)
                              STATUS_OK);
             assert_int_equal(id, next + i);
         }
-        series_table_release(&table);
-        series_table_release(&model.table);
+        lone_table_release(&table);
+        lone_table_release(&model.table);
     }
 }
 
@@ -320,7 +324,7 @@ static void definitions_that_contradict_are_corrupt_and_change_nothing(void **st
     struct series_table table;
     struct named named;
     struct error err;
-    assert_int_equal(series_table_init(&table, 1), STATUS_OK);
+    assert_int_equal(lone_table_init(&table, 1), STATUS_OK);
     assert_int_equal(series_table_restore(&table, 7, 3, labels_of(&named, 0), &err), STATUS_OK);
     check_corrupt(&table, 8, 3, 0);                        /* the labels under another id */
     check_corrupt(&table, 7, 3, METRICS);                  /* the id with other labels */
@@ -333,7 +337,7 @@ static void definitions_that_contradict_are_corrupt_and_change_nothing(void **st
     struct labels labels = {&nameless, 1};
     assert_int_equal(series_table_restore(&table, 8, 3, &labels, &err), STATUS_CORRUPT);
     assert_int_equal(table.pairs.live_pairs, 1);
-    series_table_release(&table);
+    lone_table_release(&table);
 }
 
 /* ---- memory --------------------------------------------------------------------------------- */
@@ -343,9 +347,9 @@ static void reserve_in_spite_of_failures(struct model *model, uint32_t n, int *f
 {
     struct named named;
     struct series_table *table = &model->table;
-    uint32_t next = table->free_series != SERIES_ID_NONE ? table->free_series : table->series_count;
-    uint32_t series_count = table->series_count;
-    uint32_t metric_count = table->metric_count;
+    const struct series_space *space = table->space;
+    uint32_t next =
+        space->free_count > 0 ? space->free_series[space->free_count - 1] : space->next_series;
     for (long allowed = 1;; allowed++) {
         uint32_t id;
         const struct labels *labels = labels_of(&named, n);
@@ -360,8 +364,7 @@ static void reserve_in_spite_of_failures(struct model *model, uint32_t n, int *f
         }
         (*failures)++;
         assert_int_equal(status, STATUS_MEMORY);
-        assert_int_equal(table->series_count, series_count);
-        assert_int_equal(table->metric_count, metric_count);
+        assert_true(space->metric_count <= METRICS);
         if (n % 40 == 0)
             check_all(model);
     }
@@ -384,7 +387,7 @@ static void without_memory_a_reservation_changes_nothing(void **state)
     for (uint32_t n = UNIVERSE; n-- > 0;)
         reserve_in_spite_of_failures(&model, n, &failures);
     check_all(&model);
-    series_table_release(&model.table);
+    lone_table_release(&model.table);
 }
 
 static void without_memory_a_table_is_not_made(void **state)
@@ -394,11 +397,11 @@ static void without_memory_a_table_is_not_made(void **state)
     enum status status = STATUS_MEMORY;
     for (long allowed = 1; status != STATUS_OK; allowed++) {
         allocations_left = allowed;
-        status = series_table_init(&table, 1);
+        status = lone_table_init(&table, 1);
         allocations_left = -1;
         assert_true(status == STATUS_MEMORY || allowed > 4);
         /* Harmless either way, as a caller's clean-up may do it. */
-        series_table_release(&table);
+        lone_table_release(&table);
     }
 }
 
@@ -406,7 +409,7 @@ static void the_largest_label_sets_have_room(void **state)
 {
     (void)state;
     struct series_table table;
-    assert_int_equal(series_table_init(&table, 1), STATUS_OK);
+    assert_int_equal(lone_table_init(&table, 1), STATUS_OK);
     static char names[LABELS_MAX_COUNT][16];
     static struct label items[LABELS_MAX_COUNT];
     for (int i = 0; i < LABELS_MAX_COUNT; i++) {
@@ -424,7 +427,7 @@ static void the_largest_label_sets_have_room(void **state)
         assert_int_equal(series_table_find(&table, &labels), ids[i]);
         check_labels(&table, ids[i], &labels);
     }
-    series_table_release(&table);
+    lone_table_release(&table);
 }
 
 int main(void)
