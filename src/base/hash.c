@@ -23,6 +23,29 @@ struct hash128 hash128(struct slice bytes, uint64_t seed)
     return (struct hash128){.low = hash.low64, .high = hash.high64};
 }
 
+_Static_assert(sizeof(struct hash128_stream) >= sizeof(XXH3_state_t) &&
+                   _Alignof(struct hash128_stream) >= _Alignof(XXH3_state_t),
+               "the stream holds xxHash's state");
+
+void hash128_begin(struct hash128_stream *stream, uint64_t seed)
+{
+    XXH3_state_t *state = (XXH3_state_t *)(void *)stream->state;
+    XXH3_INITSTATE(state);
+    (void)XXH3_128bits_reset_withSeed(state, seed);
+}
+
+void hash128_add(struct hash128_stream *stream, struct slice bytes)
+{
+    if (bytes.size > 0)
+        (void)XXH3_128bits_update((XXH3_state_t *)(void *)stream->state, bytes.data, bytes.size);
+}
+
+struct hash128 hash128_end(const struct hash128_stream *stream)
+{
+    XXH128_hash_t hash = XXH3_128bits_digest((const XXH3_state_t *)(const void *)stream->state);
+    return (struct hash128){.low = hash.low64, .high = hash.high64};
+}
+
 /* Half a byte at a time: small before fast, for it is rarely needed. */
 uint32_t crc32c_portable(uint32_t crc, const void *data, size_t size)
 {

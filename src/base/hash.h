@@ -21,6 +21,14 @@ static inline bool hash128_equal(struct hash128 a, struct hash128 b)
 uint64_t hash64(struct slice bytes, uint64_t seed);
 struct hash128 hash128(struct slice bytes, uint64_t seed);
 
+/* hash128 of bytes that come in pieces: begin, any number of adds, end. Nothing to release. */
+struct hash128_stream {
+    _Alignas(64) unsigned char state[576];
+};
+void hash128_begin(struct hash128_stream *stream, uint64_t seed);
+void hash128_add(struct hash128_stream *stream, struct slice bytes);
+struct hash128 hash128_end(const struct hash128_stream *stream);
+
 /* Continues `crc` (0 to begin) over `size` bytes. */
 uint32_t crc32c(uint32_t crc, const void *data, size_t size);
 

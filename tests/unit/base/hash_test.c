@@ -98,6 +98,24 @@ static void xxh3_gives_its_published_values_for_no_bytes(void **state)
     assert_int_equal(hash.low, UINT64_C(0x6001c324468d497f));
 }
 
+static void hash128_in_pieces_equals_hash128_at_once(void **state)
+{
+    (void)state;
+    uint8_t data[5000];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * 7 + i / 251);
+    const size_t sizes[] = {0, 1, 16, 17, 128, 129, 240, 241, 1023, 1024, 1025, sizeof data};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++)
+        for (size_t step = 1; step <= sizes[i]; step += 1 + step) {
+            struct hash128_stream stream;
+            hash128_begin(&stream, 42);
+            for (size_t at = 0; at < sizes[i]; at += step)
+                hash128_add(&stream,
+                            slice_of(data + at, sizes[i] - at < step ? sizes[i] - at : step));
+            assert_true(hash128_equal(hash128_end(&stream), hash128(slice_of(data, sizes[i]), 42)));
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -106,6 +124,7 @@ int main(void)
         cmocka_unit_test(crc32c_in_pieces_equals_crc32c_at_once),
         cmocka_unit_test(crc32c_notices_every_single_flipped_bit),
         cmocka_unit_test(hashes_depend_on_bytes_and_seed),
+        cmocka_unit_test(hash128_in_pieces_equals_hash128_at_once),
         cmocka_unit_test(xxh3_gives_its_published_values_for_no_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
