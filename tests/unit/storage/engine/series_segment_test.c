@@ -73,11 +73,187 @@ static void a_segment_may_be_empty(void **state)
     (void)unlink(PATH);
 }
 
+/* ---- merging ---------------------------------------------------------------------------- */
+
+enum { MERGED = 5, MERGED_COUNT = 700 };
+
+/* Models whose ids lie between each other: id % MERGED is the model's number. */
+static void fill_interleaved(struct model *models, uint64_t seed)
+{
+    for (uint32_t i = 0; i < MERGED; i++) {
+        struct model dense;
+        model_init(&dense, 9);
+        model_fill(&dense, seed + i, MERGED_COUNT, 0, 40000000, i == 1);
+        model_init(&models[i], 9);
+        for (size_t j = 0; j < dense.count; j++)
+            model_add(&models[i], dense.series[j].id * MERGED + i, dense.series[j].metric,
+                      &dense.series[j].labels);
+        model_finish(&models[i]);
+        model_release(&dense);
+    }
+}
+
+/* The model of all of them, without some ids. */
+static void add_all(struct model *all, const struct model *models, const roaring_bitmap_t *without)
+{
+    size_t next[MERGED] = {0};
+    model_init(all, 9);
+    for (;;) {
+        const struct model_series *first = NULL;
+        size_t of = 0;
+        for (size_t i = 0; i < MERGED; i++)
+            if (next[i] < models[i].count &&
+                (first == NULL || models[i].series[next[i]].id < first->id))
+                first = &models[of = i].series[next[i]];
+        if (first == NULL)
+            break;
+        next[of]++;
+        if (without == NULL || !roaring_bitmap_contains(without, first->id))
+            model_add(all, first->id, first->metric, &first->labels);
+    }
+    model_finish(all);
+}
+
+static roaring_bitmap_t *some_ids(const struct model *models, int which)
+{
+    roaring_bitmap_t *ids = roaring_bitmap_create();
+    for (size_t i = 0; i < MERGED; i++)
+        for (size_t j = 0; j < models[i].count; j++)
+            if (which == 3 || (which == 2 ? i != 2 : (i + j) % 3 == 0))
+                roaring_bitmap_add(ids, models[i].series[j].id);
+    return ids;
+}
+
+static void a_merge_equals_a_segment_of_all_series(void **state)
+{
+    (void)state;
+    struct model models[MERGED];
+    struct series_segment *segments[MERGED];
+    fill_interleaved(models, 50);
+    for (uint32_t i = 0; i < MERGED; i++) {
+        char path[64];
+        snprintf(path, sizeof path, PATH "%u", i);
+        segments[i] = segment_of(&models[i], path, i);
+        (void)unlink(path);
+    }
+    /* Without nothing, without a third, all but one segment's, without everything. */
+    for (int which = 0; which < 4; which++) {
+        roaring_bitmap_t *without = which == 0 ? NULL : some_ids(models, which);
+        struct model all;
+        struct series_segment *merged = NULL;
+        struct series_segment_stats stats;
+        struct error err = {0};
+        add_all(&all, models, without);
+        (void)unlink(PATH);
+        if (series_segment_merge(segments, MERGED, without, os_system(), PATH, 77, NULL, NULL,
+                                 &stats, &err) != STATUS_OK ||
+            series_segment_open(&merged, os_system(), PATH, 77, &err) != STATUS_OK)
+            test_fail("%s", err.message);
+        assert_int_equal(stats.series, all.count);
+        expect_same(&all, merged);
+        series_segment_close(merged);
+        model_release(&all);
+        if (without != NULL)
+            roaring_bitmap_free(without);
+    }
+    for (uint32_t i = 0; i < MERGED; i++) {
+        series_segment_close(segments[i]);
+        model_release(&models[i]);
+    }
+    (void)unlink(PATH);
+}
+
+static bool stop(void *context)
+{
+    return --*(int *)context > 0;
+}
+
+static void a_merge_that_is_stopped_leaves_no_file(void **state)
+{
+    (void)state;
+    struct model model;
+    struct series_segment_stats stats;
+    struct error err;
+    model_init(&model, 1);
+    model_fill(&model, 1, 5000, 0, 10000, false);
+    model_finish(&model);
+    struct series_segment *segment = segment_of(&model, PATH "0", 1);
+    for (int questions = 1; questions < 13; questions += 3) {
+        int left = questions;
+        (void)unlink(PATH);
+        assert_int_equal(series_segment_merge(&segment, 1, NULL, os_system(), PATH, 2, stop, &left,
+                                              &stats, &err),
+                         STATUS_CANCELLED);
+        assert_int_equal(access(PATH, F_OK), -1);
+    }
+    series_segment_close(segment);
+    (void)unlink(PATH "0");
+    model_release(&model);
+}
+
+static void segments_that_contradict_each_other_are_not_merged(void **state)
+{
+    (void)state;
+    struct model models[3];
+    struct series_segment *segments[3];
+    struct series_segment_stats stats;
+    struct error err;
+    struct label items[] = {{slice_from_text(METRIC_NAME_LABEL), slice_from_text("up")}};
+    struct labels labels = {items, 1};
+    /* The second holds an id of the first, the third another name of metric 7. */
+    for (uint32_t i = 0; i < 3; i++) {
+        char path[64];
+        snprintf(path, sizeof path, PATH "%u", i);
+        items[0].value = slice_from_text(i == 2 ? "down" : "up");
+        model_init(&models[i], 1);
+        model_add(&models[i], i == 2 ? 2 : 1, 7, &labels);
+        model_finish(&models[i]);
+        segments[i] = segment_of(&models[i], path, i);
+        (void)unlink(path);
+    }
+    (void)unlink(PATH);
+    for (int i = 1; i < 3; i++) {
+        struct series_segment *both[] = {segments[0], segments[i]};
+        assert_int_equal(
+            series_segment_merge(both, 2, NULL, os_system(), PATH, 9, NULL, NULL, &stats, &err),
+            STATUS_CORRUPT);
+        assert_non_null(strstr(err.message, i == 1 ? "another one holds too" : "\"down\""));
+        assert_int_equal(access(PATH, F_OK), -1);
+    }
+    for (int i = 0; i < 3; i++) {
+        series_segment_close(segments[i]);
+        model_release(&models[i]);
+    }
+}
+
+static void of_series_with_one_key_the_one_of_the_highest_id_is_found(void **state)
+{
+    (void)state;
+    struct model model;
+    uint32_t id = 0;
+    struct label items[] = {{slice_from_text(METRIC_NAME_LABEL), slice_from_text("up")}};
+    struct labels labels = {items, 1};
+    model_init(&model, 1);
+    for (uint32_t i = 0; i < 700; i++)
+        model_add(&model, i, 1, &labels);
+    model_finish(&model);
+    struct series_segment *segment = segment_of(&model, PATH, 1);
+    assert_int_equal(series_segment_find(segment, model.series[0].key, &id, NULL), STATUS_OK);
+    assert_int_equal(id, 699);
+    series_segment_close(segment);
+    model_release(&model);
+    (void)unlink(PATH);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_segment_answers_as_the_model_of_its_series),
         cmocka_unit_test(a_segment_may_be_empty),
+        cmocka_unit_test(a_merge_equals_a_segment_of_all_series),
+        cmocka_unit_test(a_merge_that_is_stopped_leaves_no_file),
+        cmocka_unit_test(segments_that_contradict_each_other_are_not_merged),
+        cmocka_unit_test(of_series_with_one_key_the_one_of_the_highest_id_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
