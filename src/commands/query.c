@@ -26,6 +26,8 @@ struct asker {
     struct log log;
     struct interrupt interrupt;
     bool json;
+    bool partial;           /* the answer says that damage made it so */
+    size_t partial_matched; /* of partial_member, at the end of what has come */
     struct output *output;  /* of JSON */
     struct bytes answer;    /* for a table */
     struct query_sink sink; /* of a stopped store */
@@ -33,10 +35,30 @@ struct asker {
 
 /* ---- asking ----------------------------------------------------------------------------- */
 
+/* A quotation mark within a text of JSON is escaped: these bytes are that member and nothing else.
+ */
+static const char partial_member[] = "\"partial\":true";
+
+/* Of JSON, which is passed on unparsed, however its pieces are cut. */
+static void look_for_partial(struct asker *asker, struct slice piece)
+{
+    size_t matched = asker->partial_matched;
+    for (size_t i = 0; i < piece.size && !asker->partial; i++) {
+        if (piece.data[i] == (uint8_t)partial_member[matched])
+            matched++;
+        else
+            matched = piece.data[i] == '"';
+        asker->partial = matched == sizeof partial_member - 1;
+    }
+    asker->partial_matched = matched;
+}
+
 static enum status take(struct asker *asker, struct slice piece, struct error *err)
 {
-    if (asker->json)
+    if (asker->json) {
+        look_for_partial(asker, piece);
         return output_write(asker->output, piece, err);
+    }
     if (bytes_append(&asker->answer, piece.data, piece.size) == STATUS_OK)
         return STATUS_OK;
     return fail(err, STATUS_LIMIT,
@@ -203,7 +225,7 @@ static enum status build_table(struct text_table *table, const struct json_node 
 }
 
 /* What a table has no place for. */
-static void print_notes(const struct asker *asker, const struct json_node *root,
+static void print_notes(struct asker *asker, const struct json_node *root,
                         const struct columns *columns)
 {
     const struct json_node *warnings = json_member(root, "warnings");
@@ -212,7 +234,8 @@ static void print_notes(const struct asker *asker, const struct json_node *root,
         complain(asker->options, "%.*s", SLICE_FORMAT(warning->text));
     if (columns->more)
         complain(asker->options, "only %d labels are shown; --json has all", LABELS_MAX_COLUMNS);
-    if (json_member_true(root, "partial"))
+    asker->partial = json_member_true(root, "partial");
+    if (asker->partial)
         complain(asker->options, "the answer is partial: damaged blocks were left out");
     struct slice next = json_member_text(root, "next");
     if (next.size > 0)
@@ -299,7 +322,7 @@ static int run(struct asker *asker, const struct client_parameter *parameters, s
         output_abandon(asker->output);
     interrupt_close(&asker->interrupt);
     if (status == STATUS_OK)
-        return COMMAND_DONE;
+        return asker->partial ? COMMAND_DAMAGE : COMMAND_DONE;
     int exit_code = complain_of(asker->options, &err);
     /* A parameter that means nothing is a wrong usage, as an unknown option is. */
     return status == STATUS_INVALID && exit_code == COMMAND_FAILED ? COMMAND_USAGE : exit_code;

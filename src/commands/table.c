@@ -129,7 +129,8 @@ const struct command command_table[] = {
         .long_help = "As GET /api/v1/metrics/query; for example\n"
                      "  metric-store query --aggregate rate --interval 5m --by region "
                      "'http_requests_total'\n"
-                     "TIME is RFC 3339, now, now-6h, or Unix seconds or milliseconds.\n",
+                     "TIME is RFC 3339, now, now-6h, or Unix seconds or milliseconds.\n"
+                     "Where damaged blocks had to be left out of the answer the exit code is 4.\n",
         .options = query_options,
         .max_arguments = 1,
     },

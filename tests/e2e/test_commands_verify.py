@@ -167,6 +167,30 @@ def test_an_export_of_a_damaged_store_says_that_it_is_partial(commands, crashed)
     assert 200 <= len(result.stdout.splitlines()) < 400
 
 
+@pytest.mark.parametrize("served", [False, True])
+def test_a_query_that_damage_made_partial_exits_with_4(commands, crashed, make_server, served):
+    os.remove(files_of(crashed, "parts", ".part")[0])
+    source = ["--data", crashed]
+    if served:
+        source = ["--url", make_server(data=crashed).start().url]
+    day = ["--start", str(NOON - 3600_000), "--end", str(NOON + 3600_000)]
+    table = commands.run("query", *source, *day, "--aggregate", "count", "flushed")
+    assert table.returncode == 4, table
+    assert b"partial" in table.stderr and b"flushed" in table.stdout
+    text = commands.ok("query", "--json", *source, *day, "flushed", code=4)
+    assert json.loads(text)["partial"] is True
+
+
+def test_a_label_that_reads_like_partial_makes_no_query_partial(commands):
+    path = os.path.join(commands.directory, "in.ndjson")
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(line("m", {"partial": '"partial":true'}, 1, NOON) + "\n")
+    commands.ok("import", "--data", "d", path)
+    answer = json.loads(commands.ok("query", "--json", "--data", "d", "--start", str(NOON),
+                                    "--end", str(NOON + 1), "m"))
+    assert answer["series"][0]["labels"] == {"partial": '"partial":true'}
+
+
 def test_inspect_knows_every_file_of_a_store(commands, crashed):
     paths = [os.path.join(crashed, "manifest")]
     for folder in ("parts", "index", "wal"):
