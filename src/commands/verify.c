@@ -93,6 +93,10 @@ static int run(struct checker *checker)
                                    "without --json");
         return COMMAND_FAILED;
     }
+    if (result.unlocked)
+        complain(checker->options,
+                 "read without a lock: the file system is read-only and has no lock file; make "
+                 "sure that nothing writes to the store by another way");
     print_result(checker, &result);
     return result.damaged > 0 ? COMMAND_DAMAGE : COMMAND_DONE;
 }

@@ -116,3 +116,14 @@ enum status filesystem_lock(struct filesystem *fs, const char *path, struct file
     invariant((status == STATUS_OK) == (*lock != NULL));
     return status;
 }
+
+enum status filesystem_lock_for_reading(struct filesystem *fs, const char *path, struct file **lock,
+                                        struct error *err)
+{
+    if (fs->ops->lock_for_reading == NULL)
+        return filesystem_lock(fs, path, lock, err);
+    *lock = NULL;
+    enum status status = fs->ops->lock_for_reading(fs, path, lock, err);
+    invariant(status == STATUS_OK || *lock == NULL);
+    return status;
+}

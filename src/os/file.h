@@ -71,6 +71,9 @@ struct filesystem_ops {
                          struct error *err);
     enum status (*lock)(struct filesystem *fs, const char *path, struct file **lock,
                         struct error *err);
+    /* NULL where no file system is read-only: then `lock` serves readers too. */
+    enum status (*lock_for_reading)(struct filesystem *fs, const char *path, struct file **lock,
+                                    struct error *err);
 };
 
 struct filesystem {
@@ -115,6 +118,14 @@ MUST_CHECK enum status filesystem_space(struct filesystem *fs, const char *path,
  * another lock of this one) holds it, with that process's id in the message where known. */
 MUST_CHECK enum status filesystem_lock(struct filesystem *fs, const char *path, struct file **lock,
                                        struct error *err);
+
+/*
+ * As filesystem_lock, for who only reads what `path` protects. On a read-only file system, where a
+ * lock file cannot be made, it holds the one that is there, shared with other readers; where there
+ * is none *lock is NULL, with OK: nobody can write there who would have had to hold it.
+ */
+MUST_CHECK enum status filesystem_lock_for_reading(struct filesystem *fs, const char *path,
+                                                   struct file **lock, struct error *err);
 
 /* The real one: one static instance, never released. */
 struct filesystem *filesystem_posix(void);

@@ -312,16 +312,13 @@ static void write_pid(int fd)
         (void)!ftruncate(fd, 0);
 }
 
-static enum status posix_lock(struct filesystem *fs, const char *path, struct file **lock,
-                              struct error *err)
+/* Takes `fd`: closes it on a failure. `how` is LOCK_EX or LOCK_SH. */
+static enum status lock_descriptor(int fd, int how, const char *path, struct file **lock,
+                                   struct error *err)
 {
-    (void)fs;
-    int fd = open_retrying(path, O_RDWR | O_CREAT);
-    if (fd < 0)
-        return fail_errno(err, errno, "cannot open lock file %s", path);
     int result;
     do
-        result = flock(fd, LOCK_EX | LOCK_NB);
+        result = flock(fd, how | LOCK_NB);
     while (result != 0 && errno == EINTR);
     if (result != 0) {
         int number = errno;
@@ -331,8 +328,41 @@ static enum status posix_lock(struct filesystem *fs, const char *path, struct fi
         (void)close(fd);
         return status;
     }
-    write_pid(fd);
+    if (how == LOCK_EX)
+        write_pid(fd);
     return posix_file_new(fd, path, lock, err);
+}
+
+static enum status posix_lock(struct filesystem *fs, const char *path, struct file **lock,
+                              struct error *err)
+{
+    (void)fs;
+    int fd = open_retrying(path, O_RDWR | O_CREAT);
+    if (fd < 0)
+        return fail_errno(err, errno, "cannot open lock file %s", path);
+    return lock_descriptor(fd, LOCK_EX, path, lock, err);
+}
+
+/*
+ * Read-only may be only the view of a directory (a bind mount), through which a writer's lock is
+ * seen all the same. Shared, because some file systems refuse an exclusive lock on a descriptor
+ * that cannot write.
+ */
+static enum status posix_lock_for_reading(struct filesystem *fs, const char *path,
+                                          struct file **lock, struct error *err)
+{
+    (void)fs;
+    int fd = open_retrying(path, O_RDWR | O_CREAT);
+    if (fd >= 0)
+        return lock_descriptor(fd, LOCK_EX, path, lock, err);
+    if (errno == EROFS) {
+        fd = open_retrying(path, O_RDONLY | O_NONBLOCK);
+        if (fd >= 0)
+            return lock_descriptor(fd, LOCK_SH, path, lock, err);
+        if (errno == ENOENT)
+            return STATUS_OK;
+    }
+    return fail_errno(err, errno, "cannot open lock file %s", path);
 }
 
 static const struct filesystem_ops posix_filesystem_ops = {
@@ -345,6 +375,7 @@ static const struct filesystem_ops posix_filesystem_ops = {
     .list = posix_list,
     .space = posix_space,
     .lock = posix_lock,
+    .lock_for_reading = posix_lock_for_reading,
 };
 
 struct filesystem *filesystem_posix(void)

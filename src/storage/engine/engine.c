@@ -71,20 +71,35 @@ static void engine_free(struct engine *engine)
     free(engine);
 }
 
+/* What is only read needs neither a directory made nor its name synced. */
+static enum status lock_to_read(struct engine *engine, const char *path, struct error *err)
+{
+    enum status status = filesystem_lock_for_reading(engine->os.fs, path, &engine->lock, err);
+    if (status == STATUS_OK && engine->lock == NULL)
+        log_event(engine->log, LOG_WARN, "engine",
+                  "reading without a lock: the file system is read-only and has no lock file; make "
+                  "sure that nothing writes to the store by another way",
+                  log_text("store", engine->dir));
+    return status;
+}
+
 static enum status take_directory(struct engine *engine, struct error *err)
 {
-    enum status status = engine->options.read_only
-                             ? STATUS_OK
-                             : filesystem_make_directory(engine->os.fs, engine->dir, err);
-    if (status != STATUS_OK)
-        return status;
     char *path = path_format("%s/lock", engine->dir);
     char *parent = path_parent(engine->dir);
-    /* The directory's own name must be durable before anything in it is relied on. */
-    status = path == NULL || parent == NULL ? fail(err, STATUS_MEMORY, "no memory for a path")
-                                            : filesystem_sync_directory(engine->os.fs, parent, err);
-    if (status == STATUS_OK)
-        status = filesystem_lock(engine->os.fs, path, &engine->lock, err);
+    enum status status = STATUS_OK;
+    if (path == NULL || parent == NULL) {
+        status = fail(err, STATUS_MEMORY, "no memory for a path");
+    } else if (engine->options.read_only) {
+        status = lock_to_read(engine, path, err);
+    } else {
+        status = filesystem_make_directory(engine->os.fs, engine->dir, err);
+        /* The directory's own name must be durable before anything in it is relied on. */
+        if (status == STATUS_OK)
+            status = filesystem_sync_directory(engine->os.fs, parent, err);
+        if (status == STATUS_OK)
+            status = filesystem_lock(engine->os.fs, path, &engine->lock, err);
+    }
     free(path);
     free(parent);
     return status;

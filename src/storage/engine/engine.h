@@ -33,7 +33,7 @@ struct engine_options {
     int64_t retention_ms;  /* 0: for ever */
     bool background;       /* start the background threads */
     /* For export and query on a stopped store, which must be there: nothing is written but the lock
-     * file. */
+     * file, and on a read-only file system not even that. */
     bool read_only;
 };
 
@@ -112,6 +112,7 @@ typedef void engine_report(void *context, enum engine_finding finding, const cha
 struct engine_verify_result {
     uint64_t files, bytes, damaged, leftovers;
     uint64_t samples, series; /* of what could be read */
+    bool unlocked; /* no lock was held: filesystem_lock_for_reading (os/file.h) says when */
 };
 
 /* Reads every byte of a store that nobody has open and checks every checksum and cross-reference.

@@ -583,7 +583,7 @@ static enum status lock_store(struct os os, const char *dir, struct file **lock,
     if (status == STATUS_NOT_FOUND)
         status = fail(err, status, "there is no store in %s", dir);
     if (status == STATUS_OK)
-        status = filesystem_lock(os.fs, path, lock, err);
+        status = filesystem_lock_for_reading(os.fs, path, lock, err);
     free(manifest);
     free(path);
     return status;
@@ -598,6 +598,7 @@ enum status engine_verify(struct os os, const char *dir, engine_report *report,
     enum status status = lock_store(os, dir, &lock, err);
     if (status != STATUS_OK)
         return status;
+    result->unlocked = lock == NULL;
     struct verifier verifier = {
         .os = os,
         .dir = dir,

@@ -300,6 +300,25 @@ static void a_second_lock_of_one_process_conflicts_and_names_the_holder(void **s
     file_close(lock);
 }
 
+static void a_readers_lock_keeps_everybody_out_where_files_can_be_written(void **state)
+{
+    struct place *place = *state;
+    struct file *lock = NULL;
+    struct file *second = NULL;
+    assert_int_equal(filesystem_lock_for_reading(place->fs, place->path, &lock, NULL), STATUS_OK);
+    assert_non_null(lock);
+    assert_int_equal(filesystem_lock(place->fs, place->path, &second, NULL), STATUS_CONFLICT);
+    assert_int_equal(filesystem_lock_for_reading(place->fs, place->path, &second, NULL),
+                     STATUS_CONFLICT);
+    assert_null(second);
+    file_close(lock);
+    char missing[300];
+    snprintf(missing, sizeof missing, "%s.d/lock", place->path);
+    assert_int_equal(filesystem_lock_for_reading(place->fs, missing, &lock, NULL),
+                     STATUS_NOT_FOUND);
+    assert_null(lock);
+}
+
 static void a_lock_ends_with_the_process_that_held_it(void **state)
 {
     struct place *place = *state;
@@ -374,6 +393,7 @@ int main(void)
         in_place(listing_tells_files_from_directories_and_stops_when_told),
         in_place(rename_replaces_and_remove_removes),
         in_place(a_second_lock_of_one_process_conflicts_and_names_the_holder),
+        in_place(a_readers_lock_keeps_everybody_out_where_files_can_be_written),
         in_place(a_lock_ends_with_the_process_that_held_it),
         in_place(descriptors_are_not_inherited_by_a_started_program),
         in_place(space_is_told_in_bytes),
