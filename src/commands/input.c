@@ -122,7 +122,8 @@ enum status input_open(struct input **result, const char *path, struct interrupt
     bool standard = strcmp(path, "-") == 0;
     input->name = standard ? "standard input" : path;
     input->interrupt = interrupt;
-    input->fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+    /* Of a pipe it is the reading that waits for the writer: it can be interrupted. */
+    input->fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     struct stat about = {0};
     enum status status = STATUS_OK;
     if (input->fd < 0 || fstat(input->fd, &about) != 0)

@@ -7,7 +7,8 @@
  *
  * Threads: different files from any thread; one file may be read by many and written by one at a
  * time, with sync beside a write of other bytes.
- * Errors: IO, NO_SPACE (ENOSPC, EDQUOT, EROFS), NOT_FOUND, MEMORY; the message names the path.
+ * Errors: IO, NO_SPACE (ENOSPC, EDQUOT, EROFS), NOT_FOUND, MEMORY; CORRUPT where filesystem_open
+ * finds something else than a file, which it never waits for. The message names the path.
  * Durability: bytes are durable after file_sync of their file; a created, renamed or removed name
  * after filesystem_sync_directory of its directory.
  */

@@ -171,16 +171,40 @@ static int flags_of_mode(enum file_mode mode)
     return O_RDONLY;
 }
 
+static enum status refuse_other(const char *path, mode_t mode, struct error *err)
+{
+    return fail(err, STATUS_CORRUPT, "cannot open %s: it is %s, not a file", path,
+                S_ISDIR(mode)    ? "a directory"
+                : S_ISFIFO(mode) ? "a pipe"
+                : S_ISSOCK(mode) ? "a socket"
+                                 : "a device");
+}
+
 static enum status posix_open(struct filesystem *fs, const char *path, enum file_mode mode,
                               struct file **file, struct error *err)
 {
     (void)fs;
-    int fd = open_retrying(path, flags_of_mode(mode));
+    /* O_NONBLOCK: to open a pipe is to wait for its other end. It changes nothing of a file. */
+    int fd = open_retrying(path, flags_of_mode(mode) | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 && errno == EEXIST)
         return fail(err, STATUS_CONFLICT, "cannot create %s: it exists already", path);
-    if (fd < 0)
-        return fail_errno(err, errno, "cannot open %s", path);
-    return posix_file_new(fd, path, file, err);
+    struct stat about;
+    if (fd < 0) {
+        int number = errno;
+        /* Directories and sockets are refused by the call itself. */
+        if ((number == EISDIR || number == ENXIO) && stat(path, &about) == 0)
+            return refuse_other(path, about.st_mode, err);
+        return fail_errno(err, number, "cannot open %s", path);
+    }
+    enum status status = STATUS_OK;
+    if (fstat(fd, &about) != 0)
+        status = fail_errno(err, errno, "cannot look at %s", path);
+    else if (!S_ISREG(about.st_mode))
+        status = refuse_other(path, about.st_mode, err);
+    if (status == STATUS_OK)
+        return posix_file_new(fd, path, file, err);
+    (void)close(fd);
+    return status;
 }
 
 static enum status posix_rename(struct filesystem *fs, const char *from, const char *to,

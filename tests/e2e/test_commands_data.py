@@ -109,6 +109,39 @@ def test_a_pipe_that_gives_one_byte_at_first_is_still_recognised(commands):
     assert json.loads(out)["accepted"] == 10
 
 
+def test_a_named_pipe_is_read_to_its_writers_end(commands):
+    pipe = os.path.join(commands.directory, "pipe")
+    os.mkfifo(pipe)
+    process = commands.start("import", "--json", "--data", "d", pipe, stdout=subprocess.PIPE)
+    # Opening waits for the reader.
+    with open(pipe, "wb") as writer:
+        for text in lines_of(1000).splitlines(keepends=True):
+            writer.write(text.encode())
+            writer.flush()
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0 and json.loads(output)["accepted"] == 1000
+
+
+def open_files(pid):
+    folder = f"/proc/{pid}/fd"
+    return [os.readlink(os.path.join(folder, number)) for number in os.listdir(folder)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_import_that_waits_for_a_pipes_writer_can_be_interrupted(commands, number):
+    pipe = os.path.join(commands.directory, "pipe")
+    os.mkfifo(pipe)
+    process = commands.start("import", "--data", "d", pipe, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+    try:
+        wait_until(lambda: pipe in open_files(process.pid), what="the pipe being open")
+        process.send_signal(number)
+        process.communicate(timeout=30)
+    finally:
+        process.kill()
+    assert process.returncode == 130
+
+
 def test_several_files_of_different_formats_come_in_one_after_the_other(commands):
     paths = [
         write(commands, "a.ndjson", lines_of(3, "a")),

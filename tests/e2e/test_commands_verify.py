@@ -129,6 +129,24 @@ def test_files_that_are_cut_or_missing_are_found(commands, crashed, folder, endi
     assert any("missing" in finding["message"] for finding in result["findings"])
 
 
+def put_pipe(path):
+    os.remove(path)
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("folder", ["parts", "index", "wal", ""])
+def test_a_pipe_in_the_place_of_a_file_is_a_finding_and_nobody_waits_for_it(commands, crashed,
+                                                                            folder):
+    path = files_of(crashed, folder, "manifest" if folder == "" else "")[0]
+    put_pipe(path)
+    result = verify(commands, crashed, 4)
+    found = [finding for finding in result["findings"] if finding["kind"] == "damage"]
+    assert any(path in finding["path"] + finding["message"] and "a pipe" in finding["message"]
+               for finding in found), found
+    inspected = commands.run("inspect", path)
+    assert inspected.returncode == 1 and b"it is a pipe, not a file" in inspected.stderr
+
+
 def test_a_part_in_the_place_of_another_is_found(commands, crashed):
     first, second = files_of(crashed, "parts", ".part")[:2]
     shutil.copy(first, second)

@@ -502,10 +502,13 @@ static enum status find_kind(struct inspector *inspector, enum inspect_kind *kin
     uint8_t head[4096];
     size_t got = 0;
     struct file *file = NULL;
-    enum status status =
-        filesystem_open(inspector->os.fs, inspector->path, FILE_READ, &file, inspector->err);
-    if (status == STATUS_OK)
-        status = file_read(file, head, sizeof head, 0, &got, inspector->err);
+    struct error why = {0};
+    enum status status = filesystem_open(inspector->os.fs, inspector->path, FILE_READ, &file, &why);
+    /* What is no file is none of a store's. */
+    if (status != STATUS_OK)
+        return fail(inspector->err, status == STATUS_CORRUPT ? STATUS_UNSUPPORTED : status, "%s",
+                    why.message);
+    status = file_read(file, head, sizeof head, 0, &got, inspector->err);
     file_close(file);
     if (status != STATUS_OK)
         return status;

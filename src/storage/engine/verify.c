@@ -95,7 +95,7 @@ static enum status advance(struct verifier *verifier, uint64_t bytes, struct err
     return STATUS_OK;
 }
 
-/* 0 where there is none. */
+/* 0 where there is none, or something else than a file. */
 static enum status size_of_file(struct verifier *verifier, const char *path, uint64_t *size,
                                 struct error *err)
 {
@@ -106,7 +106,7 @@ static enum status size_of_file(struct verifier *verifier, const char *path, uin
     if (status == STATUS_OK)
         status = file_size(file, size, &why);
     file_close(file);
-    if (status == STATUS_OK || status == STATUS_NOT_FOUND)
+    if (status == STATUS_OK || status == STATUS_NOT_FOUND || status == STATUS_CORRUPT)
         return STATUS_OK;
     return fail(err, status, "%s", why.message);
 }
@@ -311,6 +311,23 @@ static enum status check_log_header(struct verifier *verifier, uint64_t segment,
     return fail(err, status, "%s", why.message);
 }
 
+static enum status replay_log(struct verifier *verifier, const struct wal_options *options,
+                              uint64_t from, struct error *err)
+{
+    struct wal *wal = NULL;
+    struct error why = {0};
+    enum status status =
+        wal_open(&wal, options, from, take_record, note_log_damage, verifier, &why);
+    wal_close(wal);
+    if (status == STATUS_OK)
+        return status;
+    if (status != STATUS_CORRUPT)
+        return fail(err, status, "%s", why.message);
+    /* A segment is no file: the log cannot be read. */
+    note(verifier, why.message);
+    return STATUS_OK;
+}
+
 static enum status check_log(struct verifier *verifier, struct error *err)
 {
     char *path = path_format("%s/wal", verifier->dir);
@@ -327,11 +344,9 @@ static enum status check_log(struct verifier *verifier, struct error *err)
     };
     uint64_t from = verifier->state.log_position;
     uint64_t first = wal_lsn_segment(from);
-    struct wal *wal = NULL;
     enum status status = first == 0 ? STATUS_OK : check_log_header(verifier, first, err);
     if (status == STATUS_OK)
-        status = wal_open(&wal, &options, from, take_record, note_log_damage, verifier, err);
-    wal_close(wal);
+        status = replay_log(verifier, &options, from, err);
     if (status == STATUS_OK && verifier->undefined > 0)
         damage(verifier, "%" PRIu64 " samples belong to series that nothing defines",
                verifier->undefined);
@@ -582,7 +597,8 @@ static enum status lock_store(struct os os, const char *dir, struct file **lock,
     file_close(file);
     if (status == STATUS_NOT_FOUND)
         status = fail(err, status, "there is no store in %s", dir);
-    if (status == STATUS_OK)
+    /* One that is no file is a finding. */
+    if (status == STATUS_OK || status == STATUS_CORRUPT)
         status = filesystem_lock_for_reading(os.fs, path, lock, err);
     free(manifest);
     free(path);

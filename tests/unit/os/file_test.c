@@ -283,6 +283,26 @@ static void rename_replaces_and_remove_removes(void **state)
     assert_int_equal(filesystem_remove(place->fs, other, NULL), STATUS_NOT_FOUND);
 }
 
+static void what_is_no_file_is_refused_without_waiting_and_named(void **state)
+{
+    struct place *place = *state;
+    struct file *file = NULL;
+    struct error err;
+    assert_int_equal(mkfifo(place->path, 0600), 0);
+    for (enum file_mode mode = FILE_READ; mode <= FILE_CREATE; mode++) {
+        assert_int_equal(filesystem_open(place->fs, place->path, mode, &file, &err),
+                         STATUS_CORRUPT);
+        assert_non_null(strstr(err.message, "it is a pipe"));
+        assert_int_equal(filesystem_open(place->fs, place->directory, mode, &file, &err),
+                         STATUS_CORRUPT);
+        assert_non_null(strstr(err.message, "it is a directory"));
+        assert_int_equal(filesystem_open(place->fs, "/dev/null", mode, &file, &err),
+                         STATUS_CORRUPT);
+        assert_non_null(strstr(err.message, "it is a device"));
+    }
+    assert_null(file);
+}
+
 static void a_second_lock_of_one_process_conflicts_and_names_the_holder(void **state)
 {
     struct place *place = *state;
@@ -392,6 +412,7 @@ int main(void)
         in_place(resize_cuts_and_extends_with_zeros),
         in_place(listing_tells_files_from_directories_and_stops_when_told),
         in_place(rename_replaces_and_remove_removes),
+        in_place(what_is_no_file_is_refused_without_waiting_and_named),
         in_place(a_second_lock_of_one_process_conflicts_and_names_the_holder),
         in_place(a_readers_lock_keeps_everybody_out_where_files_can_be_written),
         in_place(a_lock_ends_with_the_process_that_held_it),
