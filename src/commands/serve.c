@@ -68,6 +68,7 @@ static struct http_options http_options_of(struct service *service)
     const struct config_server *server = &service->config.server;
     struct http_options options = http_options_default();
     options.listen = server->listen;
+    options.bound_fd = service->bound_fd;
     options.thread_count = (unsigned)server->threads;
     options.max_header_size = server->max_header_bytes;
     options.max_target_size = server->max_url_bytes;
@@ -115,12 +116,21 @@ static struct api_options api_options_of(struct service *service)
 
 /* ---- life ------------------------------------------------------------------------------- */
 
-static enum status service_start(struct service *service, struct error *err)
+/* The address first: a start that cannot have it leaves no store behind. */
+static enum status open_ground(struct service *service, struct error *err)
 {
+    enum status status = http_bind(service->config.server.listen, &service->bound_fd, err);
+    if (status != STATUS_OK)
+        return status;
     struct engine_options engine =
         store_engine_options(&service->config, service->os, &service->log, service->memory_bytes);
     engine.background = true;
-    enum status status = engine_open(&engine, &service->tier, err);
+    return engine_open(&engine, &service->tier, err);
+}
+
+static enum status service_start(struct service *service, struct error *err)
+{
+    enum status status = open_ground(service, err);
     if (status != STATUS_OK)
         return status;
     struct admission_limits limits = admission_limits_of(&service->config, service->memory_bytes);
@@ -156,11 +166,14 @@ static enum status service_start(struct service *service, struct error *err)
     request_log_init(&service->observer.log, &service->log, service->os.clock);
     service_report_init(service);
     struct http_options http = http_options_of(service);
+    service->bound_fd = -1;
     return http_server_start(&service->server, &http, routes, route_count, err);
 }
 
 static void service_stop(struct service *service)
 {
+    if (service->bound_fd >= 0)
+        close(service->bound_fd);
     if (service->server != NULL) {
         int64_t timeout_ms = service->config.server.drain_timeout_ms;
         timeout_ms =
@@ -212,8 +225,7 @@ static void reload(struct service *service)
 static void warn_if_reachable(const struct service *service)
 {
     const char *listen = service->config.server.listen;
-    if (strncmp(listen, "127.", 4) == 0 || strncmp(listen, "[::1]", 5) == 0 ||
-        strncmp(listen, "localhost:", 10) == 0)
+    if (strncmp(listen, "127.", 4) == 0 || strncmp(listen, "[::1]", 5) == 0)
         return;
     log_event(&service->log, LOG_WARN, "serve",
               "listening beyond this machine without keys or TLS: anyone who reaches the port may "
@@ -275,7 +287,7 @@ static int run(struct service *service, const sigset_t *signals)
 
 int serve_with(const struct config_sources *sources)
 {
-    struct service service = {.os = os_system(), .sources = *sources};
+    struct service service = {.os = os_system(), .sources = *sources, .bound_fd = -1};
     struct error err = {0};
     enum status status = config_load(&service.config, sources, &err);
     if (status != STATUS_OK) {

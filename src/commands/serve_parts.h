@@ -25,6 +25,7 @@ struct service {
     struct write_buffer *buffer;
     struct api *api;
     struct http_server *server;
+    int bound_fd; /* the address, until the server takes it; -1 */
     struct ingest_telemetry *ingest_telemetry;
     struct query_telemetry *query_telemetry;
     struct http_telemetry *http_telemetry;

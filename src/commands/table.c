@@ -5,7 +5,7 @@ static const struct option config_options[] = {
     {.name = "json", .help = "as JSON"},
     {.name = "check", .argument = "FILE", .help = "only check that file"},
     OPTION_DATA,
-    {.name = "listen", .argument = "HOST:PORT", .help = "server.listen"},
+    {.name = "listen", .argument = "ADDRESS:PORT", .help = "server.listen"},
     OPTION_END,
 };
 
@@ -71,7 +71,7 @@ static const struct option query_options[] = {
 };
 
 static const struct option serve_options[] = {
-    {.name = "listen", .argument = "HOST:PORT", .help = "server.listen"},
+    {.name = "listen", .argument = "ADDRESS:PORT", .help = "server.listen"},
     {.name = "data", .argument = "DIR", .help = "storage.path"},
     OPTION_END,
 };

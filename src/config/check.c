@@ -5,6 +5,7 @@
 #include "base/invariant.h"
 #include "config/settings.h"
 #include "config/value.h"
+#include "os/socket_address.h"
 
 static const struct config_key *key_named(const char *section, const char *name)
 {
@@ -14,48 +15,17 @@ static const struct config_key *key_named(const char *section, const char *name)
     return key;
 }
 
-static bool is_port(struct slice text)
-{
-    unsigned port = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        if (text.data[i] < '0' || text.data[i] > '9')
-            return false;
-        port = port * 10 + (text.data[i] - '0');
-        if (port > 65535)
-            return false;
-    }
-    return text.size > 0;
-}
-
-/* HOST:PORT or [IPV6]:PORT. Whether the host exists is seen when it is listened on. */
-static bool is_address(struct slice text)
-{
-    size_t colon = text.size;
-    while (colon > 0 && text.data[colon - 1] != ':')
-        colon--;
-    if (colon < 2 || !is_port(slice_from(text, colon)))
-        return false;
-    struct slice host = slice_of(text.data, colon - 1);
-    bool bracketed = host.data[0] == '[' && host.data[host.size - 1] == ']' && host.size > 2;
-    if (bracketed)
-        host = slice_of(host.data + 1, host.size - 2);
-    static const char allowed[] =
-        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_%:";
-    for (size_t i = 0; i < host.size; i++)
-        if (strchr(allowed, host.data[i]) == NULL || (!bracketed && host.data[i] == ':'))
-            return false;
-    return true;
-}
-
+/* By the rule that the server itself goes by. */
 static enum status check_address(const struct config *config, const struct config_key *key,
                                  const char *value, struct error *err)
 {
-    if (is_address(slice_from_text(value)))
+    struct sockaddr_storage address;
+    socklen_t size;
+    struct error why;
+    if (socket_address_parse(value, &address, &size, &why) == STATUS_OK)
         return STATUS_OK;
-    return fail(err, STATUS_INVALID,
-                "%s: %s.%s must be HOST:PORT or [IPV6]:PORT, such as 127.0.0.1:9480; it is "
-                "\"%.100s\"",
-                config_origin(config, key)->text, key->section, key->name, value);
+    return fail(err, STATUS_INVALID, "%s: %s.%s: %s", config_origin(config, key)->text,
+                key->section, key->name, why.message);
 }
 
 /* "tiers.cold_after (10d, metric-store.yml:4)" */

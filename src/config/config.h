@@ -35,7 +35,7 @@ enum config_sync {
 };
 
 struct config_server {
-    const char *listen; /* HOST:PORT, [IPV6]:PORT */
+    const char *listen; /* as in os/socket_address.h */
     uint64_t threads;   /* 0: one a core */
     uint64_t max_connections;
     uint64_t max_connections_per_address;

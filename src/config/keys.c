@@ -7,6 +7,7 @@
 
 #include "base/times.h"
 #include "config/settings.h"
+#include "model/labels.h"
 
 /* Types and members take no parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 
@@ -51,6 +52,9 @@ static_assert(CONFIG_SYNC_ALWAYS == 0 && CONFIG_SYNC_INTERVAL == 1 && CONFIG_SYN
               "the order of sync_choices");
 static_assert(LOG_DEBUG == 0 && LOG_INFO == 1 && LOG_WARN == 2 && LOG_ERROR == 3,
               "the order of level_choices");
+static_assert(LABELS_MAX_COUNT == 4096 && LABEL_VALUE_MAX_SIZE == 64 * 1024 &&
+                  LABELS_MAX_SIZE == 1024 * 1024,
+              "the help of the section cardinality names them");
 static_assert(LOG_LOGFMT == 0 && LOG_JSON == 1, "the order of format_choices");
 
 static const struct settings_section sections[] = {
@@ -59,8 +63,8 @@ static const struct settings_section sections[] = {
     {"ingest", "The way of a sample from a request to the log."},
     {"admission", "Which times a sample may have, besides years 1678 to 2262 that always hold."},
     {"cardinality", "Limits that keep series from eating the memory. Series that exist already are "
-                    "never refused. A value of 64 KiB and labels of 1 MiB a series are limits that "
-                    "hold also where these are 0."},
+                    "never refused. Always in force, also where these are 0: 64 KiB a value, and "
+                    "4096 labels (with the name) of together 1 MiB a series."},
     {"query", "What one query may cost, and how many run."},
     {"retention", "How long samples stay."},
     {"tiers", "The age at which a day of samples moves on."},
@@ -71,7 +75,9 @@ static const struct settings_section sections[] = {
 static const struct config_key keys[] = {
     {TEXT(server, "listen", listen), .initial = "127.0.0.1:9480", .min = 1, .max = 255,
      .flag = "--listen",
-     .help = "Address to listen on, `HOST:PORT` or `[IPV6]:PORT`; port 0 takes a free one."},
+     .help =
+         "Address to listen on, in numbers: `127.0.0.1:9480`, `[::1]:9480`, or `:9480` for every "
+         "address of the machine; port 0 takes a free one."},
     {UNSIGNED(server, "threads", threads), .initial = "0", .min = 1, .max = 1024,
      .zero = "one a core", .help = "Threads that read and answer requests."},
     {UNSIGNED(server, "max_connections", max_connections), .initial = "1024", .min = 1,
@@ -131,7 +137,7 @@ static const struct config_key keys[] = {
      .initial = "10000", .min = 1, .max = UINT32_MAX, .zero = "no limit",
      .help = "Series of one metric name."},
     {UNSIGNED(cardinality, "max_labels_per_metric", max_labels_per_metric), .reloadable = true,
-     .initial = "10", .min = 1, .max = 10000, .zero = "no limit",
+     .initial = "10", .min = 1, .max = LABELS_MAX_COUNT - 1, .zero = "no limit",
      .help = "Labels of a series, the name not counted."},
     {UNSIGNED(cardinality, "max_label_value_length", max_label_value_length), .reloadable = true,
      .initial = "100", .min = 1, .max = 64 * KIB, .zero = "no limit",

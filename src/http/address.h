@@ -1,5 +1,5 @@
 /*
- * address - where to listen, who calls, and how many connections each caller has.
+ * address - who calls, and how many connections each caller has.
  *
  * Not for two threads at once.
  */
@@ -10,10 +10,6 @@
 #include <sys/socket.h>
 
 #include "base/status.h"
-
-/* "127.0.0.1:9480", "[::1]:9480", ":9480" (every address); literals only. */
-MUST_CHECK enum status address_parse(const char *text, struct sockaddr_storage *address,
-                                     socklen_t *size, struct error *err);
 
 /* Who a limit counts: an IPv4 address, or the /64 of an IPv6 one. */
 struct address_key {

@@ -77,8 +77,8 @@ struct http_access {
 typedef void http_access_hook(void *context, const struct http_access *access);
 
 struct http_options {
-    const char
-        *listen; /* "127.0.0.1:9480", "[::1]:9480", "0.0.0.0:0"; port 0: the system's choice */
+    const char *listen;     /* as in os/socket_address.h */
+    int bound_fd;           /* what http_bind gave for `listen`, or -1 */
     unsigned thread_count;  /* 0: one a core */
     size_t max_header_size; /* request line and all header lines */
     size_t max_target_size; /* path and query */
@@ -134,8 +134,17 @@ struct http_stats {
 const char *http_refusal_name(enum http_refusal refusal);
 
 /*
+ * Takes the address, so that a start that cannot have it fails before anything else is done. Nobody
+ * is listened to yet: connections are refused until http_server_start, which takes *fd over;
+ * without it the caller closes *fd. *fd is -1 on failure.
+ *   INVALID, CONFLICT, IO  as below
+ */
+MUST_CHECK enum status http_bind(const char *listen, int *fd, struct error *err);
+
+/*
  * Listens and serves. `routes` is borrowed until http_server_stop; the strings of `options` only
- * for this call. Gives *server, ended by http_server_stop; NULL on failure.
+ * for this call. Takes options->bound_fd, on failure too. Gives *server, ended by http_server_stop;
+ * NULL on failure.
  *   INVALID   listen is no address, or a route is malformed
  *   CONFLICT  the address is in use
  *   IO        any other refusal of the operating system

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "http/internal.h"
+#include "os/socket_address.h"
 
 /* Generation 0 of an event's data: which of our own descriptors. */
 enum { EVENT_LISTEN = 0, EVENT_WAKE = 1 };
@@ -45,29 +46,49 @@ static void set_options(int fd)
                    sizeof options[i].value);
 }
 
-enum status keeper_listen(struct http_server *server, const char *listen_on, struct error *err)
+static enum status cannot_listen(const char *listen_on, struct error *err)
+{
+    if (errno == EADDRINUSE)
+        return fail(err, STATUS_CONFLICT,
+                    "cannot listen on %s: another process does; stop it or choose another address "
+                    "(server.listen)",
+                    listen_on);
+    return fail_errno(err, errno, "cannot listen on %s", listen_on);
+}
+
+enum status http_bind(const char *listen_on, int *fd, struct error *err)
 {
     struct sockaddr_storage address;
     socklen_t size;
-    enum status status = address_parse(listen_on, &address, &size, err);
+    *fd = -1;
+    enum status status = socket_address_parse(listen_on, &address, &size, err);
     if (status != STATUS_OK)
         return status;
-    server->listen_fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (server->listen_fd < 0)
+    int made = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (made < 0)
         return fail_errno(err, errno, "cannot make a socket for %s", listen_on);
-    set_options(server->listen_fd);
-    if (bind(server->listen_fd, (struct sockaddr *)&address, size) != 0) {
-        if (errno == EADDRINUSE)
-            return fail(err, STATUS_CONFLICT,
-                        "cannot listen on %s: another process does; stop it or choose another "
-                        "address (server.listen)",
-                        listen_on);
-        return fail_errno(err, errno, "cannot listen on %s", listen_on);
+    set_options(made);
+    if (bind(made, (struct sockaddr *)&address, size) != 0) {
+        status = cannot_listen(listen_on, err);
+        close(made);
+        return status;
     }
-    size = sizeof address;
+    *fd = made;
+    return STATUS_OK;
+}
+
+enum status keeper_listen(struct http_server *server, const char *listen_on, struct error *err)
+{
+    enum status status =
+        server->listen_fd < 0 ? http_bind(listen_on, &server->listen_fd, err) : STATUS_OK;
+    if (status != STATUS_OK)
+        return status;
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+    /* Two may be bound to one port as long as neither listens. */
     if (listen(server->listen_fd, LISTEN_BACKLOG) != 0 ||
         getsockname(server->listen_fd, (struct sockaddr *)&address, &size) != 0)
-        return fail_errno(err, errno, "cannot listen on %s", listen_on);
+        return cannot_listen(listen_on, err);
     server->port =
         ntohs(address.ss_family == AF_INET ? ((struct sockaddr_in *)&address)->sin_port
                                            : ((struct sockaddr_in6 *)&address)->sin6_port);

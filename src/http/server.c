@@ -21,6 +21,7 @@ struct http_options http_options_default(void)
 {
     return (struct http_options){
         .listen = "127.0.0.1:9480",
+        .bound_fd = -1,
         .max_header_size = 16 << 10,
         .max_target_size = 8 << 10,
         .max_encoded_size = 16 << 20,
@@ -177,7 +178,8 @@ static struct http_server *server_new(const struct http_options *options, struct
     server->routes = routes;
     server->bodies.max = options->max_bodies_size;
     server->id_seed = random_u64(options->random);
-    server->epoll_fd = server->wake_fd = server->listen_fd = -1;
+    server->epoll_fd = server->wake_fd = -1;
+    server->listen_fd = options->bound_fd;
     for (size_t i = 0; i < LINGER_MAX; i++)
         server->lingering[i].fd = -1;
     mutex_init(&server->mutex);
@@ -241,11 +243,13 @@ enum status http_server_start(struct http_server **server, const struct http_opt
     enum status status = check_options(options, err);
     if (status == STATUS_OK)
         status = routes_check(table, err);
-    if (status != STATUS_OK)
-        return status;
-    struct http_server *made = server_new(options, table);
-    if (made == NULL)
-        return fail(err, STATUS_MEMORY, "no memory for the HTTP server");
+    struct http_server *made = status == STATUS_OK ? server_new(options, table) : NULL;
+    if (made == NULL) {
+        if (options->bound_fd >= 0)
+            close(options->bound_fd);
+        return status == STATUS_OK ? fail(err, STATUS_MEMORY, "no memory for the HTTP server")
+                                   : status;
+    }
     status = server_open(made, options->listen, err);
     if (status == STATUS_OK)
         *server = made;

@@ -1,6 +1,11 @@
 """What serve says of a data directory that it should not touch."""
 
 import os
+import socket
+
+import pytest
+
+from store import Commands
 
 
 def test_a_store_without_its_manifest_is_refused_and_left_as_it_is(make_server):
@@ -32,3 +37,35 @@ def test_a_second_process_on_the_same_data_is_refused_by_name(make_server):
         assert str(first.process.pid) in str(refused)
     assert second.process.returncode == 1
     assert first.ready()
+
+
+def test_a_start_whose_port_is_taken_leaves_no_store_behind(binary, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        listen = f"127.0.0.1:{other.getsockname()[1]}"
+        result = Commands(binary, tmp_path).run("serve", "--listen", listen, "--data", "d")
+    assert result.returncode == 1
+    assert b"another process does" in result.stderr
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("section, setting, reason", [
+    ("server", "listen: localhost:20481", b"write ADDRESS:PORT"),
+    ("server", "listen: '20481'", b"write ADDRESS:PORT"),
+    ("cardinality", "max_labels_per_metric: 10000", b"from 1 to 4095"),
+])
+def test_what_serve_refuses_config_does_too_and_no_store_is_left_behind(binary, tmp_path, section,
+                                                                       setting, reason):
+    path = tmp_path / "m.yml"
+    path.write_text(f"{section}:\n  {setting}\n")
+    commands = Commands(binary, tmp_path)
+    for arguments in (["serve", "--data", "d", "--config", path], ["config", "--config", path],
+                      ["config", "--check", path]):
+        result = commands.run(*arguments)
+        assert result.returncode == 2 and reason in result.stderr, (arguments, result)
+    assert os.listdir(tmp_path) == ["m.yml"]
+
+
+def test_a_port_without_an_address_is_listened_on_at_every_address(make_server):
+    server = make_server()
+    server.flags = ["--listen", f":{server.port}"]
+    assert server.start().ready()

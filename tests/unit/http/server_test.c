@@ -1045,6 +1045,30 @@ static void a_taken_or_malformed_address_is_named(void **state)
     stop(server);
 }
 
+static void a_bound_address_is_taken_and_refuses_until_the_server_starts(void **state)
+{
+    (void)state;
+    struct http_options options = test_options();
+    struct error err;
+    assert_int_equal(http_bind(options.listen, &options.bound_fd, &err), STATUS_OK);
+    struct sockaddr_in address;
+    socklen_t size = sizeof address;
+    assert_int_equal(getsockname(options.bound_fd, (struct sockaddr *)&address, &size), 0);
+    int early = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(early, (struct sockaddr *)&address, size), -1);
+    assert_int_equal(errno, ECONNREFUSED);
+    close(early);
+    struct http_server *server = start(&options);
+    assert_int_equal(http_server_port(server), ntohs(address.sin_port));
+    char taken[64];
+    snprintf(taken, sizeof taken, "127.0.0.1:%u", http_server_port(server));
+    int fd = 0;
+    assert_int_equal(http_bind(taken, &fd, &err), STATUS_CONFLICT);
+    assert_int_equal(fd, -1);
+    assert_non_null(strstr(err.message, "another process does"));
+    stop(server);
+}
+
 /* --------------------------------------------------------------------- everything at once */
 
 enum { STORM_CLIENTS = 6, STORM_REQUESTS = 60, STORM_KEPT = 256 };
@@ -1244,6 +1268,7 @@ int main(void)
         cmocka_unit_test(without_descriptors_it_waits_and_goes_on_when_there_are_some),
         cmocka_unit_test(drain_lets_running_requests_finish),
         cmocka_unit_test(a_taken_or_malformed_address_is_named),
+        cmocka_unit_test(a_bound_address_is_taken_and_refuses_until_the_server_starts),
         cmocka_unit_test(clients_that_come_and_leave_at_random_leave_nothing_behind),
         cmocka_unit_test(it_listens_on_ipv6_too),
     };
