@@ -13,7 +13,8 @@ enum { CONNECT_TIMEOUT_S = 10, STALLED_S = 300, URL_MAX = 64 * 1024, TREE_MAX = 
 
 struct client {
     CURL *curl;
-    char *url; /* without a slash at the end */
+    char *url;   /* without a slash at the end */
+    char *shown; /* the same without user and password, for messages */
     struct interrupt *interrupt;
     char reason[CURL_ERROR_SIZE];
 
@@ -77,7 +78,7 @@ static size_t take_body(char *data, size_t size, size_t count, void *context)
         client->status = fail(client->err, STATUS_LIMIT,
                               "the answer of %s is larger than %zu bytes; ask for less, or use "
                               "--json",
-                              client->url, client->answer->body.max);
+                              client->shown, client->answer->body.max);
     }
     return client->status == STATUS_OK ? piece.size : 0;
 }
@@ -92,22 +93,43 @@ static int note_progress(void *context, curl_off_t to_get, curl_off_t got, curl_
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
-static enum status check_url(const char *text, struct error *err)
+/* What cannot be taken apart may hold a password all the same: only what is behind it is shown. */
+static enum status refuse_url(const char *text, struct error *err)
+{
+    const char *at = strrchr(text, '@');
+    return fail(err, STATUS_INVALID, "\"%s%s\" is no URL of a server; give it as http://HOST:PORT",
+                at == NULL ? "" : "...", at == NULL ? text : at);
+}
+
+/* Gives *shown, which the caller frees. */
+static enum status check_url(const char *text, char **shown, struct error *err)
 {
     CURLU *url = curl_url();
     if (url == NULL)
         return fail(err, STATUS_MEMORY, "no memory for a URL");
     char *scheme = NULL;
+    char *safe = NULL;
     CURLUcode code = curl_url_set(url, CURLUPART_URL, text, 0);
     if (code == CURLUE_OK)
         code = curl_url_get(url, CURLUPART_SCHEME, &scheme, 0);
     bool good = code == CURLUE_OK && (strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0);
+    if (good && (curl_url_set(url, CURLUPART_USER, NULL, 0) != CURLUE_OK ||
+                 curl_url_set(url, CURLUPART_PASSWORD, NULL, 0) != CURLUE_OK ||
+                 curl_url_get(url, CURLUPART_URL, &safe, 0) != CURLUE_OK))
+        good = false;
+    *shown = good ? strdup(safe) : NULL;
+    curl_free(safe);
     curl_free(scheme);
     curl_url_cleanup(url);
-    if (good)
-        return STATUS_OK;
-    return fail(err, STATUS_INVALID, "\"%s\" is no URL of a server; give it as http://HOST:PORT",
-                text);
+    if (!good)
+        return refuse_url(text, err);
+    return *shown != NULL ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory for a URL");
+}
+
+static void cut_slashes(char *url)
+{
+    for (size_t size = strlen(url); size > 0 && url[size - 1] == '/'; size--)
+        url[size - 1] = 0;
 }
 
 static void set_options(struct client *client)
@@ -132,22 +154,25 @@ enum status client_open(struct client **result, const char *url, struct interrup
                         struct error *err)
 {
     *result = NULL;
-    enum status status = check_url(url, err);
+    char *shown = NULL;
+    enum status status = check_url(url, &shown, err);
     if (status != STATUS_OK)
         return status;
-    if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
-        return fail(err, STATUS_MEMORY, "libcurl cannot be initialised");
     struct client *client = calloc(1, sizeof *client);
-    if (client != NULL) {
-        client->url = strdup(url);
-        client->curl = curl_easy_init();
+    if (client == NULL || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+        free(shown);
+        free(client);
+        return fail(err, STATUS_MEMORY, "no memory for a connection");
     }
-    if (client == NULL || client->url == NULL || client->curl == NULL) {
+    client->shown = shown;
+    client->url = strdup(url);
+    client->curl = curl_easy_init();
+    if (client->url == NULL || client->curl == NULL) {
         client_close(client);
         return fail(err, STATUS_MEMORY, "no memory for a connection");
     }
-    for (size_t size = strlen(client->url); size > 0 && client->url[size - 1] == '/'; size--)
-        client->url[size - 1] = 0;
+    cut_slashes(client->url);
+    cut_slashes(client->shown);
     client->interrupt = interrupt;
     set_options(client);
     *result = client;
@@ -162,12 +187,13 @@ void client_close(struct client *client)
         curl_easy_cleanup(client->curl);
     curl_global_cleanup();
     free(client->url);
+    free(client->shown);
     free(client);
 }
 
 const char *client_url(const struct client *client)
 {
-    return client->url;
+    return client->shown;
 }
 
 /* ---- a request -------------------------------------------------------------------------- */
@@ -204,7 +230,7 @@ static enum status explain(struct client *client, CURLcode code, struct error *e
         return fail(err, STATUS_IO,
                     "%s: the answer does not say where it ends, so nobody knows "
                     "whether it is whole",
-                    client->url);
+                    client->shown);
     case CURLE_ABORTED_BY_CALLBACK:
         return interrupt_fail(err);
     case CURLE_COULDNT_CONNECT:
@@ -212,16 +238,16 @@ static enum status explain(struct client *client, CURLcode code, struct error *e
         return fail(err, STATUS_IO,
                     "cannot reach a server at %s (%s); start one with `metric-store serve`, or "
                     "name a store that none has open with --data",
-                    client->url, reason);
+                    client->shown, reason);
     case CURLE_PARTIAL_FILE:
     case CURLE_RECV_ERROR:
     case CURLE_GOT_NOTHING:
     case CURLE_BAD_CONTENT_ENCODING:
-        return fail(err, STATUS_IO, "%s: the answer is cut off: %s", client->url, reason);
+        return fail(err, STATUS_IO, "%s: the answer is cut off: %s", client->shown, reason);
     case CURLE_OUT_OF_MEMORY:
-        return fail(err, STATUS_MEMORY, "%s: no memory for the request", client->url);
+        return fail(err, STATUS_MEMORY, "%s: no memory for the request", client->shown);
     default:
-        return fail(err, STATUS_IO, "%s: %s", client->url, reason);
+        return fail(err, STATUS_IO, "%s: %s", client->shown, reason);
     }
 }
 
@@ -297,11 +323,11 @@ enum status client_fail(const struct client *client, const struct client_answer 
                          : answer->status >= 500 ? STATUS_IO
                                                  : STATUS_INVALID;
     if (detail.size > 0)
-        fail(err, status, "%s answered %d: %.*s", client->url, answer->status, (int)detail.size,
+        fail(err, status, "%s answered %d: %.*s", client->shown, answer->status, (int)detail.size,
              (const char *)detail.data);
     else
         fail(err, status, "%s answered %d without a reason; is it a metric-store server?",
-             client->url, answer->status);
+             client->shown, answer->status);
     arena_release(&arena);
     return status;
 }
@@ -313,7 +339,7 @@ void client_default_url(const struct config *config, char url[CLIENT_URL_SIZE])
     size_t host = colon == NULL ? strlen(listen) : (size_t)(colon - listen);
     struct slice name = slice_of(listen, host);
     /* Every address of this machine: its own is one of them. */
-    if (host == 0 || slice_equal_text(name, "0.0.0.0") || slice_equal_text(name, "*"))
+    if (host == 0 || slice_equal_text(name, "0.0.0.0"))
         snprintf(url, CLIENT_URL_SIZE, "http://127.0.0.1%s", colon == NULL ? "" : colon);
     else if (slice_equal_text(name, "[::]"))
         snprintf(url, CLIENT_URL_SIZE, "http://[::1]%s", colon);

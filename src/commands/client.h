@@ -46,6 +46,7 @@ MUST_CHECK enum status client_open(struct client **client, const char *url,
                                    struct interrupt *interrupt, struct error *err);
 void client_close(struct client *client); /* accepts NULL */
 
+/* For messages: without user and password. */
 const char *client_url(const struct client *client);
 
 /* OK whatever the HTTP status is. */

@@ -112,6 +112,24 @@ def test_a_missing_server_is_named_with_what_to_do(commands):
     assert b"http://HOST:PORT" in result.stderr
 
 
+@pytest.mark.parametrize("url", [
+    "http://user:secretpw@127.0.0.1:9/base/",
+    "http://secretpw@127.0.0.1:9",
+    "http://user:secret/pw:secretpw@127.0.0.1:9",
+    "user:secretpw@127.0.0.1:9",
+    "ftp://user:secretpw@127.0.0.1:9",
+    "http://user:secretpw@127.0.0.1:9:9",
+])
+def test_a_password_in_a_url_is_not_shown(commands, url):
+    for arguments in (["query", "x"], ["export"], ["import", "--json", "--retry", "0", "-"]):
+        result = commands.run(*arguments, "--url", url, data=b'{"name":"x"}\n')
+        assert result.returncode in (1, 2)
+        assert b"127.0.0.1:9" in result.stderr
+        assert b"secret" not in result.stderr + result.stdout
+    assert b"at http://127.0.0.1:9/base (" in commands.run(
+        "query", "x", "--url", "http://user:secretpw@127.0.0.1:9/base/").stderr
+
+
 def test_a_missing_store_is_not_made_by_reading(commands):
     for arguments in (["query", "x"], ["export"], ["verify"]):
         result = commands.run(*arguments, "--data", "nothing")
