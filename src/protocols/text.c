@@ -60,11 +60,24 @@ static enum status metadata_type(struct text_parser *parser, struct slice line, 
     while (end > at && exposition_is_blank(end[-1]))
         end--;
     struct slice word = slice_of(at, (size_t)(end - at));
-    if (slice_equal_text(word, "untyped"))
-        parser->metric.type = METRIC_UNKNOWN;
-    else if (!metric_type_parse(word, &parser->metric.type))
+    enum metric_type type = METRIC_UNKNOWN;
+    if (!slice_equal_text(word, "untyped") && !metric_type_parse(word, &type)) {
         refuse_line(parser, "text_syntax", slice_of(NULL, 0), column_of(line, at),
                     "a type is expected here: counter, gauge, histogram, summary or untyped");
+        return STATUS_OK;
+    }
+    if (type == METRIC_UNKNOWN || type == parser->metric.type)
+        return STATUS_OK;
+    /* A second type is a descriptor of its own, which whoever keeps them holds against the first.
+     */
+    if (parser->metric.type != METRIC_UNKNOWN) {
+        struct slice name = parser->metric.name;
+        enum status status = text_parser_finish(parser);
+        if (status != STATUS_OK)
+            return status;
+        parser->metric.name = name;
+    }
+    parser->metric.type = type;
     return STATUS_OK;
 }
 

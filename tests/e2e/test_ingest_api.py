@@ -356,6 +356,28 @@ def test_a_descriptor_rides_along_and_a_contradiction_is_stored_with_a_warning(s
     assert points(server, "ride") == {(): [[T0, 1], [T0 + 1, 2], [T0 + 2, 3]]}
 
 
+def test_of_two_types_in_one_body_the_first_counts_and_a_warning_says_so(server):
+    def warned(body, name):
+        assert len(body["warnings"]) == 1, body
+        assert all(word in body["warnings"][0] for word in (name, "counter", "gauge"))
+        assert listed(server, name)["type"] == "counter"
+
+    bodies = {
+        "together": "# TYPE together counter\n# TYPE together gauge\ntogether 1\n",
+        "apart": "# TYPE apart counter\napart 1\n# TYPE other counter\n# TYPE apart gauge\n",
+    }
+    for name, body in bodies.items():
+        answer = server.post(IMPORT, body, "text/plain")
+        assert answer.status_code == 200, answer.text
+        warned(answer.json(), name)
+    warned(server.ingest([{**line("in_json", 1), "type": "counter"},
+                          {**line("in_json", 2, T0 + 1), "type": "gauge"}]), "in_json")
+    answer = server.post(IMPORT, "# TYPE same counter\n# TYPE same untyped\n# TYPE same counter\n"
+                                 "same 1\n", "text/plain")
+    assert answer.json()["warnings"] == []
+    assert listed(server, "same")["type"] == "counter"
+
+
 def test_the_list_of_metrics_is_paged_searched_and_matched(server):
     server.ingest([line(f"list_{i:02}", 1, T0 + i, even=str(i % 2 == 0)) for i in range(20)])
     register(server, name="list_only_registered", type="info", help="No series.")

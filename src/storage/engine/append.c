@@ -231,6 +231,9 @@ static void apply_definitions(struct engine *engine, struct batch *const *batche
             /* At the registry's limit the log holds a descriptor that nobody will see. */
             invariant(status == STATUS_OK || status == STATUS_LIMIT);
             batch->metric_outcomes[j] = (uint8_t)outcome;
+            /* Of this batch itself, or of one committed since it was resolved. */
+            if (outcome == METRIC_CONTRADICTS)
+                engine_warn_contradiction(engine, batch, &batch->metrics[j]);
             engine->registry_dirty = true;
         }
     }

@@ -117,6 +117,9 @@ static inline struct engine *engine_of(struct tier *tier)
 enum status engine_resolve(struct tier *tier, struct batch *batch, struct admitter *admitter,
                            struct error *err);
 void engine_settle(struct tier *tier, struct batch *batch);
+/* Of a metric that is registered with another type. With series_lock. */
+void engine_warn_contradiction(struct engine *engine, struct batch *batch,
+                               const struct metric *metric);
 
 /* append.c */
 enum status engine_append(struct tier *tier, struct batch *const *batches, size_t count,

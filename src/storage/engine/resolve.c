@@ -264,6 +264,16 @@ static void keep_admitted(struct resolution *work)
 
 /* ---- descriptors ------------------------------------------------------------------------ */
 
+void engine_warn_contradiction(struct engine *engine, struct batch *batch,
+                               const struct metric *metric)
+{
+    batch_warn(batch,
+               "metric \"%.*s\" is registered as %s; its samples are stored, the type %s is not",
+               SLICE_FORMAT(metric->name),
+               metric_type_name(registry_find(&engine->registry, metric->name)->type),
+               metric_type_name(metric->type));
+}
+
 static void keep_telling(struct resolution *work)
 {
     struct batch *batch = work->batch;
@@ -274,13 +284,7 @@ static void keep_telling(struct resolution *work)
         const struct metric *metric = &batch->metrics[i];
         enum metric_outcome outcome = registry_compare(&engine->registry, metric);
         if (outcome == METRIC_CONTRADICTS)
-            batch_warn(
-                batch,
-                "metric \"%.*s\" is registered as %s; its samples are stored, the type %s is "
-                "not",
-                SLICE_FORMAT(metric->name),
-                metric_type_name(registry_find(&engine->registry, metric->name)->type),
-                metric_type_name(metric->type));
+            engine_warn_contradiction(engine, batch, metric);
         if (outcome == METRIC_NEW && engine->registry.count >= REGISTRY_MAX_METRICS)
             batch_warn(batch,
                        "metric \"%.*s\" is not registered: %d metrics are, and no more may be",
