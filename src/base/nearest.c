@@ -43,7 +43,10 @@ unsigned nearest_distance(struct slice a, struct slice b)
 
 struct nearest nearest_to(struct slice name, enum nearest_reach reach)
 {
-    return (struct nearest){.name = name, .distance = (unsigned)reach + 1};
+    /* The first that is too far. */
+    unsigned distance =
+        reach == NEAREST_LIKELY ? ((unsigned)compared_size(name) + 1) / 2 : (unsigned)reach + 1;
+    return (struct nearest){.name = name, .distance = distance};
 }
 
 void nearest_offer(struct nearest *nearest, size_t index, struct slice valid)

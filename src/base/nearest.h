@@ -1,7 +1,7 @@
 /*
  * nearest - which of some valid names a wrong one was meant to be, for "did you mean".
  *
- *   struct nearest nearest = nearest_to(name, NEAREST_SLIPS);
+ *   struct nearest nearest = nearest_to(name, NEAREST_LIKELY);
  *   for each valid name: nearest_offer(&nearest, i, valid);
  *   if (nearest.found) ... nearest.index
  */
@@ -16,6 +16,7 @@ enum { NEAREST_NAME_MAX = 96 };
 
 /* How far a name may be to count. */
 enum nearest_reach {
+    NEAREST_LIKELY = -1,   /* less than half of the name is wrong; else nothing is near */
     NEAREST_SLIPS = 2,     /* a slip or two of the fingers; else nothing is near */
     NEAREST_ANY = INT_MAX, /* the nearest, however far */
 };

@@ -15,15 +15,15 @@ const struct command *command_find(const char *name)
     return NULL;
 }
 
-static int unknown_command(const char *name)
+int command_unknown(const char *name)
 {
-    struct nearest nearest = nearest_to(slice_from_text(name), NEAREST_ANY);
+    struct nearest nearest = nearest_to(slice_from_text(name), NEAREST_LIKELY);
     for (size_t i = 0; command_table[i].name != NULL; i++)
         nearest_offer(&nearest, i, slice_from_text(command_table[i].name));
-    fprintf(stderr,
-            "metric-store: there is no command \"%s\"; the nearest is \"%s\"\n"
-            "`metric-store help` lists all of them.\n",
-            name, command_table[nearest.index].name);
+    fprintf(stderr, "metric-store: there is no command \"%s\"", name);
+    if (nearest.found)
+        fprintf(stderr, "; the nearest is \"%s\"", command_table[nearest.index].name);
+    fprintf(stderr, "\n`metric-store help` lists all of them.\n");
     return COMMAND_USAGE;
 }
 
@@ -53,6 +53,6 @@ int commands_main(int argc, char **argv)
         name = "version";
     const struct command *command = command_find(name);
     if (command == NULL)
-        return unknown_command(name);
+        return command_unknown(name);
     return finish(command->run(argc - 1, argv + 1));
 }

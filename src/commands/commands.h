@@ -36,6 +36,9 @@ extern const struct command command_table[];
 /* NULL where there is none. */
 const struct command *command_find(const char *name);
 
+/* Complains, with the nearest name where one is near; COMMAND_USAGE. */
+int command_unknown(const char *name);
+
 /* The whole program. */
 int commands_main(int argc, char **argv);
 

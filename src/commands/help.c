@@ -25,8 +25,7 @@ int command_help(int argc, char **argv)
         else if (command != NULL)
             options_print_help(command);
         else
-            exit_code =
-                complain_usage(&options, "there is no command \"%s\"", options.arguments[0]);
+            exit_code = command_unknown(options.arguments[0]);
     }
     options_release(&options);
     return exit_code;

@@ -146,7 +146,9 @@ static enum status put_reason(struct bytes *to, const struct import_reason *reas
     if (status == STATUS_OK)
         status = output_json_string(to, slice_from_text(reason->file));
     if (status == STATUS_OK)
-        status = bytes_format(to, ",\"line\":%" PRIu64 ",\"message\":", reason->line);
+        status = reason->line == 0
+                     ? bytes_append_text(to, ",\"message\":")
+                     : bytes_format(to, ",\"line\":%" PRIu64 ",\"message\":", reason->line);
     if (status == STATUS_OK)
         status = output_json_string(to, slice_from_text(reason->message));
     return status == STATUS_OK ? bytes_append(to, "}", 1) : status;

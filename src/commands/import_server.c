@@ -130,8 +130,11 @@ static enum status post(struct server_target *server, const struct client_reques
     bool counts = whole && json_member(root, "rejected") != NULL;
     bool refused =
         server->answer.status == 400 && counts && json_member_number(root, "rejected") > 0;
-    if (server->answer.status >= 400 && !refused)
-        return client_fail(server->client, &server->answer, err);
+    if (server->answer.status >= 400 && !refused) {
+        status = client_fail(server->client, &server->answer, err);
+        error_prefix(err, "%s", input_name(server->target.import->input));
+        return status;
+    }
     if (!counts)
         return fail(err, STATUS_IO, "%s answered %d without counts; is it a metric-store server?",
                     client_url(server->client), server->answer.status);

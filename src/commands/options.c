@@ -104,19 +104,28 @@ static const struct option *find_letter(const struct command *command, char lett
     return NULL;
 }
 
+/* NULL where none is near. */
 static const char *nearest_name(const struct command *command, struct slice name)
 {
     const struct option *lists[] = {command->options, common_options};
-    struct nearest nearest = nearest_to(name, NEAREST_ANY);
-    const char *found = "";
+    struct nearest nearest = nearest_to(name, NEAREST_LIKELY);
+    const char *found = NULL;
     for (size_t i = 0; i < 2; i++)
         for (const struct option *option = lists[i]; option->name != NULL; option++) {
             unsigned before = nearest.distance;
             nearest_offer(&nearest, 0, slice_from_text(option->name));
-            if (found[0] == 0 || nearest.distance < before)
+            if (nearest.distance < before)
                 found = option->name;
         }
     return found;
+}
+
+/* `dashes` and `name`, as they were given. */
+static void complain_unknown(const struct options *options, const char *dashes, struct slice name)
+{
+    const char *nearest = nearest_name(options->command, name);
+    complain_usage(options, "there is no option %s%.*s%s%s", dashes, SLICE_FORMAT(name),
+                   nearest != NULL ? "; the nearest is --" : "", nearest != NULL ? nearest : "");
 }
 
 /* Settings with a flag of their own, "--set" among them, go to the configuration. */
@@ -181,8 +190,7 @@ static bool parse_long(struct parser *parser, const char *text)
     const struct option *option = find_long(parser->options->command, text, size);
     if (option != NULL)
         return take_value(parser, option, equals != NULL ? equals + 1 : NULL);
-    complain_usage(parser->options, "there is no option --%.*s; the nearest is --%s", (int)size,
-                   text, nearest_name(parser->options->command, slice_of(text, size)));
+    complain_unknown(parser->options, "--", slice_of(text, size));
     return false;
 }
 
@@ -193,8 +201,7 @@ static bool parse_short(struct parser *parser, const char *text)
         option = find_in(common_options, "help", 4);
     if (option != NULL)
         return take_value(parser, option, text[1] != 0 ? text + 1 : NULL);
-    complain_usage(parser->options, "there is no option -%s; the nearest is --%s", text,
-                   nearest_name(parser->options->command, slice_from_text(text)));
+    complain_unknown(parser->options, "-", slice_from_text(text));
     return false;
 }
 

@@ -29,13 +29,19 @@ def test_no_command_and_a_wrong_one_are_wrong_usage(commands):
     result = commands.run("exprot")
     assert result.returncode == 2
     assert b'the nearest is "export"' in result.stderr
-    assert commands.run("help", "exprot").returncode == 2
+    assert commands.run("help", "exprot").stderr == result.stderr
+    for arguments in (["nosuch"], ["help", "nosuch"]):
+        result = commands.run(*arguments)
+        assert result.returncode == 2
+        assert b'no command "nosuch"\n' in result.stderr
+        assert b"`metric-store help` lists all of them" in result.stderr
 
 
 @pytest.mark.parametrize("arguments, sentence", [
     (["import", "--formt", "x", "-"], "there is no option --formt; the nearest is --format"),
     (["export", "--mach=x"], "there is no option --mach; the nearest is --match"),
-    (["verify", "-x"], "there is no option -x"),
+    (["verify", "-x"], "there is no option -x\n"),
+    (["verify", "--frobnicate"], "there is no option --frobnicate\n"),
     (["query", "--json=yes", "x"], "--json takes no value"),
     (["export", "--match"], "--match needs a value"),
     (["verify", "extra"], '"extra" is one argument too many'),

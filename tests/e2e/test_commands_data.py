@@ -511,6 +511,19 @@ def test_text_and_recordings_through_a_server_bring_their_descriptions(commands,
     assert '"value":"NaN"' in "".join(commands.export_lines("--url", server.url))
 
 
+def test_a_document_that_is_refused_whole_is_named_and_no_line_0_is(commands, make_server):
+    server = make_server().start()
+    path = write(commands, "array.json", json.dumps([{"name": "a", "value": "x"},
+                                                     {"name": "b", "value": 1}]))
+    for target in (["--data", "d"], ["--url", server.url]):
+        failed = commands.run("import", *target, "--format", "openmetrics", path)
+        assert failed.returncode == 1
+        assert f"{path}: ".encode() in failed.stderr and b"line 1" in failed.stderr
+        summary = commands.import_json(*target, path, code=3)
+        assert [reason["code"] for reason in summary["reasons"]] == ["value_invalid"]
+        assert "line" not in summary["reasons"][0]
+
+
 def test_refusals_of_a_server_name_file_line_and_setting(commands, make_server):
     server = make_server("cardinality.max_label_value_length=5").start()
     text = lines_of(60000) + line("m", {"host": "longer"}, 1, NOON) + "\n"

@@ -3,7 +3,6 @@
 #include <math.h>
 #include <stdio.h>
 
-#include "base/invariant.h"
 #include "base/nearest.h"
 #include "base/times.h"
 #include "base/utf8.h"
@@ -30,18 +29,61 @@ enum status parameter_invalid(struct error *err, const char *name, const char *f
                      text);
 }
 
+static bool has_rule(const char *name, const struct parameter_rule *rules, size_t rule_count)
+{
+    for (size_t i = 0; i < rule_count; i++)
+        if (strcmp(rules[i].name, name) == 0)
+            return true;
+    return false;
+}
+
+/* What other services' routes call the same; NULL where `name` is no such word. */
+static const char *name_here(struct slice name, const struct parameter_rule *rules,
+                             size_t rule_count)
+{
+    static const struct {
+        const char *there, *here;
+    } words[] = {
+        {"step", "interval"}, {"query", "match"},     {"query", "match[]"}, {"selector", "match"},
+        {"from", "start"},    {"to", "end"},          {"until", "end"},     {"time", "end"},
+        {"group_by", "by"},   {"bucket", "interval"}, {"timezone", "tz"},
+    };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (slice_equal_text(name, words[i].there) && has_rule(words[i].here, rules, rule_count))
+            return words[i].here;
+    return NULL;
+}
+
+static void list_rules(char *text, size_t size, const struct parameter_rule *rules,
+                       size_t rule_count)
+{
+    size_t used = 0;
+    text[0] = 0;
+    for (size_t i = 0; i < rule_count && used < size; i++)
+        used +=
+            (size_t)snprintf(text + used, size - used, "%s%s", i == 0 ? "" : ", ", rules[i].name);
+}
+
 static enum status unknown_parameter(struct slice name, const struct parameter_rule *rules,
                                      size_t rule_count, struct error *err)
 {
-    struct nearest nearest = nearest_to(name, NEAREST_ANY);
+    struct slice shown = parameter_shown(name);
+    struct nearest nearest = nearest_to(name, NEAREST_LIKELY);
     for (size_t i = 0; i < rule_count; i++)
         nearest_offer(&nearest, i, slice_from_text(rules[i].name));
-    invariant(nearest.found);
-    struct slice shown = parameter_shown(name);
+    const char *here = name_here(name, rules, rule_count);
+    char all[ERROR_MESSAGE_SIZE];
+    list_rules(all, sizeof all, rules, rule_count);
     return fail_code(err, STATUS_INVALID, "invalid_parameter",
-                     "invalid parameter \"%.*s\": there is none of that name; the nearest is "
-                     "\"%s\"",
-                     SLICE_FORMAT(shown), rules[nearest.index].name);
+                     "invalid parameter \"%.*s\": there is none of that name; %s%s%s",
+                     SLICE_FORMAT(shown),
+                     here != NULL    ? "here it is \""
+                     : nearest.found ? "the nearest is \""
+                                     : "there are ",
+                     here != NULL    ? here
+                     : nearest.found ? rules[nearest.index].name
+                                     : all,
+                     here != NULL || nearest.found ? "\"" : "");
 }
 
 enum status parameters_check(const struct query_parameter *parameters, size_t count,

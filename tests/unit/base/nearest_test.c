@@ -69,6 +69,18 @@ static void nothing_is_near_beyond_two_slips_unless_any_will_do(void **state)
     assert_false(nearest_to(slice_from_text("x"), NEAREST_ANY).found);
 }
 
+static void a_name_that_is_wrong_by_more_than_half_is_near_to_none(void **state)
+{
+    (void)state;
+    assert_nearest("valu", NEAREST_LIKELY, 2);
+    assert_nearest("laebls", NEAREST_LIKELY, 1);
+    assert_nearest("na", NEAREST_SLIPS, 0);
+    assert_false(nearest_of("na", NEAREST_LIKELY).found);
+    assert_false(nearest_of("", NEAREST_LIKELY).found);
+    assert_false(nearest_of("u", NEAREST_LIKELY).found);
+    assert_false(nearest_of("timestamp", NEAREST_LIKELY).found);
+}
+
 static void a_name_of_any_length_has_a_nearest(void **state)
 {
     (void)state;
@@ -86,6 +98,7 @@ int main(void)
         cmocka_unit_test(a_name_of_any_length_is_compared_up_to_the_maximum),
         cmocka_unit_test(the_nearest_name_is_found_and_the_first_of_equals),
         cmocka_unit_test(nothing_is_near_beyond_two_slips_unless_any_will_do),
+        cmocka_unit_test(a_name_that_is_wrong_by_more_than_half_is_near_to_none),
         cmocka_unit_test(a_name_of_any_length_has_a_nearest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
