@@ -103,7 +103,9 @@ static const struct config_key keys[] = {
      .help = "Time that SIGTERM leaves for running requests and the final flush."},
 
     {TEXT(storage, "path", path), .initial = "./metric-store-data", .min = 1, .max = 4000,
-     .flag = "--data", .help = "Directory of all data; created if missing."},
+     .flag = "--data",
+     .help = "Directory of all data; made if it is missing, but not the directories above it: "
+             "where a disk is not mounted nothing is made in its place."},
     {ENUMERATION(enum config_sync, storage, "sync", sync), .initial = "always",
      .choices = sync_choices,
      .help = "When the log is synced to disk: before every acknowledgement (`always`), every "

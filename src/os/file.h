@@ -104,7 +104,7 @@ MUST_CHECK enum status filesystem_rename(struct filesystem *fs, const char *from
                                          struct error *err);
 MUST_CHECK enum status filesystem_remove(struct filesystem *fs, const char *path,
                                          struct error *err);
-/* One level, mode 0700; OK when it is there already. */
+/* One level, mode 0700; OK when it is there already. NOT_FOUND names what is missing above it. */
 MUST_CHECK enum status filesystem_make_directory(struct filesystem *fs, const char *path,
                                                  struct error *err);
 MUST_CHECK enum status filesystem_remove_directory(struct filesystem *fs, const char *path,

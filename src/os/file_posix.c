@@ -224,15 +224,41 @@ static enum status posix_remove(struct filesystem *fs, const char *path, struct 
     return STATUS_OK;
 }
 
+/* Names the first directory on the way to `path` that is not there. */
+static enum status fail_missing_parent(const char *path, struct error *err)
+{
+    size_t end = 0;
+    for (const char *slash = strchr(path, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        size_t size = (size_t)(slash - path);
+        char *parent = strndup(path, size);
+        struct stat about;
+        bool missing = parent != NULL && size > 0 && stat(parent, &about) != 0 && errno == ENOENT;
+        free(parent);
+        if (missing) {
+            end = size;
+            break;
+        }
+    }
+    if (end == 0)
+        return fail_errno(err, ENOENT, "cannot make directory %s", path);
+    return fail(err, STATUS_NOT_FOUND, "cannot make directory %s: there is no directory %.*s", path,
+                (int)end, path);
+}
+
 static enum status posix_make_directory(struct filesystem *fs, const char *path, struct error *err)
 {
     (void)fs;
     if (mkdir(path, DIRECTORY_PERMISSIONS) == 0)
         return STATUS_OK;
     int number = errno;
-    struct stat stat_of_path;
-    if (number == EEXIST && stat(path, &stat_of_path) == 0 && S_ISDIR(stat_of_path.st_mode))
+    struct stat about;
+    bool there = number == EEXIST && stat(path, &about) == 0;
+    if (there && S_ISDIR(about.st_mode))
         return STATUS_OK;
+    if (there)
+        return fail(err, STATUS_IO, "cannot make directory %s: there is a file of that name", path);
+    if (number == ENOENT)
+        return fail_missing_parent(path, err);
     return fail_errno(err, number, "cannot make directory %s", path);
 }
 

@@ -69,3 +69,18 @@ def test_a_port_without_an_address_is_listened_on_at_every_address(make_server):
     server = make_server()
     server.flags = ["--listen", f":{server.port}"]
     assert server.start().ready()
+
+
+@pytest.mark.parametrize("path, sentences", [
+    ("a/b/c", [b"there is no directory a;", b"make those before it"]),
+    ("file", [b"there is a file of that name", b"name another directory"]),
+    ("file/d", [b"Not a directory", b"name another directory"]),
+])
+def test_a_directory_that_cannot_be_made_says_why_and_what_to_do(binary, tmp_path, path, sentences):
+    (tmp_path / "file").write_text("")
+    commands = Commands(binary, tmp_path)
+    for arguments in (["serve", "--listen", "127.0.0.1:0"], ["import", "-"]):
+        result = commands.run(*arguments, "--data", path, data=b'{"name":"m","value":1}\n')
+        assert result.returncode == 1
+        assert all(sentence in result.stderr for sentence in sentences), result.stderr
+    assert os.listdir(tmp_path) == ["file"]

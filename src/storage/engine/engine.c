@@ -83,6 +83,22 @@ static enum status lock_to_read(struct engine *engine, const char *path, struct 
     return status;
 }
 
+/* Its parent has to be there: where a disk is not mounted, or a path has a slip in it, a store that
+ * nobody looks for would come into being. */
+static enum status make_directory(struct engine *engine, struct error *err)
+{
+    struct error why = {0};
+    enum status status = filesystem_make_directory(engine->os.fs, engine->dir, &why);
+    if (status == STATUS_OK)
+        return status;
+    return fail(err, status, "%s%s", why.message,
+                status == STATUS_NOT_FOUND
+                    ? "; only the last directory of storage.path (--data) is made: make those "
+                      "before it, or correct it"
+                : status == STATUS_IO ? "; name another directory by storage.path (--data)"
+                                      : "");
+}
+
 static enum status take_directory(struct engine *engine, struct error *err)
 {
     char *path = path_format("%s/lock", engine->dir);
@@ -93,7 +109,7 @@ static enum status take_directory(struct engine *engine, struct error *err)
     } else if (engine->options.read_only) {
         status = lock_to_read(engine, path, err);
     } else {
-        status = filesystem_make_directory(engine->os.fs, engine->dir, err);
+        status = make_directory(engine, err);
         /* The directory's own name must be durable before anything in it is relied on. */
         if (status == STATUS_OK)
             status = filesystem_sync_directory(engine->os.fs, parent, err);

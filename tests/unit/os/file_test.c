@@ -283,6 +283,20 @@ static void rename_replaces_and_remove_removes(void **state)
     assert_int_equal(filesystem_remove(place->fs, other, NULL), STATUS_NOT_FOUND);
 }
 
+static void a_directory_whose_parents_are_missing_is_not_made_and_the_first_is_named(void **state)
+{
+    struct place *place = *state;
+    char path[300];
+    char named[400];
+    struct error err;
+    snprintf(path, sizeof path, "%s/a//b/c", place->directory);
+    snprintf(named, sizeof named, "there is no directory %s/a", place->directory);
+    assert_int_equal(filesystem_make_directory(place->fs, path, &err), STATUS_NOT_FOUND);
+    assert_string_equal(err.message + strlen(err.message) - strlen(named), named);
+    snprintf(path, sizeof path, "%s/a", place->directory);
+    assert_int_not_equal(access(path, F_OK), 0);
+}
+
 static void what_is_no_file_is_refused_without_waiting_and_named(void **state)
 {
     struct place *place = *state;
@@ -412,6 +426,7 @@ int main(void)
         in_place(resize_cuts_and_extends_with_zeros),
         in_place(listing_tells_files_from_directories_and_stops_when_told),
         in_place(rename_replaces_and_remove_removes),
+        in_place(a_directory_whose_parents_are_missing_is_not_made_and_the_first_is_named),
         in_place(what_is_no_file_is_refused_without_waiting_and_named),
         in_place(a_second_lock_of_one_process_conflicts_and_names_the_holder),
         in_place(a_readers_lock_keeps_everybody_out_where_files_can_be_written),
