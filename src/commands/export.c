@@ -271,7 +271,7 @@ static int run(struct exporter *exporter)
     const char *path = options_value(exporter->options, "output");
     enum status status = interrupt_open(&exporter->interrupt, &err);
     if (status == STATUS_OK)
-        status = output_open(&exporter->output, exporter->os.fs, path, &err);
+        status = output_open(&exporter->output, exporter->os.fs, path, &exporter->interrupt, &err);
     if (status != STATUS_OK)
         return complain_of(exporter->options, &err);
     progress_begin(&exporter->progress, exporter->os.clock, "export");

@@ -23,7 +23,7 @@ static int run(const struct options *options)
     struct error err;
     struct output *output = NULL;
     bool damaged = false;
-    enum status status = output_open(&output, os.fs, NULL, &err);
+    enum status status = output_open(&output, os.fs, NULL, NULL, &err);
     if (status == STATUS_OK)
         status = engine_inspect(os, options->arguments[0], &how, show, output, &damaged, &err);
     enum status inspected = status;

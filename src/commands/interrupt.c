@@ -32,17 +32,27 @@ bool interrupt_pending(struct interrupt *interrupt)
     return interrupt != NULL && interrupt_wait(interrupt, -1, 0);
 }
 
-bool interrupt_wait(struct interrupt *interrupt, int fd, int timeout_ms)
+static bool wait_for(struct interrupt *interrupt, int fd, short events, int timeout_ms)
 {
     if (interrupt->pending)
         return true;
     struct pollfd waits[2] = {
         {.fd = interrupt->fd, .events = POLLIN},
-        {.fd = fd, .events = POLLIN},
+        {.fd = fd, .events = events},
     };
     if (poll(waits, 2, timeout_ms) > 0 && (waits[0].revents & POLLIN) != 0)
         interrupt->pending = true;
     return interrupt->pending;
+}
+
+bool interrupt_wait(struct interrupt *interrupt, int fd, int timeout_ms)
+{
+    return wait_for(interrupt, fd, POLLIN, timeout_ms);
+}
+
+bool interrupt_wait_writable(struct interrupt *interrupt, int fd)
+{
+    return wait_for(interrupt, fd, POLLOUT, -1);
 }
 
 enum status interrupt_fail(struct error *err)

@@ -27,6 +27,9 @@ bool interrupt_pending(struct interrupt *interrupt);
  * True when it was asked to end. `fd` may be -1. */
 bool interrupt_wait(struct interrupt *interrupt, int fd, int timeout_ms);
 
+/* The same until `fd` can be written: PIPE_BUF bytes at least. */
+bool interrupt_wait_writable(struct interrupt *interrupt, int fd);
+
 /* CANCELLED */
 enum status interrupt_fail(struct error *err);
 

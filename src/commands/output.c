@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 
 #include "base/utf8.h"
 
+enum { READER_LOOK_MS = 50 };
 enum { BUFFER_SIZE = 256 * 1024, PATH_SIZE = 4096, GZIP_WINDOW = 15 + 16, GZIP_LEVEL = 6 };
 enum output_kind { OUTPUT_PLAIN, OUTPUT_GZIP, OUTPUT_ZSTD };
 
@@ -19,7 +21,8 @@ struct output {
     struct filesystem *fs;
     int fd; /* -1: `file` */
     bool owns_fd;
-    struct file *file; /* under the temporary name */
+    struct interrupt *interrupt; /* heeded while a reader keeps us waiting; or NULL */
+    struct file *file;           /* under the temporary name */
     uint64_t offset;
     char path[PATH_SIZE];
     char temporary[PATH_SIZE];
@@ -62,6 +65,25 @@ static enum status open_compression(struct output *output, struct error *err)
     return STATUS_OK;
 }
 
+/* To open a pipe is to wait for its reader: that can be interrupted too. */
+static enum status open_other(struct output *output, const char *path, struct error *err)
+{
+    int wait = output->interrupt != NULL ? O_NONBLOCK : 0;
+    for (;;) {
+        output->fd = open(path, O_WRONLY | O_CLOEXEC | wait);
+        if (output->fd >= 0)
+            break;
+        if (errno != ENXIO || output->interrupt == NULL)
+            return fail_errno(err, errno, "cannot open %s", path);
+        if (interrupt_wait(output->interrupt, -1, READER_LOOK_MS))
+            return interrupt_fail(err);
+    }
+    int flags = fcntl(output->fd, F_GETFL);
+    if (flags < 0 || fcntl(output->fd, F_SETFL, flags & ~O_NONBLOCK) != 0)
+        return fail_errno(err, errno, "cannot open %s", path);
+    return STATUS_OK;
+}
+
 static enum status open_file(struct output *output, const char *path, struct error *err)
 {
     int size = snprintf(output->path, PATH_SIZE, "%s", path);
@@ -72,8 +94,7 @@ static enum status open_file(struct output *output, const char *path, struct err
     struct stat about;
     if (stat(path, &about) == 0 && !S_ISREG(about.st_mode)) {
         output->owns_fd = true;
-        output->fd = open(path, O_WRONLY | O_CLOEXEC);
-        return output->fd >= 0 ? STATUS_OK : fail_errno(err, errno, "cannot open %s", path);
+        return open_other(output, path, err);
     }
     output->fd = -1;
     enum status status =
@@ -82,7 +103,7 @@ static enum status open_file(struct output *output, const char *path, struct err
 }
 
 enum status output_open(struct output **result, struct filesystem *fs, const char *path,
-                        struct error *err)
+                        struct interrupt *interrupt, struct error *err)
 {
     *result = NULL;
     struct output *output = calloc(1, sizeof *output);
@@ -90,9 +111,14 @@ enum status output_open(struct output **result, struct filesystem *fs, const cha
         return fail(err, STATUS_MEMORY, "no memory for the output");
     output->fs = fs;
     output->fd = STDOUT_FILENO;
+    output->interrupt = interrupt;
     enum status status = STATUS_OK;
     if (path != NULL && strcmp(path, "-") != 0)
         status = open_file(output, path, err);
+    struct stat about;
+    if (status == STATUS_OK && output->fd >= 0 && fstat(output->fd, &about) == 0 &&
+        S_ISREG(about.st_mode))
+        output->interrupt = NULL; /* nobody reads it */
     if (status == STATUS_OK)
         status = open_compression(output, err);
     if (status != STATUS_OK) {
@@ -114,7 +140,14 @@ static enum status write_out(struct output *output, const uint8_t *data, size_t 
         return status;
     }
     while (size > 0) {
-        ssize_t written = write(output->fd, data, size);
+        size_t step = size;
+        if (output->interrupt != NULL) {
+            if (interrupt_wait_writable(output->interrupt, output->fd))
+                return interrupt_fail(err);
+            /* A longer one could wait for the reader. */
+            step = size < PIPE_BUF ? size : PIPE_BUF;
+        }
+        ssize_t written = write(output->fd, data, step);
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0 && errno == EPIPE)

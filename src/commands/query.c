@@ -309,7 +309,7 @@ static int run(struct asker *asker, const struct client_parameter *parameters, s
     struct error err;
     enum status status = interrupt_open(&asker->interrupt, &err);
     if (status == STATUS_OK)
-        status = output_open(&asker->output, asker->os.fs, NULL, &err);
+        status = output_open(&asker->output, asker->os.fs, NULL, &asker->interrupt, &err);
     if (status == STATUS_OK)
         status = options_has(asker->options, "data") ? ask_store(asker, parameters, count, &err)
                                                      : ask_server(asker, parameters, count, &err);

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import pty
+import select
 import signal
 import socket
 import subprocess
@@ -139,6 +140,33 @@ def test_an_import_that_waits_for_a_pipes_writer_can_be_interrupted(commands, nu
         process.communicate(timeout=30)
     finally:
         process.kill()
+    assert process.returncode == 130
+
+
+@pytest.mark.parametrize("reader", ["absent", "stalled", "of standard output"])
+def test_an_export_whose_reader_keeps_it_waiting_can_be_interrupted(commands, reader):
+    commands.import_json("--data", "d", write(commands, "in.ndjson", lines_of(20000)))
+    pipe = os.path.join(commands.directory, "pipe")
+    os.mkfifo(pipe)
+    # Opened for both ways it needs nobody else.
+    held = None if reader == "absent" else os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    standard = os.open(pipe if reader == "of standard output" else os.devnull, os.O_WRONLY)
+    output = [] if reader == "of standard output" else ["-o", pipe]
+    process = commands.start("export", "--data", "d", *output, stdout=standard,
+                             stderr=subprocess.PIPE)
+    os.close(standard)
+    try:
+        if held is None:
+            wait_until(lambda: any("signalfd" in name for name in open_files(process.pid)),
+                       what="signals being waited for")
+        else:
+            wait_until(lambda: not select.select([], [held], [], 0)[1], what="a full pipe")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    finally:
+        process.kill()
+        if held is not None:
+            os.close(held)
     assert process.returncode == 130
 
 

@@ -44,9 +44,9 @@ static const char *name_here(struct slice name, const struct parameter_rule *rul
     static const struct {
         const char *there, *here;
     } words[] = {
-        {"step", "interval"}, {"query", "match"},     {"query", "match[]"}, {"selector", "match"},
-        {"from", "start"},    {"to", "end"},          {"until", "end"},     {"time", "end"},
-        {"group_by", "by"},   {"bucket", "interval"}, {"timezone", "tz"},
+        {"step", "interval"},   {"query", "match"}, {"query", "match[]"}, {"selector", "match"},
+        {"from", "start"},      {"to", "end"},      {"until", "end"},     {"time", "end"},
+        {"bucket", "interval"}, {"timezone", "tz"},
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (slice_equal_text(name, words[i].there) && has_rule(words[i].here, rules, rule_count))
