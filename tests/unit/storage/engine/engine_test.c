@@ -947,7 +947,7 @@ static void a_few_late_samples_do_not_have_a_large_part_written_again(void **sta
     begin(&test, LARGE_HEAD);
     int64_t day_start = NOW - NOW % MS_PER_DAY;
     for (int i = 0; i < 50000; i++)
-        put_one(&test, 1, day_start + 1000 + i * 7 + i % 5, i * i % 1009);
+        put_one(&test, 1, day_start + 1000 + i * 7 + i % 5, (double)((int64_t)i * i % 1009));
     store_flush(&test.store);
     uint64_t large = stats_of(&test).flushed_bytes;
     for (int i = 0; i < 40; i++) {
