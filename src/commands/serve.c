@@ -278,6 +278,7 @@ static int run(struct service *service, const sigset_t *signals)
               log_int("memory_limit_bytes", (int64_t)service->memory_bytes),
               log_text("version", METRIC_STORE_VERSION));
     warn_if_reachable(service);
+    service_warn_of_series_memory(service);
     wait_for_end(service, signals);
     service_stop(service);
     log_event(&service->log, LOG_INFO, "serve", "stopped",

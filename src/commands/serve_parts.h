@@ -43,4 +43,7 @@ int serve_with(const struct config_sources *sources);
  * server are there. */
 void service_report_init(struct service *service);
 
+/* Logs, at the start, when there is no memory for another series. */
+void service_warn_of_series_memory(struct service *service);
+
 #endif

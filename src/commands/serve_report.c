@@ -2,11 +2,12 @@
  * serve_report - what the service says of itself: the modules' own statistics, put into the structs
  * that telemetry writes out, and the checks of its health.
  */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "commands/serve_parts.h"
 
-enum { QUEUE_DEGRADED_PERCENT = 80, DISK_DEGRADED_PERCENT = 90 };
+enum { QUEUE_DEGRADED_PERCENT = 80, DISK_DEGRADED_PERCENT = 90, BYTES_PER_MIB = 1 << 20 };
 
 /* ---- metrics ---------------------------------------------------------------------------- */
 
@@ -112,9 +113,47 @@ static void check_queue(void *context, struct health_result *result)
                        "bytes of the write queue", "the disk is slower than what is sent");
 }
 
+/* Whether the series table has all that memory.limit leaves to it; also where it had more before
+ * the limit was lowered. */
+static bool series_memory_is_taken(struct service *service, uint64_t *taken_bytes,
+                                   uint64_t *share_bytes, uint64_t *series)
+{
+    struct admission_limits limits;
+    struct engine_stats engine;
+    admission_limits_get(service->admission, &limits);
+    engine_stats(service->tier, &engine);
+    *taken_bytes = engine.series_table_bytes;
+    *share_bytes = limits.max_index_bytes;
+    *series = engine.series_committed;
+    return limits.max_index_bytes != 0 && engine.series_table_bytes >= limits.max_index_bytes;
+}
+
+void service_warn_of_series_memory(struct service *service)
+{
+    uint64_t taken_bytes, share_bytes, series;
+    if (!series_memory_is_taken(service, &taken_bytes, &share_bytes, &series))
+        return;
+    log_event(&service->log, LOG_WARN, "serve",
+              "new series are refused: those that exist take all that memory.limit leaves to "
+              "series; raise it",
+              log_int("series", (int64_t)series), log_int("series_bytes", (int64_t)taken_bytes),
+              log_int("share_bytes", (int64_t)share_bytes),
+              log_int("memory_limit_bytes", (int64_t)service->memory_bytes));
+}
+
 static void check_cardinality(void *context, struct health_result *result)
 {
     struct service *service = context;
+    uint64_t taken_bytes, share_bytes, series;
+    if (series_memory_is_taken(service, &taken_bytes, &share_bytes, &series)) {
+        result->status = HEALTH_DEGRADED;
+        snprintf(result->message, sizeof result->message,
+                 "new series are refused: %" PRIu64
+                 " series take %.1f MiB, and memory.limit leaves "
+                 "%.1f MiB to them; raise memory.limit, or make fewer series",
+                 series, (double)taken_bytes / BYTES_PER_MIB, (double)share_bytes / BYTES_PER_MIB);
+        return;
+    }
     struct admission_limits limits;
     admission_limits_get(service->admission, &limits);
     struct engine_fullest fullest;

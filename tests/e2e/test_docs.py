@@ -105,3 +105,11 @@ def test_every_route_stands_in_the_document():
     for method, path in routes:
         assert any(re.search(rf"\b{method}\b", line) and f"`{path}`" in line for line in table), (
             f"{method} {path} is not in docs/API.md")
+
+
+def test_every_check_of_the_health_answer_stands_in_operations_and_no_other(server):
+    checks = server.session.get(server.url + "/api/v1/health", timeout=30).json()["checks"]
+    with open(os.path.join(ROOT, "docs", "OPERATIONS.md"), encoding="utf-8") as file:
+        section = file.read().split("\n## Health\n")[1].split("\n## ")[0]
+    table = section.split("| check | degraded | failing |\n")[1].split("\n\n")[0]
+    assert set(re.findall(r"^\| `(\w+)` ", table, re.MULTILINE)) == set(checks)

@@ -127,6 +127,33 @@ def test_a_metric_near_its_limit_is_warned_of_and_nothing_is_refused(make_server
     assert server.ingest([line("near", n=str(i)) for i in range(10)])["warnings"] == []
 
 
+def test_health_and_log_say_when_memory_has_no_room_for_another_series(make_server, tmp_path):
+    settings = ("memory.limit=32MiB", "cardinality.max_series_per_metric=0")
+    server = make_server(*settings, data=tmp_path / "full").start()
+    health = server.session.get(server.url + "/api/v1/health", timeout=30).json()
+    assert health["checks"]["cardinality"]["status"] == "ok"
+    assert "new series are refused" not in server.log_tail()
+    for first in range(0, 400_000, 20_000):
+        answer = post_lines(server, [line("m", n=str(first + i)) for i in range(20_000)])
+        if answer.json()["rejected"] > 0:
+            break
+    assert {error["code"] for error in answer.json()["errors"]} == {"memory_limit"}
+
+    def full(where):
+        health = where.session.get(where.url + "/api/v1/health", timeout=30).json()
+        check = health["checks"]["cardinality"]
+        assert health["status"] == check["status"] == "degraded", health
+        assert "memory.limit" in check["message"] and "new series are refused" in check["message"]
+
+    full(server)
+    assert server.stop() == 0
+    server = make_server(*settings, data=tmp_path / "full").start()
+    full(server)
+    wait_until(lambda: "new series are refused" in server.log_tail(), 10, "the warning in the log")
+    assert only_error(post_lines(server, [line("fresh")]), "memory_limit")
+    assert post_lines(server, [line("m", 2, T0 + MINUTE, n="1")]).json()["accepted"] == 1
+
+
 def test_a_slip_in_a_parameter_s_name_stores_nothing(server):
     for path, name, nearest in ((BATCH, "atomc", "atomic"), (BATCH, "precison", "precision"),
                                 ("/api/v1/import/prometheus", "atomik", "atomic")):
