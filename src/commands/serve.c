@@ -16,6 +16,7 @@
 #include "api/api.h"
 #include "commands/serve_parts.h"
 #include "commands/store.h"
+#include "os/descriptors.h"
 #include "os/memory.h"
 
 enum {
@@ -27,6 +28,7 @@ enum {
     MAX_COMMIT_SAMPLES = 1 << 20,
     COMMIT_RETRY_MS = 5000,
     STOP_RESERVE_MS = 2000, /* of the drain's time, kept for the flush */
+    OWN_DESCRIPTORS = 256,  /* the log, parts that are made, threads, answers that linger */
 };
 
 static uint64_t smaller(uint64_t a, uint64_t b)
@@ -63,6 +65,25 @@ static struct query_limits query_limits_of(const struct config *config, uint64_t
     };
 }
 
+/* Sockets and files share one limit, and each part is an open file. */
+static uint64_t max_connections_of(struct service *service)
+{
+    uint64_t wanted = service->config.server.max_connections;
+    struct engine_stats engine;
+    engine_stats(service->tier, &engine);
+    uint64_t most = descriptors_for_connections(service->max_descriptors,
+                                                OWN_DESCRIPTORS + engine.parts, wanted);
+    if (most < wanted)
+        log_event(&service->log, LOG_WARN, "serve",
+                  "the limit of open files leaves fewer connections than server.max_connections: "
+                  "raise it (LimitNOFILE= of systemd, ulimit -n)",
+                  log_int("open_files", (int64_t)service->max_descriptors),
+                  log_int("parts", (int64_t)engine.parts),
+                  log_int("max_connections", (int64_t)wanted),
+                  log_int("connections", (int64_t)most));
+    return most;
+}
+
 static struct http_options http_options_of(struct service *service)
 {
     const struct config_server *server = &service->config.server;
@@ -78,7 +99,7 @@ static struct http_options http_options_of(struct service *service)
     options.max_decoded_size =
         smaller(server->max_decoded_bytes, service->memory_bytes / BODIES_SHARE);
     options.max_bodies_size = service->memory_bytes / BODIES_SHARE;
-    options.max_connections = server->max_connections;
+    options.max_connections = max_connections_of(service);
     options.max_connections_per_address = server->max_connections_per_address;
     options.header_timeout_ms = server->header_timeout_ms;
     options.idle_timeout_ms = server->idle_timeout_ms;
@@ -262,6 +283,7 @@ static int run(struct service *service, const sigset_t *signals)
     enum status status = memory_available(service->os.fs, "", &available, &err);
     if (status == STATUS_OK) {
         service->memory_bytes = config_memory_limit(&service->config, available);
+        service->max_descriptors = descriptors_raise();
         service->started_ns = clock_monotonic_ns(service->os.clock);
         status = service_start(service, &err);
     }

@@ -17,9 +17,10 @@ struct service {
     struct config_sources sources; /* read again on SIGHUP */
     struct os os;
     struct log log;
-    char *data_dir;        /* of its own: a reload replaces the configuration's texts */
-    uint64_t memory_bytes; /* the budget */
-    int64_t started_ns;    /* monotonic */
+    char *data_dir;           /* of its own: a reload replaces the configuration's texts */
+    uint64_t memory_bytes;    /* the budget */
+    uint64_t max_descriptors; /* open files and sockets of the process */
+    int64_t started_ns;       /* monotonic */
     struct tier *tier;
     struct admission *admission;
     struct write_buffer *buffer;

@@ -193,3 +193,10 @@ uint64_t connection_bytes_taken(int fd)
     struct tcp_info info;
     return tcp_information(fd, &info) ? info.tcpi_bytes_acked : 0;
 }
+
+size_t connections_waiting(int listen_fd)
+{
+    struct tcp_info info;
+    /* Of a socket that listens, the kernel gives the length of its queue here. */
+    return tcp_information(listen_fd, &info) ? info.tcpi_unacked : 0;
+}

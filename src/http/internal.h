@@ -57,6 +57,12 @@ struct worker {
     size_t connections;
 };
 
+/* A connection that may be ended for one that waits. */
+struct crawler {
+    struct http_connection *connection;
+    uint64_t bytes_per_second;
+};
+
 struct lingering {
     int fd; /* -1: free */
     int64_t deadline_ns;
@@ -86,6 +92,7 @@ struct http_server {
     uint32_t generation;
     struct address_counts addresses;
     struct lingering lingering[LINGER_MAX];
+    struct crawler *crawlers; /* room for max_connections; the reaper's, during one look */
 
     atomic_bool draining;
     atomic_bool stopping; /* nobody waits for a handler any more */
@@ -180,6 +187,8 @@ uint64_t connection_bytes_received(int fd);
 uint64_t connection_bytes_taken(int fd);
 /* Since the last byte that came. */
 int64_t connection_silence_ms(int fd);
+/* Clients that connected and were not accepted yet. */
+size_t connections_waiting(int listen_fd);
 
 /* request.c */
 /* NULL without heap. */

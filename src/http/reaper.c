@@ -10,15 +10,19 @@
  *   SENDING   the same for what the client takes, in stretches in which something waits for it
  *   HANDLING  ours to end, not the client's
  *
- * While every place is taken and further clients wait, those in HEADER keep others out: they get
- * PRESSED_HEADER_MS and PRESSED_IDLE_MS, and are looked at more often, so that many half-open
- * connections delay a healthy client by moments and not by header_timeout a thousand.
+ * While every place or descriptor is taken and further clients wait, slow connections keep others
+ * out. Those in HEADER get PRESSED_HEADER_MS and PRESSED_IDLE_MS instead. Of those in BODY and
+ * SENDING that stay below min_bytes_per_second over PRESSED_CRAWL_MS, and of those in BODY that are
+ * silent for PRESSED_SILENCE_MS, the slowest are ended, as many as clients wait. The fewer places
+ * there are for those who wait, the shorter all of these: a whole queue of slow clients delays a
+ * healthy one by moments, and not by header_timeout a thousand.
  *
  * Bytes are counted by the kernel (TCP_INFO), so this costs the way of a request nothing.
  */
 #include <errno.h>
 #include <linux/sockios.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
@@ -28,11 +32,15 @@
 
 enum { LONGEST_PERIOD_MS = 250, LEFT_MS = 100, LINGER_READS = 16 };
 enum { PRESSED_HEADER_MS = 200, PRESSED_IDLE_MS = 1000, PRESSED_PERIOD_MS = 50 };
+enum { PRESSED_CRAWL_MS = 400, PRESSED_SILENCE_MS = 1000 };
+enum { QUEUE_TURN_MS = 250, SHORTEST_TURN_MS = 20, LOOKS_PER_HEADER = 4 };
 
 /* How long a client may take. */
 struct patience {
     int64_t header_ms;
     int64_t idle_ms;
+    int64_t crawl_ms; /* 0: no one waits */
+    int64_t silence_ms;
 };
 
 static int64_t smaller(int64_t a, int64_t b)
@@ -40,12 +48,30 @@ static int64_t smaller(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Whether every place is taken and somebody waits for one. server->mutex is held. */
-static bool is_pressed(const struct http_server *server)
+/* How many clients wait while every place, or every descriptor, is taken. server.mutex is held. */
+static size_t count_waiting(const struct http_server *server)
 {
     struct pollfd waiting = {.fd = server->listen_fd, .events = POLLIN};
-    return server->listen_fd >= 0 && server->connection_count >= server->options.max_connections &&
-           poll(&waiting, 1, 0) == 1;
+    bool full = server->connection_count >= server->options.max_connections ||
+                server->listen_resume_ns != 0;
+    if (server->listen_fd < 0 || !full || poll(&waiting, 1, 0) != 1)
+        return 0;
+    size_t count = connections_waiting(server->listen_fd);
+    return count == 0 ? 1 : count;
+}
+
+static struct patience patience_under_pressure(const struct http_server *server, size_t waiting)
+{
+    const struct http_options *options = &server->options;
+    int64_t turn_ms = (int64_t)(QUEUE_TURN_MS * (server->connection_count + 1) / waiting);
+    if (turn_ms < SHORTEST_TURN_MS)
+        turn_ms = SHORTEST_TURN_MS;
+    return (struct patience){
+        .header_ms = smaller(options->header_timeout_ms, smaller(PRESSED_HEADER_MS, turn_ms)),
+        .idle_ms = smaller(options->idle_timeout_ms, smaller(PRESSED_IDLE_MS, turn_ms)),
+        .crawl_ms = smaller(PRESSED_CRAWL_MS, turn_ms),
+        .silence_ms = smaller(PRESSED_SILENCE_MS, turn_ms),
+    };
 }
 
 int64_t reaper_period_ms(const struct http_options *options)
@@ -126,21 +152,53 @@ static bool is_too_slow(struct http_connection *connection, uint64_t bytes, int6
     return slow;
 }
 
-static void look_at_sending(struct http_connection *connection, int64_t now)
+/* Whether it may be ended for one that waits; `bytes` as for is_too_slow. */
+static bool is_crawling(struct http_connection *connection, uint64_t bytes, int64_t now,
+                        const struct patience *patience, struct crawler *crawler)
+{
+    if (patience->crawl_ms == 0 || connection->window_ns == 0)
+        return false;
+    int64_t length_ms = (now - connection->window_ns) / NS_PER_MS;
+    if (length_ms < patience->crawl_ms)
+        return false;
+    uint64_t rate = (bytes - connection->window_bytes) * 1000 / (uint64_t)length_ms;
+    bool silent = connection->phase == PHASE_BODY &&
+                  connection_silence_ms(connection->fd) >= patience->silence_ms;
+    *crawler = (struct crawler){connection, rate};
+    return silent || rate < connection->server->options.min_bytes_per_second;
+}
+
+/* Each gives whether *crawler was filled. */
+static bool look_at_sending(struct http_connection *connection, int64_t now,
+                            const struct patience *patience, struct crawler *crawler)
 {
     int waiting = 0;
     if (ioctl(connection->fd, SIOCOUTQ, &waiting) == 0 && waiting == 0) {
         connection->window_ns = 0;
-        return;
+        return false;
     }
-    if (is_too_slow(connection, connection_bytes_taken(connection->fd), now))
-        end_slow(connection, NULL, HTTP_REFUSED_READER_SLOW);
+    uint64_t bytes = connection_bytes_taken(connection->fd);
+    if (!is_too_slow(connection, bytes, now))
+        return is_crawling(connection, bytes, now, patience, crawler);
+    end_slow(connection, NULL, HTTP_REFUSED_READER_SLOW);
+    return false;
 }
 
-static void look_at(struct http_connection *connection, int64_t now,
-                    const struct patience *patience)
+static bool look_at_body(struct http_connection *connection, int64_t now,
+                         const struct patience *patience, struct crawler *crawler)
 {
-    int64_t idle_timeout_ms = connection->server->options.idle_timeout_ms;
+    uint64_t bytes = connection_bytes_received(connection->fd);
+    if (!is_too_slow(connection, bytes, now) &&
+        connection_silence_ms(connection->fd) < connection->server->options.idle_timeout_ms)
+        return is_crawling(connection, bytes, now, patience, crawler);
+    end_slow(connection, "the body arrives too slowly", HTTP_REFUSED_BODY_SLOW);
+    return false;
+}
+
+static bool look_at(struct http_connection *connection, int64_t now,
+                    const struct patience *patience, struct crawler *crawler)
+{
+    bool crawls = false;
     mutex_lock(&connection->mutex);
     if (!connection->ended) {
         switch (connection->phase) {
@@ -148,12 +206,10 @@ static void look_at(struct http_connection *connection, int64_t now,
             look_at_header(connection, now, patience);
             break;
         case PHASE_BODY:
-            if (is_too_slow(connection, connection_bytes_received(connection->fd), now) ||
-                connection_silence_ms(connection->fd) >= idle_timeout_ms)
-                end_slow(connection, "the body arrives too slowly", HTTP_REFUSED_BODY_SLOW);
+            crawls = look_at_body(connection, now, patience, crawler);
             break;
         case PHASE_SENDING:
-            look_at_sending(connection, now);
+            crawls = look_at_sending(connection, now, patience, crawler);
             break;
         case PHASE_HANDLING:
             break;
@@ -163,29 +219,58 @@ static void look_at(struct http_connection *connection, int64_t now,
         now - connection->phase_ns > LINGER_MS * (int64_t)NS_PER_MS)
         shutdown(connection->fd, SHUT_RDWR);
     mutex_unlock(&connection->mutex);
+    return crawls;
+}
+
+static int compare_crawlers(const void *a, const void *b)
+{
+    uint64_t first = ((const struct crawler *)a)->bytes_per_second;
+    uint64_t second = ((const struct crawler *)b)->bytes_per_second;
+    return first < second ? -1 : first > second;
+}
+
+/* Ends the slowest, one for each client that waits. server.mutex is held. */
+static void end_crawlers(struct crawler *crawlers, size_t count, size_t waiting)
+{
+    qsort(crawlers, count, sizeof *crawlers, compare_crawlers);
+    for (size_t i = 0; i < count && i < waiting; i++) {
+        struct http_connection *connection = crawlers[i].connection;
+        mutex_lock(&connection->mutex);
+        if (!connection->ended && connection->phase == PHASE_BODY)
+            end_slow(connection, "the body arrives too slowly, and others wait for a connection",
+                     HTTP_REFUSED_BODY_SLOW);
+        else if (!connection->ended && connection->phase == PHASE_SENDING)
+            end_slow(connection, NULL, HTTP_REFUSED_READER_SLOW);
+        mutex_unlock(&connection->mutex);
+    }
 }
 
 int64_t reaper_look(struct http_server *server)
 {
-    struct patience patience = {server->options.header_timeout_ms, server->options.idle_timeout_ms};
+    struct patience patience = {.header_ms = server->options.header_timeout_ms,
+                                .idle_ms = server->options.idle_timeout_ms};
     int64_t period_ms = reaper_period_ms(&server->options);
     mutex_lock(&server->mutex);
-    if (is_pressed(server)) {
-        patience.header_ms = smaller(patience.header_ms, PRESSED_HEADER_MS);
-        patience.idle_ms = smaller(patience.idle_ms, PRESSED_IDLE_MS);
+    size_t waiting = count_waiting(server);
+    if (waiting > 0) {
+        patience = patience_under_pressure(server, waiting);
         period_ms = smaller(period_ms, PRESSED_PERIOD_MS);
+        period_ms = smaller(period_ms, patience.header_ms / LOOKS_PER_HEADER);
     }
     int64_t now = server_now_ns(server);
+    size_t crawlers = 0;
     for (size_t i = 0; i < server->connection_slots; i++)
-        if (server->connections[i] != NULL)
-            look_at(server->connections[i], now, &patience);
+        if (server->connections[i] != NULL &&
+            look_at(server->connections[i], now, &patience, &server->crawlers[crawlers]))
+            crawlers++;
+    end_crawlers(server->crawlers, crawlers, waiting);
     for (size_t i = 0; i < LINGER_MAX; i++)
         if (server->lingering[i].fd >= 0 && server->lingering[i].deadline_ns < now) {
             close(server->lingering[i].fd);
             server->lingering[i].fd = -1;
         }
     mutex_unlock(&server->mutex);
-    return period_ms;
+    return period_ms < 1 ? 1 : period_ms;
 }
 
 static void close_if_idle(struct http_connection *connection)

@@ -185,7 +185,8 @@ static struct http_server *server_new(const struct http_options *options, struct
     mutex_init(&server->mutex);
     condition_init(&server->changed);
     server->workers = calloc(server->options.thread_count, sizeof *server->workers);
-    if (server->workers != NULL)
+    server->crawlers = calloc(options->max_connections, sizeof *server->crawlers);
+    if (server->workers != NULL && server->crawlers != NULL)
         return server;
     server_unref(server);
     return NULL;
@@ -199,6 +200,7 @@ void server_unref(struct http_server *server)
     mutex_release(&server->mutex);
     condition_release(&server->changed);
     free(server->connections);
+    free(server->crawlers);
     free(server->workers);
     free(server);
 }

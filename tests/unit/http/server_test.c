@@ -957,6 +957,45 @@ static void at_the_connection_limit_the_next_client_waits_its_turn(void **state)
     stop(server);
 }
 
+static void crawling_bodies_give_way_when_others_wait(void **state)
+{
+    (void)state;
+    enum { PLACES = 8, CRAWLERS = 60 };
+    struct http_options options = test_options();
+    options.max_connections = PLACES;
+    struct http_server *server = start(&options);
+    struct client steady = client_open(http_server_port(server), NULL);
+    client_send(&steady, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5000000\r\n\r\n");
+    static char piece[5000];
+    client_send_bytes(&steady, piece, sizeof piece);
+    int crawling[CRAWLERS];
+    for (size_t i = 0; i < CRAWLERS; i++) {
+        static const char text[] = "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 1000\r\n\r\nx";
+        crawling[i] = client_socket(http_server_port(server), "127.0.0.2");
+        assert_true(send(crawling[i], text, sizeof text - 1, MSG_NOSIGNAL) > 0);
+    }
+    int64_t begin = clock_monotonic_ns(clock_system());
+    struct client healthy = client_open(http_server_port(server), "127.0.0.3");
+    client_send(&healthy, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    /* Whose body comes along is not among those that give way. */
+    int sent = 1;
+    for (struct pollfd answer = {.fd = healthy.fd, .events = POLLIN}; poll(&answer, 1, 5) == 0;
+         sent = sent < 999 ? sent + 1 : sent)
+        client_send_bytes(&steady, piece, sent < 999 ? sizeof piece : 0);
+    assert_int_equal(client_read(&healthy, false).status, 200);
+    int64_t took_ms = (clock_monotonic_ns(clock_system()) - begin) / 1000000;
+    assert_in_range(took_ms, 0, 3000); /* idle_timeout is ten times that */
+    assert_true(stats_of(server).refused[HTTP_REFUSED_BODY_SLOW] >= CRAWLERS - PLACES);
+    for (; sent < 1000; sent++)
+        client_send_bytes(&steady, piece, sizeof piece);
+    assert_int_equal(client_read(&steady, false).status, 200);
+    client_close(&healthy);
+    client_close(&steady);
+    for (size_t i = 0; i < CRAWLERS; i++)
+        close(crawling[i]);
+    stop(server);
+}
+
 static void without_descriptors_it_waits_and_goes_on_when_there_are_some(void **state)
 {
     (void)state;
@@ -965,8 +1004,8 @@ static void without_descriptors_it_waits_and_goes_on_when_there_are_some(void **
     struct client client = client_open(http_server_port(server), NULL);
     client_send(&client, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
     assert_int_equal(client_read(&client, false).status, 200);
-    struct client waiting = client_open(http_server_port(server), NULL);
-    await_stat(server, stat.connections == 2);
+    client_send(&client, "GET /keep HTTP/1.1\r\n" HOST "\r\n");
+    struct http_request *request = take_kept();
     int spare = socket(AF_INET, SOCK_STREAM, 0);
     struct rlimit before, none;
     assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
@@ -980,21 +1019,22 @@ static void without_descriptors_it_waits_and_goes_on_when_there_are_some(void **
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
     assert_int_equal(connect(spare, (struct sockaddr *)&to, sizeof to), 0);
     await_stat(server, stat.refused[HTTP_REFUSED_DESCRIPTORS] >= 2);
-    /* Who is connected is served meanwhile. */
-    client_send(&waiting, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
-    assert_int_equal(client_read(&waiting, false).status, 200);
     uint64_t pauses = stats_of(server).refused[HTTP_REFUSED_DESCRIPTORS];
     int64_t begin = clock_monotonic_ns(clock_system());
     await_stat(server, stat.refused[HTTP_REFUSED_DESCRIPTORS] >= pauses + 2);
     /* It tries again now and then; spinning would take no time. */
     assert_true(clock_monotonic_ns(clock_system()) - begin > 100 * 1000000LL);
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    /* Who is connected is served meanwhile, and gives way when idle. */
+    respond_text(request, "served");
+    assert_int_equal(client_read(&client, false).status, 200);
+    client_drain(&client);
     struct client late = {.fd = spare, .bytes = calloc(1, CLIENT_BUFFER)};
     client_send(&late, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
     assert_int_equal(client_read(&late, false).status, 200);
+    assert_int_equal(stats_of(server).refused[HTTP_REFUSED_IDLE], 1);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     client_close(&late);
     client_close(&client);
-    client_close(&waiting);
     stop(server);
 }
 
@@ -1265,6 +1305,7 @@ int main(void)
         cmocka_unit_test(a_client_that_does_not_read_its_answer_is_ended),
         cmocka_unit_test(one_address_cannot_take_all_connections),
         cmocka_unit_test(at_the_connection_limit_the_next_client_waits_its_turn),
+        cmocka_unit_test(crawling_bodies_give_way_when_others_wait),
         cmocka_unit_test(without_descriptors_it_waits_and_goes_on_when_there_are_some),
         cmocka_unit_test(drain_lets_running_requests_finish),
         cmocka_unit_test(a_taken_or_malformed_address_is_named),
