@@ -138,6 +138,7 @@ void connection_enter(struct http_connection *connection, enum connection_phase 
     mutex_lock(&connection->mutex);
     connection->phase = phase;
     connection->header_begun = false;
+    connection->unread = false;
     connection->phase_ns = server_now_ns(connection->server);
     connection->window_ns = 0;
     /* What came since the last request was complete belongs to the next header. */

@@ -40,6 +40,7 @@ struct http_connection {
     struct mutex mutex;
     enum connection_phase phase;
     bool header_begun;     /* phase HEADER: its first byte came */
+    bool unread;           /* phase HEADER, its time over: bytes waited at the last look */
     bool ended;            /* shut down by us */
     bool peer_closed;      /* the client sent its last byte */
     bool linger;           /* read on after the answer, so that the client can see it */

@@ -109,6 +109,18 @@ static bool is_left(struct http_connection *connection, int64_t age_ms)
            ioctl(connection->fd, FIONREAD, &unread) == 0 && unread == 0;
 }
 
+/*
+ * What came and was not read yet waits for its HTTP thread: the client may have sent all of it long
+ * ago. One more look is for what that thread has just read and is at.
+ */
+static bool is_late_by_us(struct http_connection *connection)
+{
+    int unread = 0;
+    bool was_unread = connection->unread;
+    connection->unread = ioctl(connection->fd, FIONREAD, &unread) == 0 && unread > 0;
+    return connection->unread || was_unread;
+}
+
 static void look_at_header(struct http_connection *connection, int64_t now,
                            const struct patience *patience)
 {
@@ -118,7 +130,7 @@ static void look_at_header(struct http_connection *connection, int64_t now,
         return;
     }
     if (connection->header_begun) {
-        if (age_ms < patience->header_ms)
+        if (age_ms < patience->header_ms || is_late_by_us(connection))
             return;
         bool silent = connection_bytes_received(connection->fd) == connection->window_bytes;
         end_slow(connection, silent ? NULL : "the header took too long to arrive",

@@ -14,6 +14,7 @@ struct mailbox {
     struct condition changed;
     struct http_request *kept;
     bool cancelled;
+    bool blocked;
     int handled;
     struct http_access last; /* only the fields without pointers */
     int accesses;
@@ -96,6 +97,19 @@ static void handle_echo(struct http_request *request, void *context)
     respond_slice(request, http_request_body(request));
 }
 
+/* As no handler should: holds its HTTP thread until the test lets it go. */
+static void handle_block(struct http_request *request, void *context)
+{
+    (void)context;
+    mutex_lock(&mailbox.mutex);
+    mailbox.blocked = true;
+    condition_broadcast(&mailbox.changed);
+    while (mailbox.blocked)
+        condition_wait(&mailbox.changed, &mailbox.mutex);
+    mutex_unlock(&mailbox.mutex);
+    respond_text(request, "let go");
+}
+
 static void handle_keep(struct http_request *request, void *context)
 {
     (void)context;
@@ -149,6 +163,7 @@ static const struct http_route routes[] = {
      .handler = handle_echo,
      .takes_body = true,
      .max_decoded_size = 1000},
+    {.method = "GET", .path = "/block", .handler = handle_block},
     {.method = "GET", .path = "/keep", .handler = handle_keep, .compresses = true},
     {.method = "POST", .path = "/keep", .handler = handle_keep, .takes_body = true},
     {.method = "GET", .path = "/label/{name}/values", .handler = handle_parameter},
@@ -859,6 +874,37 @@ static void a_dripping_header_on_a_used_connection_ends_too(void **state)
     stop(server);
 }
 
+static void a_header_that_waits_for_its_thread_is_not_slow(void **state)
+{
+    (void)state;
+    struct http_options options = test_options();
+    options.thread_count = 1;
+    options.header_timeout_ms = 200;
+    struct http_server *server = start(&options);
+    struct client blocking = client_open(http_server_port(server), NULL);
+    client_send(&blocking, "GET /block HTTP/1.1\r\n" HOST "\r\n");
+    mutex_lock(&mailbox.mutex);
+    while (!mailbox.blocked)
+        assert_true(condition_wait_ms(&mailbox.changed, &mailbox.mutex, CLIENT_PATIENCE_MS));
+    mutex_unlock(&mailbox.mutex);
+    struct client prompt = client_open(http_server_port(server), NULL);
+    client_send(&prompt, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+    /* Ends at its deadline, which is later than that of the other. */
+    struct client silent = client_open(http_server_port(server), NULL);
+    client_drain(&silent);
+    mutex_lock(&mailbox.mutex);
+    mailbox.blocked = false;
+    condition_broadcast(&mailbox.changed);
+    mutex_unlock(&mailbox.mutex);
+    assert_int_equal(client_read(&prompt, false).status, 200);
+    assert_int_equal(client_read(&blocking, false).status, 200);
+    assert_int_equal(stats_of(server).refused[HTTP_REFUSED_HEADER_SLOW], 1);
+    client_close(&blocking);
+    client_close(&prompt);
+    client_close(&silent);
+    stop(server);
+}
+
 static void idle_connections_and_crawling_bodies_are_ended(void **state)
 {
     (void)state;
@@ -1301,6 +1347,7 @@ int main(void)
         cmocka_unit_test(head_of_a_stream_sends_no_body),
         cmocka_unit_test(a_dripping_header_ends_at_the_deadline_and_hinders_nobody),
         cmocka_unit_test(a_dripping_header_on_a_used_connection_ends_too),
+        cmocka_unit_test(a_header_that_waits_for_its_thread_is_not_slow),
         cmocka_unit_test(idle_connections_and_crawling_bodies_are_ended),
         cmocka_unit_test(a_client_that_does_not_read_its_answer_is_ended),
         cmocka_unit_test(one_address_cannot_take_all_connections),
