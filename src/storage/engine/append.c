@@ -60,7 +60,7 @@ static enum status collect_pending(struct engine *engine, struct batch *const *b
     for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < batches[i]->reserved_count; j++) {
             uint32_t id = batches[i]->reserved[j];
-            if (!series_table_has_committed(&engine->series, id) &&
+            if (series_table_has_reserved(&engine->index.active, id) &&
                 id_list_add(pending, id) != STATUS_OK)
                 return STATUS_MEMORY;
         }
@@ -84,20 +84,15 @@ static enum status log_series(struct engine *engine, struct batch *const *batche
     while (done < engine->pending.count && status == STATUS_OK) {
         size_t taken;
         bytes_clear(&engine->record);
-        status = record_put_series(&engine->record, &engine->series, engine->pending.ids + done,
-                                   engine->pending.count - done, &taken);
+        status =
+            record_put_series(&engine->record, &engine->index.active, engine->pending.ids + done,
+                              engine->pending.count - done, &taken);
         if (status == STATUS_OK)
             status = wal_put(engine->wal, RECORD_SERIES, bytes_slice(&engine->record),
                              slice_of(NULL, 0), err);
         done += taken;
     }
     rwlock_unlock(&engine->series_lock);
-    if (status == STATUS_OK && engine->pending.count > 0) {
-        /* For apply_definitions, which must not fail. */
-        rwlock_write(&engine->series_lock);
-        status = id_list_reserve(&engine->unflushed, engine->pending.count);
-        rwlock_unlock(&engine->series_lock);
-    }
     return status == STATUS_MEMORY ? no_memory(err) : status;
 }
 
@@ -219,11 +214,12 @@ static void apply_definitions(struct engine *engine, struct batch *const *batche
         batch->new_series = 0;
         for (size_t j = 0; j < batch->reserved_count; j++) {
             uint32_t id = batch->reserved[j];
-            if (series_table_has_committed(&engine->series, id))
+            /* Another batch of the group, or of an earlier one, may have brought it. */
+            if (!series_table_has_reserved(&engine->index.active, id))
                 continue;
-            series_table_commit(&engine->series, id);
+            series_table_commit(&engine->index.active, id);
             batch->new_series++;
-            invariant(id_list_add(&engine->unflushed, id) == STATUS_OK);
+            engine->index.commits++;
         }
         for (size_t j = 0; j < batch->metric_count; j++) {
             enum metric_outcome outcome = METRIC_SAME;

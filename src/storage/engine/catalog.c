@@ -8,7 +8,7 @@
 #include "base/times.h"
 #include "base/utf8.h"
 #include "storage/engine/engine_internal.h"
-#include "storage/engine/matching.h"
+#include "storage/engine/lookup.h"
 
 struct version *engine_version(struct engine *engine)
 {
@@ -63,29 +63,48 @@ static enum status add_row(struct listing *listing, const struct metric *metric,
     return STATUS_OK;
 }
 
-/* Committed series of each metric, among `matched` if that is not NULL. With series_lock. */
-static enum status count_series(const struct series_table *table, const roaring_bitmap_t *matched,
-                                uint32_t **counts)
+/* Of the series in `matched`, those of each metric. */
+static enum status count_matched(struct engine *engine, const roaring_bitmap_t *matched,
+                                 uint32_t *counts, uint32_t metric_count, struct error *err)
 {
-    *counts = calloc((size_t)table->space->metric_count + 1, sizeof(*counts)[0]);
-    if (*counts == NULL)
-        return STATUS_MEMORY;
-    uint32_t id = series_table_next_committed(table, 0);
-    for (; id != SERIES_ID_NONE; id = series_table_next_committed(table, id + 1))
-        if (matched == NULL || roaring_bitmap_contains(matched, id))
-            (*counts)[series_table_get(table, id)->metric]++;
-    return STATUS_OK;
+    size_t count = (size_t)roaring_bitmap_get_cardinality(matched);
+    uint32_t *ids = malloc((count + 1) * sizeof ids[0]);
+    uint32_t *metrics = malloc((count + 1) * sizeof metrics[0]);
+    bool partial = false;
+    enum status status = ids == NULL || metrics == NULL ? no_memory(err) : STATUS_OK;
+    if (status == STATUS_OK) {
+        roaring_bitmap_to_uint32_array(matched, ids);
+        status = engine_metrics_of(engine, ids, count, metrics, &partial, err);
+    }
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        if (metrics[i] < metric_count)
+            counts[metrics[i]]++;
+    free(ids);
+    free(metrics);
+    return status;
 }
 
-static enum status add_rows(struct listing *listing, const uint32_t *counts, bool all)
+/* Those of each metric. With series_lock. */
+static void count_all(const struct series_index *index, uint32_t *counts)
+{
+    for (uint32_t metric = 0; metric < index->space.metric_count; metric++)
+        counts[metric] = series_space_count(&index->space, metric);
+    uint32_t id = series_table_next_reserved(&index->active, 0);
+    for (; id != SERIES_ID_NONE; id = series_table_next_reserved(&index->active, id + 1))
+        counts[series_table_get(&index->active, id)->metric]--;
+}
+
+/* With series_lock. */
+static enum status add_rows(struct listing *listing, const uint32_t *counts, uint32_t metric_count,
+                            bool all)
 {
     struct engine *engine = listing->engine;
-    const struct series_space *space = &engine->space;
+    const struct series_space *space = &engine->index.space;
     enum status status = STATUS_OK;
-    for (uint32_t id = 0; id < space->metric_count && status == STATUS_OK; id++) {
-        if (counts[id] == 0)
-            continue;
+    for (uint32_t id = 0; id < metric_count && status == STATUS_OK; id++) {
         struct slice name = series_space_name(space, id);
+        if (counts[id] == 0 || name.data == NULL)
+            continue;
         const struct metric *known = registry_find(&engine->registry, name);
         struct metric metric = known != NULL ? *known : (struct metric){.name = name};
         status = add_row(listing, &metric, id, counts[id]);
@@ -95,31 +114,36 @@ static enum status add_rows(struct listing *listing, const uint32_t *counts, boo
         if (entry->text == NULL)
             continue;
         uint32_t id = series_space_find_metric(space, entry->metric.name);
-        if (id == METRIC_ID_NONE || counts[id] == 0)
+        if (id == METRIC_ID_NONE || id >= metric_count || counts[id] == 0)
             status = add_row(listing, &entry->metric, METRIC_ID_NONE, 0);
     }
     return status;
 }
 
-static enum status fill_listing(struct listing *listing, const struct matchers *matchers)
+static enum status fill_listing(struct listing *listing, const struct matchers *matchers,
+                                struct error *err)
 {
     struct engine *engine = listing->engine;
-    roaring_bitmap_t *matched = NULL;
-    uint32_t *counts = NULL;
+    struct matched matched = {0};
     enum status status = STATUS_OK;
+    if (matchers != NULL)
+        status = engine_match(engine, matchers, 1, &matched, err);
     rwlock_read(&engine->series_lock);
-    if (matchers != NULL) {
-        matched = roaring_bitmap_create();
-        status =
-            matched == NULL ? STATUS_MEMORY : matching_series(&engine->series, matchers, matched);
-    }
-    if (status == STATUS_OK)
-        status = count_series(&engine->series, matched, &counts);
-    if (status == STATUS_OK)
-        status = add_rows(listing, counts, matchers == NULL);
+    uint32_t metric_count = engine->index.space.metric_count;
+    uint32_t *counts = calloc((size_t)metric_count + 1, sizeof counts[0]);
+    if (counts != NULL && matchers == NULL)
+        count_all(&engine->index, counts);
     rwlock_unlock(&engine->series_lock);
-    if (matched != NULL)
-        roaring_bitmap_free(matched);
+    if (status == STATUS_OK && counts == NULL)
+        status = no_memory(err);
+    if (status == STATUS_OK && matchers != NULL)
+        status = count_matched(engine, matched.ids, counts, metric_count, err);
+    rwlock_read(&engine->series_lock);
+    if (status == STATUS_OK &&
+        add_rows(listing, counts, metric_count, matchers == NULL) != STATUS_OK)
+        status = no_memory(err);
+    rwlock_unlock(&engine->series_lock);
+    matched_release(&matched);
     free(counts);
     return status;
 }
@@ -176,28 +200,45 @@ static enum status spans_of_part(struct spans *spans, struct part_ref *part, str
     return status;
 }
 
-static void spans_of_head(struct spans *spans, struct engine *engine, const struct head *head)
+static void span_of_entry(struct spans *spans, const struct head *head, struct head_entry entry,
+                          uint32_t metric)
 {
-    rwlock_read(&engine->head_lock);
-    uint32_t end = head_series_end(head);
-    rwlock_unlock(&engine->head_lock);
-    for (uint32_t id = 0; id < end; id++) {
+    struct metric_info *info = metric < spans->count ? spans->by_id[metric] : NULL;
+    if (info == NULL)
+        return;
+    int64_t first_ms, last_ms;
+    head_span(head, entry, &first_ms, &last_ms);
+    widen(info, first_ms, last_ms);
+}
+
+static enum status spans_of_head(struct spans *spans, struct engine *engine,
+                                 const struct head *head, struct error *err)
+{
+    struct id_list ids = {0};
+    enum status status = STATUS_OK;
+    for (uint32_t id = 0; id != UINT32_MAX && status == STATUS_OK; id++) {
         rwlock_read(&engine->head_lock);
-        struct head_entry entry = head_entry(head, id);
+        id = head_next_series(head, id);
         rwlock_unlock(&engine->head_lock);
-        if (entry.count == 0)
-            continue;
-        rwlock_read(&engine->series_lock);
-        const struct series *series = series_table_get(&engine->series, id);
-        uint32_t metric = series == NULL ? METRIC_ID_NONE : series->metric;
-        rwlock_unlock(&engine->series_lock);
-        struct metric_info *info = metric < spans->count ? spans->by_id[metric] : NULL;
-        if (info == NULL)
-            continue;
-        int64_t first_ms, last_ms;
-        head_span(head, entry, &first_ms, &last_ms);
-        widen(info, first_ms, last_ms);
+        if (id == UINT32_MAX)
+            break;
+        status = id_list_add(&ids, id);
     }
+    uint32_t *metrics = malloc((ids.count + 1) * sizeof metrics[0]);
+    bool partial = false;
+    if (status != STATUS_OK || metrics == NULL)
+        status = no_memory(err);
+    else
+        status = engine_metrics_of(engine, ids.ids, ids.count, metrics, &partial, err);
+    for (size_t i = 0; i < ids.count && status == STATUS_OK; i++) {
+        rwlock_read(&engine->head_lock);
+        struct head_entry entry = head_entry(head, ids.ids[i]);
+        rwlock_unlock(&engine->head_lock);
+        span_of_entry(spans, head, entry, metrics[i]);
+    }
+    id_list_release(&ids);
+    free(metrics);
+    return status;
 }
 
 static enum status fill_spans(struct listing *listing, struct error *err)
@@ -213,10 +254,9 @@ static enum status fill_spans(struct listing *listing, struct error *err)
         if (listing->rows[i].id != METRIC_ID_NONE)
             spans.by_id[listing->rows[i].id] = &listing->rows[i].info;
     struct version *version = engine_version(listing->engine);
-    spans_of_head(&spans, listing->engine, version->active->head);
-    if (version->sealed != NULL)
-        spans_of_head(&spans, listing->engine, version->sealed->head);
-    enum status status = STATUS_OK;
+    enum status status = spans_of_head(&spans, listing->engine, version->active->head, err);
+    if (status == STATUS_OK && version->sealed != NULL)
+        status = spans_of_head(&spans, listing->engine, version->sealed->head, err);
     for (size_t i = 0; i < version->part_count && status == STATUS_OK; i++)
         status = spans_of_part(&spans, version->parts[i], err);
     version_release(version);
@@ -229,9 +269,7 @@ enum status engine_metrics(struct tier *tier, const struct matchers *matchers,
 {
     struct listing listing = {.engine = engine_of(tier)};
     arena_init(&listing.arena, (size_t)256 * 1024 * 1024);
-    enum status status = fill_listing(&listing, matchers);
-    if (status != STATUS_OK)
-        status = no_memory(err);
+    enum status status = fill_listing(&listing, matchers, err);
     if (status == STATUS_OK)
         status = fill_spans(&listing, err);
     if (status == STATUS_OK && listing.count > 0)
@@ -270,7 +308,7 @@ void engine_fullest_metric(struct tier *tier, uint64_t default_limit,
                            struct engine_fullest *fullest)
 {
     struct engine *engine = engine_of(tier);
-    const struct series_space *space = &engine->space;
+    const struct series_space *space = &engine->index.space;
     *fullest = (struct engine_fullest){.limit = 1};
     rwlock_read(&engine->series_lock);
     for (uint32_t id = 0; id < space->metric_count; id++) {

@@ -46,13 +46,11 @@ static void engine_free(struct engine *engine)
     version_release(engine->version);
     wal_close(engine->wal);
     manifest_close(engine->manifest);
-    series_table_release(&engine->series);
-    series_space_release(&engine->space);
+    series_index_release(&engine->index);
     registry_release(&engine->registry);
     raw_cache_release(&engine->raw_cache);
     day_set_release(&engine->days);
     day_set_release(&engine->lost_days);
-    id_list_release(&engine->unflushed);
     id_list_release(&engine->pending);
     bytes_release(&engine->record);
     file_close(engine->lock);
@@ -148,7 +146,7 @@ enum status engine_open(const struct engine_options *options, struct tier **tier
         return status;
     }
     log_event(engine->log, LOG_INFO, "engine", "store opened",
-              log_int("series", engine->series.committed_series),
+              log_int("series", (int64_t)series_index_committed(&engine->index)),
               log_int("parts", (int64_t)engine->version->part_count),
               log_int("log_samples", (int64_t)engine->recovery.log_samples),
               log_int("damaged", (int64_t)engine->recovery.damaged),
@@ -243,10 +241,10 @@ static void version_stats(struct engine *engine, struct engine_stats *stats)
 static void series_stats(struct engine *engine, struct engine_stats *stats)
 {
     rwlock_read(&engine->series_lock);
-    stats->series_committed = engine->series.committed_series;
-    stats->series_reserved = engine->series.live_series - engine->series.committed_series;
+    stats->series_committed = series_index_committed(&engine->index);
+    stats->series_reserved = series_index_reserved(&engine->index);
     stats->metrics_registered = engine->registry.count;
-    stats->series_table_bytes = series_table_memory(&engine->series) + engine->space.memory_bytes;
+    stats->series_table_bytes = series_index_memory(&engine->index);
     stats->raw_cache_bytes = raw_cache_memory(&engine->raw_cache);
     stats->raw_cache_evictions = engine->raw_cache.evictions;
     rwlock_unlock(&engine->series_lock);

@@ -6,7 +6,7 @@
  *   manifest_lock the manifest, ids of files: while an edit is committed and published
  *   append_lock   the log, the committed sequence: whoever appends, syncs or rotates
  *   head_lock     entries of the active head, and `version`; readers copy what they need and leave
- *   series_lock   series table, registry, raw cache, days, unflushed ids
+ *   series_lock   series index, registry, raw cache, days
  *   work_lock     what the background threads wait for
  */
 #ifndef METRIC_STORE_STORAGE_ENGINE_ENGINE_INTERNAL_H
@@ -20,7 +20,7 @@
 #include "storage/engine/raw_cache.h"
 #include "storage/engine/record.h"
 #include "storage/engine/registry.h"
-#include "storage/engine/series_table.h"
+#include "storage/engine/series_index.h"
 #include "storage/engine/version.h"
 #include "storage/engine/wal.h"
 
@@ -77,13 +77,11 @@ struct engine {
     struct version *version;
 
     struct rwlock series_lock;
-    struct series_space space;
-    struct series_table series;
+    struct series_index index;
     struct registry registry;
     struct raw_cache raw_cache;
     struct day_set days;
-    struct id_list unflushed; /* committed, in no index segment yet */
-    bool registry_dirty;      /* the newest metrics segment does not say what the registry does */
+    bool registry_dirty; /* the newest metrics segment does not say what the registry does */
 
     struct mutex flush_lock, maintenance_lock;
 

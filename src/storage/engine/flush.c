@@ -10,14 +10,13 @@
 #include "base/invariant.h"
 #include "base/times.h"
 #include "storage/engine/engine_internal.h"
+#include "storage/engine/flush_index.h"
+#include "storage/engine/lookup.h"
 #include "storage/engine/part_writer.h"
 #include "storage/engine/paths.h"
 #include "storage/engine/sample_array.h"
 
-enum {
-    WRITERS_AT_ONCE = 64,     /* days written in one pass over the head */
-    SERIES_SEGMENTS_MAX = 16, /* then they become one */
-};
+enum { WRITERS_AT_ONCE = 64 }; /* days written in one pass over the head */
 
 struct day_writer {
     int64_t day;
@@ -43,12 +42,8 @@ struct flush {
     struct part_ref **parts; /* made by this flush */
     size_t part_count, part_capacity;
 
-    struct id_list unflushed;
+    struct index_flush index;
     struct manifest_edit edit;
-    uint64_t old_segments[SERIES_SEGMENTS_MAX + 2];
-    size_t old_segment_count;
-    uint64_t new_segments[2];
-    size_t new_segment_count;
 };
 
 static enum status no_memory(struct flush *flush)
@@ -67,27 +62,34 @@ static int compare_keys(const void *a, const void *b)
 
 static enum status collect_keys(struct flush *flush)
 {
-    struct engine *engine = flush->engine;
     const struct head *head = flush->sealed->head;
-    uint32_t end = head_series_end(head);
-    flush->keys = malloc(((size_t)end + 1) * sizeof flush->keys[0]);
-    if (flush->keys == NULL)
-        return no_memory(flush);
-    rwlock_read(&engine->series_lock);
-    for (uint32_t id = 0; id < end; id++) {
-        struct head_entry entry = head_entry(head, id);
-        if (entry.count == 0)
-            continue;
-        const struct series *series = series_table_get(&engine->series, id);
-        if (series == NULL || series->state != SERIES_COMMITTED) {
-            flush->orphans += entry.count;
-            continue;
-        }
-        flush->keys[flush->key_count++] = (uint64_t)series->metric << 32 | id;
+    size_t count = 0;
+    bool partial = false;
+    for (uint32_t id = head_next_series(head, 0); id != UINT32_MAX;
+         id = head_next_series(head, id + 1))
+        count++;
+    uint32_t *ids = malloc((count + 1) * sizeof ids[0]);
+    uint32_t *metrics = malloc((count + 1) * sizeof metrics[0]);
+    flush->keys = malloc((count + 1) * sizeof flush->keys[0]);
+    enum status status =
+        ids == NULL || metrics == NULL || flush->keys == NULL ? no_memory(flush) : STATUS_OK;
+    if (status == STATUS_OK) {
+        count = 0;
+        for (uint32_t id = head_next_series(head, 0); id != UINT32_MAX;
+             id = head_next_series(head, id + 1))
+            ids[count++] = id;
+        status = engine_metrics_of(flush->engine, ids, count, metrics, &partial, flush->err);
     }
-    rwlock_unlock(&engine->series_lock);
-    qsort(flush->keys, flush->key_count, sizeof flush->keys[0], compare_keys);
-    return STATUS_OK;
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        if (metrics[i] == METRIC_ID_NONE)
+            flush->orphans += head_entry(head, ids[i]).count;
+        else
+            flush->keys[flush->key_count++] = (uint64_t)metrics[i] << 32 | ids[i];
+    if (flush->key_count > 0)
+        qsort(flush->keys, flush->key_count, sizeof flush->keys[0], compare_keys);
+    free(ids);
+    free(metrics);
+    return status;
 }
 
 static enum status collect_days(struct flush *flush)
@@ -263,136 +265,7 @@ static enum status write_parts(struct flush *flush)
     return status;
 }
 
-/* ---- index ------------------------------------------------------------------------------ */
-
-static enum status all_committed(struct flush *flush, struct id_list *all)
-{
-    struct engine *engine = flush->engine;
-    enum status status = STATUS_OK;
-    rwlock_read(&engine->series_lock);
-    uint32_t id = series_table_next_committed(&engine->series, 0);
-    for (; id != SERIES_ID_NONE && status == STATUS_OK;
-         id = series_table_next_committed(&engine->series, id + 1))
-        status = id_list_add(all, id);
-    rwlock_unlock(&engine->series_lock);
-    return status == STATUS_OK ? status : no_memory(flush);
-}
-
-static int compare_ids(const void *a, const void *b)
-{
-    uint32_t left = *(const uint32_t *)a;
-    uint32_t right = *(const uint32_t *)b;
-    return (left > right) - (left < right);
-}
-
-static void replace_segments(struct flush *flush, enum segment_kind kind)
-{
-    mutex_lock(&flush->engine->manifest_lock);
-    const struct manifest_state *state = manifest_state(flush->engine->manifest);
-    for (size_t i = 0; i < state->segment_count; i++) {
-        if (state->segments[i].kind != kind)
-            continue;
-        invariant(flush->old_segment_count < sizeof flush->old_segments / sizeof(uint64_t));
-        manifest_remove_segment(&flush->edit, state->segments[i].id);
-        flush->old_segments[flush->old_segment_count++] = state->segments[i].id;
-    }
-    mutex_unlock(&flush->engine->manifest_lock);
-}
-
-static size_t count_segments(struct engine *engine, enum segment_kind kind)
-{
-    mutex_lock(&engine->manifest_lock);
-    const struct manifest_state *state = manifest_state(engine->manifest);
-    size_t count = 0;
-    for (size_t i = 0; i < state->segment_count; i++)
-        count += state->segments[i].kind == kind;
-    mutex_unlock(&engine->manifest_lock);
-    return count;
-}
-
-static void add_segment(struct flush *flush, struct manifest_segment *segment,
-                        const struct index_segment_stats *stats)
-{
-    segment->entries = stats->entries;
-    segment->bytes = stats->bytes;
-    manifest_add_segment(&flush->edit, segment);
-    flush->new_segments[flush->new_segment_count++] = segment->id;
-}
-
-static enum status write_series_segment(struct flush *flush, const struct id_list *list)
-{
-    struct engine *engine = flush->engine;
-    struct manifest_segment segment = {.id = engine_take_file_id(engine), .kind = SEGMENT_SERIES};
-    struct index_segment_stats stats;
-    enum status status = index_segment_write_series(engine->os, engine->dir, segment.id,
-                                                    &engine->series, &engine->series_lock,
-                                                    list->ids, list->count, &stats, flush->err);
-    if (status == STATUS_OK)
-        add_segment(flush, &segment, &stats);
-    return status;
-}
-
-static enum status write_series(struct flush *flush)
-{
-    struct engine *engine = flush->engine;
-    rwlock_write(&engine->series_lock);
-    flush->unflushed = engine->unflushed;
-    engine->unflushed = (struct id_list){0};
-    rwlock_unlock(&engine->series_lock);
-    if (flush->unflushed.count == 0)
-        return STATUS_OK;
-    qsort(flush->unflushed.ids, flush->unflushed.count, sizeof flush->unflushed.ids[0],
-          compare_ids);
-    if (count_segments(engine, SEGMENT_SERIES) + 1 < SERIES_SEGMENTS_MAX)
-        return write_series_segment(flush, &flush->unflushed);
-    struct id_list all = {0};
-    enum status status = all_committed(flush, &all);
-    if (status == STATUS_OK) {
-        replace_segments(flush, SEGMENT_SERIES);
-        status = write_series_segment(flush, &all);
-    }
-    id_list_release(&all);
-    return status;
-}
-
-static enum status write_metrics(struct flush *flush)
-{
-    struct engine *engine = flush->engine;
-    rwlock_write(&engine->series_lock);
-    bool dirty = engine->registry_dirty;
-    engine->registry_dirty = false;
-    rwlock_unlock(&engine->series_lock);
-    if (!dirty)
-        return STATUS_OK;
-    struct manifest_segment segment = {.id = engine_take_file_id(engine), .kind = SEGMENT_METRICS};
-    struct index_segment_stats stats;
-    enum status status =
-        index_segment_write_metrics(engine->os, engine->dir, segment.id, &engine->registry,
-                                    &engine->series_lock, &stats, flush->err);
-    if (status == STATUS_OK) {
-        replace_segments(flush, SEGMENT_METRICS);
-        add_segment(flush, &segment, &stats);
-        return STATUS_OK;
-    }
-    rwlock_write(&engine->series_lock);
-    engine->registry_dirty = true;
-    rwlock_unlock(&engine->series_lock);
-    return status;
-}
-
 /* ---- making it count -------------------------------------------------------------------- */
-
-static void remove_segments(struct engine *engine, const uint64_t *ids, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        char *path = path_of_segment(engine->dir, ids[i]);
-        /* One that stays is removed at the next start. */
-        enum status removed =
-            path == NULL ? STATUS_MEMORY : filesystem_remove(engine->os.fs, path, NULL);
-        (void)removed;
-        free(path);
-    }
-}
 
 static void release_log(struct flush *flush)
 {
@@ -416,25 +289,17 @@ static enum status commit(struct flush *flush)
         return synced;
     manifest_set_flushed(&flush->edit, flush->sealed->end_position, flush->sealed->last_sequence);
     rwlock_read(&engine->series_lock);
-    manifest_set_next_ids(&flush->edit, engine->space.next_series, engine->space.metric_count);
+    manifest_set_next_ids(&flush->edit, engine->index.space.next_series,
+                          engine->index.space.metric_count);
     rwlock_unlock(&engine->series_lock);
     struct parts_change change = {
         .added = flush->parts, .added_count = flush->part_count, .drop_sealed = true};
     enum status status = engine_publish(engine, &flush->edit, &change, flush->err);
     if (status == STATUS_OK) {
-        remove_segments(engine, flush->old_segments, flush->old_segment_count);
+        index_flush_done(engine, &flush->index);
         release_log(flush);
     }
     return status;
-}
-
-static void put_back_unflushed(struct flush *flush)
-{
-    struct engine *engine = flush->engine;
-    rwlock_write(&engine->series_lock);
-    for (size_t i = 0; i < flush->unflushed.count; i++)
-        invariant(id_list_add(&engine->unflushed, flush->unflushed.ids[i]) == STATUS_OK);
-    rwlock_unlock(&engine->series_lock);
 }
 
 static void report(struct flush *flush, enum status status, int64_t started_ns)
@@ -474,31 +339,17 @@ enum status engine_flush_sealed(struct engine *engine, struct error *err)
     manifest_edit_init(&flush.edit);
     enum status status = write_parts(&flush);
     if (status == STATUS_OK)
-        status = write_series(&flush);
-    bool wrote_metrics = false;
-    if (status == STATUS_OK) {
-        status = write_metrics(&flush);
-        wrote_metrics = status == STATUS_OK;
-    }
+        status = index_flush_write(engine, &flush.index, &flush.edit, err);
     if (status == STATUS_OK)
         status = commit(&flush);
     report(&flush, status, started_ns);
-    if (status != STATUS_OK) {
-        if (!manifest_broken(engine->manifest))
-            remove_segments(engine, flush.new_segments, flush.new_segment_count);
-        put_back_unflushed(&flush);
-        if (wrote_metrics) {
-            rwlock_write(&engine->series_lock);
-            engine->registry_dirty = true;
-            rwlock_unlock(&engine->series_lock);
-        }
-    }
+    if (status != STATUS_OK)
+        index_flush_undo(engine, &flush.index, manifest_broken(engine->manifest));
     for (size_t i = 0; i < flush.part_count; i++)
         part_ref_release(flush.parts[i]);
     manifest_edit_release(&flush.edit);
     day_set_release(&flush.days);
     sample_array_release(&flush.samples);
-    id_list_release(&flush.unflushed);
     free(flush.parts);
     free(flush.keys);
     version_release(flush.version);

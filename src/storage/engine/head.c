@@ -8,7 +8,9 @@
 enum {
     UNIT_SIZE = 16,        /* slabs are addressed in units of one sample */
     BLOCK_UNITS = 1 << 16, /* 1 MiB of slabs */
-    PAGE_ENTRIES = 256,
+    PAGE_ENTRIES = 16,     /* few, as the series in use may stand far apart */
+    DIRECTORY_PAGES = 512,
+    DIRECTORY_ENTRIES = DIRECTORY_PAGES * PAGE_ENTRIES,
     LARGEST_SLAB = 63,
     SLACK_BLOCKS = 1024,
     AHEAD = 12, /* how many samples ahead lines are fetched */
@@ -28,10 +30,10 @@ struct head {
     size_t block_count, max_blocks;
     uint32_t used_units; /* of the last block that slabs were taken from */
     size_t current_block;
-    uint64_t reserved_units; /* by head_reserve since it began */
-    struct head_entry **pages;
-    size_t page_count; /* of the array */
-    size_t pages_made;
+    uint64_t reserved_units;          /* by head_reserve since it began */
+    struct head_entry ***directories; /* of pages; both are made when touched */
+    size_t directory_count;           /* of the array */
+    size_t directories_made, pages_made;
     size_t max_bytes;
     uint64_t sample_count;
     int64_t min_ms, max_ms;
@@ -60,16 +62,23 @@ enum status head_new(struct head **result, size_t max_bytes)
     return STATUS_OK;
 }
 
+static void directory_free(struct head_entry **directory)
+{
+    for (size_t i = 0; directory != NULL && i < DIRECTORY_PAGES; i++)
+        free(directory[i]);
+    free(directory);
+}
+
 void head_free(struct head *head)
 {
     if (head == NULL)
         return;
     for (size_t i = 0; i < head->block_count; i++)
         free(head->blocks[i]);
-    for (size_t i = 0; i < head->page_count; i++)
-        free(head->pages[i]);
+    for (size_t i = 0; i < head->directory_count; i++)
+        directory_free(head->directories[i]);
     free(head->blocks);
-    free(head->pages);
+    free(head->directories);
     free(head);
 }
 
@@ -78,7 +87,8 @@ size_t head_memory(const struct head *head)
     /* The block in use counts by what is used of it, so that a small maximum means something. */
     return head->current_block * BLOCK_UNITS * UNIT_SIZE + (size_t)head->used_units * UNIT_SIZE +
            head->pages_made * PAGE_ENTRIES * sizeof(struct head_entry) +
-           head->page_count * sizeof head->pages[0];
+           head->directories_made * DIRECTORY_PAGES * sizeof(struct head_entry *) +
+           head->directory_count * sizeof head->directories[0];
 }
 
 bool head_is_full(const struct head *head)
@@ -86,28 +96,36 @@ bool head_is_full(const struct head *head)
     return head_memory(head) >= head->max_bytes;
 }
 
-static enum status reach_pages(struct head *head, size_t count)
+static enum status reach_directories(struct head *head, size_t count)
 {
-    if (count <= head->page_count)
+    if (count <= head->directory_count)
         return STATUS_OK;
-    size_t capacity = head->page_count == 0 ? 64 : head->page_count;
+    size_t capacity = head->directory_count == 0 ? 16 : head->directory_count;
     while (capacity < count)
         capacity *= 2;
-    struct head_entry **pages = realloc(head->pages, capacity * sizeof pages[0]);
-    if (pages == NULL)
+    struct head_entry ***directories = realloc(head->directories, capacity * sizeof directories[0]);
+    if (directories == NULL)
         return STATUS_MEMORY;
-    memset(pages + head->page_count, 0, (capacity - head->page_count) * sizeof pages[0]);
-    head->pages = pages;
-    head->page_count = capacity;
+    memset(directories + head->directory_count, 0,
+           (capacity - head->directory_count) * sizeof directories[0]);
+    head->directories = directories;
+    head->directory_count = capacity;
     return STATUS_OK;
 }
 
 static enum status page_make(struct head *head, uint32_t series_id)
 {
-    enum status status = reach_pages(head, series_id / PAGE_ENTRIES + 1);
+    enum status status = reach_directories(head, series_id / DIRECTORY_ENTRIES + 1);
     if (status != STATUS_OK)
         return status;
-    struct head_entry **page = &head->pages[series_id / PAGE_ENTRIES];
+    struct head_entry ***directory = &head->directories[series_id / DIRECTORY_ENTRIES];
+    if (*directory == NULL) {
+        *directory = calloc(DIRECTORY_PAGES, sizeof **directory);
+        if (*directory == NULL)
+            return STATUS_MEMORY;
+        head->directories_made++;
+    }
+    struct head_entry **page = &(*directory)[series_id / PAGE_ENTRIES % DIRECTORY_PAGES];
     if (*page != NULL)
         return STATUS_OK;
     *page = calloc(PAGE_ENTRIES, sizeof **page);
@@ -115,6 +133,15 @@ static enum status page_make(struct head *head, uint32_t series_id)
         return STATUS_MEMORY;
     head->pages_made++;
     return STATUS_OK;
+}
+
+/* NULL when nothing of it was touched. */
+static struct head_entry *page_of(const struct head *head, uint32_t series_id)
+{
+    size_t directory = series_id / DIRECTORY_ENTRIES;
+    if (directory >= head->directory_count || head->directories[directory] == NULL)
+        return NULL;
+    return head->directories[directory][series_id / PAGE_ENTRIES % DIRECTORY_PAGES];
 }
 
 static uint32_t next_capacity(uint32_t capacity)
@@ -130,7 +157,8 @@ static struct slab *slab_at(const struct head *head, uint32_t unit)
 
 static struct head_entry *entry_at(const struct head *head, uint32_t series_id)
 {
-    return &head->pages[series_id / PAGE_ENTRIES][series_id % PAGE_ENTRIES];
+    return &head->directories[series_id / DIRECTORY_ENTRIES]
+                             [series_id / PAGE_ENTRIES % DIRECTORY_PAGES][series_id % PAGE_ENTRIES];
 }
 
 static enum status blocks_reserve(struct head *head, uint64_t units)
@@ -185,7 +213,7 @@ enum status head_reserve(struct head *head, const uint32_t *ids, size_t count)
     uint64_t units = head->reserved_units;
     for (size_t i = 0; i < count; i++) {
         uint32_t id = ids[i];
-        if (id / PAGE_ENTRIES >= head->page_count || head->pages[id / PAGE_ENTRIES] == NULL) {
+        if (page_of(head, id) == NULL) {
             enum status status = page_make(head, id);
             if (status != STATUS_OK)
                 return status;
@@ -259,18 +287,25 @@ void head_append(struct head *head, const uint32_t *ids, const int64_t *times, c
 
 struct head_entry head_entry(const struct head *head, uint32_t series_id)
 {
-    if (series_id / PAGE_ENTRIES >= head->page_count ||
-        head->pages[series_id / PAGE_ENTRIES] == NULL)
+    if (page_of(head, series_id) == NULL)
         return no_entry;
     return *entry_at(head, series_id);
 }
 
-uint32_t head_series_end(const struct head *head)
+uint32_t head_next_series(const struct head *head, uint32_t from)
 {
-    for (size_t page = head->page_count; page > 0; page--)
-        if (head->pages[page - 1] != NULL)
-            return page * PAGE_ENTRIES > UINT32_MAX ? UINT32_MAX : (uint32_t)(page * PAGE_ENTRIES);
-    return 0;
+    for (uint64_t id = from; id / DIRECTORY_ENTRIES < head->directory_count;) {
+        const struct head_entry *page = page_of(head, (uint32_t)id);
+        if (head->directories[id / DIRECTORY_ENTRIES] == NULL)
+            id = (id / DIRECTORY_ENTRIES + 1) * DIRECTORY_ENTRIES;
+        else if (page == NULL)
+            id = (id / PAGE_ENTRIES + 1) * PAGE_ENTRIES;
+        else if (page[id % PAGE_ENTRIES].count > 0)
+            return (uint32_t)id;
+        else
+            id++;
+    }
+    return UINT32_MAX;
 }
 
 uint64_t head_sample_count(const struct head *head)

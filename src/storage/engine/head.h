@@ -1,8 +1,9 @@
 /*
  * head - the samples written since the last flush, in memory, by series.
  *
- *   entries   series id -> first and last slab, number of samples; in pages of 256, made when
- * touched slabs     runs of samples of one series, 3, 7, 15, ... at a time, linked oldest first; a
+ *   entries   series id -> first and last slab, number of samples; in pages of 16, made when
+ * touched
+ *   slabs     runs of samples of one series, 3, 7, 15, ... at a time, linked oldest first; a
  * slab is a whole number of cache lines
  *
  * Appending a sample touches one entry and one line of one slab; both are fetched ahead, because a
@@ -56,8 +57,9 @@ void head_append(struct head *head, const uint32_t *ids, const int64_t *times, c
                  size_t count);
 
 struct head_entry head_entry(const struct head *head, uint32_t series_id);
-/* Ids are below this. */
-uint32_t head_series_end(const struct head *head);
+/* The first id from `from` on that has samples; UINT32_MAX when there is none. With the appender
+ * shut out. */
+uint32_t head_next_series(const struct head *head, uint32_t from);
 size_t head_memory(const struct head *head);
 bool head_is_full(const struct head *head);
 uint64_t head_sample_count(const struct head *head);

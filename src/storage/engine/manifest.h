@@ -30,7 +30,11 @@ struct manifest_part {
     int64_t min_ms, max_ms;
 };
 
-enum segment_kind { SEGMENT_SERIES = 1, SEGMENT_METRICS = 2 };
+enum segment_kind {
+    SEGMENT_SERIES = 1,  /* index_segment.h; of earlier versions */
+    SEGMENT_METRICS = 2, /* index_segment.h */
+    SEGMENT_INDEX = 3,   /* series_segment.h */
+};
 
 struct manifest_segment {
     uint64_t id;

@@ -16,11 +16,10 @@ struct recovery {
     uint32_t *ids; /* room for RECORD_MAX_SAMPLES, as the other two */
     int64_t *times;
     double *values;
-    uint64_t frame;            /* the one whose records are coming */
-    roaring_bitmap_t *flushed; /* series that an index segment defines */
-    uint32_t next_series;      /* above every id that the log's samples name */
-    uint64_t manifest_damage;  /* places */
-    uint64_t replay_from;      /* of the log */
+    uint64_t frame;           /* the one whose records are coming */
+    uint32_t next_series;     /* above every id that the log's samples name */
+    uint64_t manifest_damage; /* places */
+    uint64_t replay_from;     /* of the log */
 };
 
 static void note_damage(void *context, const char *description)
@@ -83,34 +82,58 @@ static enum status restore_record(void *context, enum record_type type, struct s
     struct recovery *recovery = context;
     size_t count;
     if (type == RECORD_SERIES)
-        return record_restore_series(record, &recovery->engine->series, &count, err);
+        return record_restore_series(record, &recovery->engine->index.active, &count, err);
     if (type == RECORD_METRICS)
         return record_get_metrics(record, restore_metric, recovery, err);
     return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
 }
 
-static enum status load_segments(struct recovery *recovery, struct error *err)
+static enum status open_index(struct recovery *recovery, const struct manifest_segment *info,
+                              struct error *err)
 {
     struct engine *engine = recovery->engine;
-    const struct manifest_state *state = manifest_state(engine->manifest);
-    for (size_t i = 0; i < state->segment_count; i++) {
-        char *path = path_of_segment(engine->dir, state->segments[i].id);
-        if (path == NULL)
-            return fail(err, STATUS_MEMORY, "no memory for a path");
-        /* Descriptors that are lost cost no samples. */
-        index_segment_damage *damage =
-            state->segments[i].kind == SEGMENT_METRICS ? note_descriptors : note_damage;
-        enum status status =
-            index_segment_read(engine->os, path, restore_record, damage, recovery, err);
-        if (status == STATUS_NOT_FOUND) {
-            damage(recovery, err == NULL ? "an index segment is missing" : err->message);
-            status = STATUS_OK;
-        }
-        free(path);
-        if (status != STATUS_OK)
-            return status;
+    struct segment_ref *segment = NULL;
+    struct error why = {0};
+    enum status status = segment_ref_open(&segment, engine->os, engine->dir, info, &why);
+    if (status == STATUS_OK)
+        status = series_index_restore_segment(&engine->index, segment, &why);
+    segment_ref_release(segment);
+    if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) {
+        note_damage(recovery, why.message);
+        return STATUS_OK;
     }
-    return STATUS_OK;
+    return status == STATUS_OK ? status : fail(err, status, "%s", why.message);
+}
+
+/* A segment whose records are read into memory. */
+static enum status load_records(struct recovery *recovery, const struct manifest_segment *info,
+                                struct error *err)
+{
+    struct engine *engine = recovery->engine;
+    char *path = path_of_segment(engine->dir, info->id);
+    if (path == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for a path");
+    /* Descriptors that are lost cost no samples. */
+    index_segment_damage *damage = info->kind == SEGMENT_METRICS ? note_descriptors : note_damage;
+    enum status status =
+        index_segment_read(engine->os, path, restore_record, damage, recovery, err);
+    if (status == STATUS_NOT_FOUND) {
+        damage(recovery, err == NULL ? "an index segment is missing" : err->message);
+        status = STATUS_OK;
+    }
+    free(path);
+    return status;
+}
+
+static enum status load_segments(struct recovery *recovery, struct error *err)
+{
+    const struct manifest_state *state = manifest_state(recovery->engine->manifest);
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < state->segment_count && status == STATUS_OK; i++)
+        status = state->segments[i].kind == SEGMENT_INDEX
+                     ? open_index(recovery, &state->segments[i], err)
+                     : load_records(recovery, &state->segments[i], err);
+    return status;
 }
 
 /* ---- parts ------------------------------------------------------------------------------ */
@@ -197,22 +220,7 @@ static enum status replay_samples(struct recovery *recovery, struct slice record
 static enum status replay_series(struct recovery *recovery, struct slice record, struct error *err)
 {
     size_t count;
-    return record_restore_series(record, &recovery->engine->series, &count, err);
-}
-
-/* Notes the series that are known by now: with `unflushed`, as ones that only the log defines. The
- * log may define them in any order of ids. */
-static enum status note_series(struct recovery *recovery, bool unflushed, struct error *err)
-{
-    struct engine *engine = recovery->engine;
-    uint32_t id = series_table_next_committed(&engine->series, 0);
-    for (; id != SERIES_ID_NONE; id = series_table_next_committed(&engine->series, id + 1)) {
-        if (!roaring_bitmap_add_checked(recovery->flushed, id) || !unflushed)
-            continue;
-        if (id_list_add(&engine->unflushed, id) != STATUS_OK)
-            return fail(err, STATUS_MEMORY, "no memory for the series table");
-    }
-    return STATUS_OK;
+    return record_restore_series(record, &recovery->engine->index.active, &count, err);
 }
 
 /* A head that is full is sealed and flushed before the next frame is replayed. */
@@ -240,10 +248,8 @@ static enum status make_room(struct recovery *recovery, uint64_t frame, struct e
     old->active->end_position = before;
     engine->version = version;
     version_release(old);
-    enum status status = note_series(recovery, true, err);
-    if (status != STATUS_OK)
-        return status;
-    status = engine_flush_sealed(engine, err);
+    series_index_drop_known(&engine->index);
+    enum status status = engine_flush_sealed(engine, err);
     if (status != STATUS_NO_SPACE)
         return status;
     /* Reads must go on where the disk is full: the background flushes it when there is room. */
@@ -422,8 +428,8 @@ static enum status restore_next_ids(struct recovery *recovery, struct error *err
     const struct manifest_state *state = manifest_state(engine->manifest);
     uint32_t next_series =
         state->next_series > recovery->next_series ? state->next_series : recovery->next_series;
-    series_space_reach(&engine->space, next_series);
-    enum status status = series_space_reach_metrics(&engine->space, state->next_metric);
+    series_space_reach(&engine->index.space, next_series);
+    enum status status = series_space_reach_metrics(&engine->index.space, state->next_metric);
     return status == STATUS_OK ? status : fail(err, status, "no memory for the series table");
 }
 
@@ -445,8 +451,7 @@ static enum status recover(struct recovery *recovery, struct error *err)
     const struct manifest_state *state = manifest_state(engine->manifest);
     engine->next_file = state->next_file;
     engine->sequence = state->last_sequence;
-    if (series_space_init(&engine->space, state->secret) != STATUS_OK ||
-        series_table_init(&engine->series, state->secret, &engine->space) != STATUS_OK ||
+    if (series_index_init(&engine->index, state->secret) != STATUS_OK ||
         registry_init(&engine->registry, state->secret) != STATUS_OK ||
         raw_cache_init(&engine->raw_cache, engine->options.raw_cache_bytes) != STATUS_OK)
         return fail(err, STATUS_MEMORY, "no memory for the series table");
@@ -458,8 +463,6 @@ static enum status recover(struct recovery *recovery, struct error *err)
         status = prepare_folder(engine, "index", ".seg", false, err);
     if (status == STATUS_OK)
         status = load_segments(recovery, err);
-    if (status == STATUS_OK)
-        status = note_series(recovery, false, err);
     struct head_ref *head = NULL;
     if (status == STATUS_OK && head_ref_new(&head, engine->options.head_bytes) != STATUS_OK)
         status = fail(err, STATUS_MEMORY, "no memory for a head");
@@ -480,8 +483,7 @@ static enum status recover(struct recovery *recovery, struct error *err)
         engine->recovery.torn_tail = log.torn_lsn != 0;
         engine_note_index(engine);
     }
-    if (status == STATUS_OK)
-        status = note_series(recovery, true, err);
+    series_index_drop_known(&engine->index);
     if (status == STATUS_OK)
         status = restore_next_ids(recovery, err);
     return status;
@@ -494,18 +496,14 @@ enum status engine_recover(struct engine *engine, struct error *err)
         .ids = malloc(RECORD_MAX_SAMPLES * sizeof(uint32_t)),
         .times = malloc(RECORD_MAX_SAMPLES * sizeof(int64_t)),
         .values = malloc(RECORD_MAX_SAMPLES * sizeof(double)),
-        .flushed = roaring_bitmap_create(),
     };
     int64_t started_ns = clock_monotonic_ns(engine->os.clock);
-    enum status status = recovery.ids == NULL || recovery.times == NULL ||
-                                 recovery.values == NULL || recovery.flushed == NULL
+    enum status status = recovery.ids == NULL || recovery.times == NULL || recovery.values == NULL
                              ? fail(err, STATUS_MEMORY, "no memory to recover the store")
                              : recover(&recovery, err);
     free(recovery.ids);
     free(recovery.times);
     free(recovery.values);
-    if (recovery.flushed != NULL)
-        roaring_bitmap_free(recovery.flushed);
     engine->recovery.duration_ms = (clock_monotonic_ns(engine->os.clock) - started_ns) / 1000000;
     return status;
 }

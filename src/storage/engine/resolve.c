@@ -58,7 +58,7 @@ static enum status probe(struct resolution *work, uint32_t **misses, size_t *mis
     struct engine *engine = work->engine;
     struct batch *batch = work->batch;
     struct batch_series *series = batch->series;
-    uint64_t seed = engine->series.seed ^ batch->hash_tag;
+    uint64_t seed = engine->index.seed ^ batch->hash_tag;
     for (size_t i = 0; i < batch->series_count; i++)
         series[i].hash = hash128(series[i].raw, seed);
     size_t missed = 0;
@@ -95,40 +95,69 @@ static void question_fill(struct engine *engine, const struct labels *labels,
                           struct admission_question *question)
 {
     struct slice metric = labels_metric_name(labels);
-    uint32_t id = series_space_find_metric(&engine->space, metric);
+    const struct series_index *index = &engine->index;
+    uint32_t id = series_space_find_metric(&index->space, metric);
     const struct metric *descriptor = registry_find(&engine->registry, metric);
     *question = (struct admission_question){
         .labels = labels,
         .metric = metric,
-        .metric_series = id == METRIC_ID_NONE ? 0 : series_space_count(&engine->space, id),
-        .total_series = engine->series.live_series,
-        .index_bytes = series_table_memory(&engine->series) + engine->space.memory_bytes,
+        .metric_series = id == METRIC_ID_NONE ? 0 : series_space_count(&index->space, id),
+        .total_series = series_index_committed(index) + series_index_reserved(index),
+        .index_bytes = series_index_memory(index),
         .has_max_series = descriptor != NULL && descriptor->has_max_series,
         .max_series = descriptor != NULL ? descriptor->max_series : 0,
     };
 }
 
-/* With series_lock for writing. */
-static enum status find_or_reserve(struct resolution *work, const struct labels *labels,
-                                   size_t entry, struct error *why)
+struct missed {
+    struct labels labels;
+    struct series_key key;
+    uint32_t id;
+    struct error why;
+};
+
+/* A series of the segments keeps its id, SERIES_ID_NONE of one that is in none. */
+static enum status find_on_disk(const struct segment_set *set, struct missed *missed)
 {
-    struct engine *engine = work->engine;
+    enum status status = segment_set_find(set, missed->key, &missed->id, &missed->why);
+    if (status == STATUS_OK)
+        return status;
+    missed->id = SERIES_ID_NONE;
+    return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+/* With series_lock for writing; `set` is what find_on_disk has looked at. */
+static enum status find_or_reserve(struct resolution *work, struct missed *missed, size_t entry,
+                                   const struct segment_set *set)
+{
+    struct series_index *index = &work->engine->index;
     struct batch *batch = work->batch;
-    uint32_t id = series_table_find(&engine->series, labels);
+    const struct labels *labels = &missed->labels;
+    struct error *why = &missed->why;
+    uint32_t id = missed->id;
+    if (id == SERIES_ID_NONE)
+        id = series_index_find(index, labels);
+    /* Seldom: a flush moved series to a new segment since. */
+    if (id == SERIES_ID_NONE && index->segments != set) {
+        enum status status = find_on_disk(index->segments, missed);
+        if (status != STATUS_OK)
+            return status;
+        id = missed->id;
+    }
     if (id == SERIES_ID_NONE) {
         struct admission_question question;
-        question_fill(engine, labels, &question);
+        question_fill(work->engine, labels, &question);
         enum status status = work->admitter == NULL
                                  ? STATUS_OK
                                  : work->admitter->ops->admit(work->admitter, &question, why);
         if (status != STATUS_OK)
             return status;
-        status = series_table_reserve(&engine->series, labels, &id);
+        status = series_table_reserve(&index->active, labels, &id);
         if (status != STATUS_OK)
             return fail(why, status, "no memory for a new series");
         batch->reserved[batch->reserved_count++] = id;
-    } else if (!series_table_has_committed(&engine->series, id)) {
-        series_table_hold(&engine->series, id);
+    } else if (!series_index_has_committed(index, id)) {
+        series_table_hold(&index->active, id);
         batch->reserved[batch->reserved_count++] = id;
     }
     batch->series[entry].id = id;
@@ -140,13 +169,8 @@ static bool is_refusal(enum status status)
     return status == STATUS_INVALID || status == STATUS_LIMIT || status == STATUS_UNSUPPORTED;
 }
 
-struct missed {
-    struct labels labels;
-    struct error why;
-};
-
 static enum status resolve_group(struct resolution *work, const uint32_t *entries, size_t count,
-                                 struct arena *arena)
+                                 const struct segment_set *set, struct arena *arena)
 {
     struct batch *batch = work->batch;
     struct missed *missed = arena_calloc(arena, count, sizeof missed[0]);
@@ -158,6 +182,10 @@ static enum status resolve_group(struct resolution *work, const uint32_t *entrie
             batch->decode_labels(batch->series[entries[i]].raw, arena, &one->labels, &one->why);
         if (one->why.status == STATUS_OK)
             one->why.status = labels_canonicalise(&one->labels, &one->why);
+        if (one->why.status == STATUS_OK) {
+            one->key = series_key_of(&one->labels, work->engine->index.seed);
+            one->why.status = find_on_disk(set, one);
+        }
         if (one->why.status != STATUS_OK && !is_refusal(one->why.status))
             return fail(work->err, one->why.status, "%s", one->why.message);
     }
@@ -166,7 +194,7 @@ static enum status resolve_group(struct resolution *work, const uint32_t *entrie
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         struct missed *one = &missed[i];
         if (one->why.status == STATUS_OK)
-            one->why.status = find_or_reserve(work, &one->labels, entries[i], &one->why);
+            one->why.status = find_or_reserve(work, one, entries[i], set);
         if (one->why.status != STATUS_OK && !is_refusal(one->why.status))
             status = fail(work->err, one->why.status, "%s", one->why.message);
     }
@@ -182,14 +210,18 @@ static enum status resolve_group(struct resolution *work, const uint32_t *entrie
 
 static enum status resolve_misses(struct resolution *work, const uint32_t *misses, size_t count)
 {
+    rwlock_read(&work->engine->series_lock);
+    struct segment_set *set = segment_set_acquire(work->engine->index.segments);
+    rwlock_unlock(&work->engine->series_lock);
     enum status status = STATUS_OK;
     for (size_t done = 0; done < count && status == STATUS_OK; done += MISS_GROUP) {
         struct arena arena;
         arena_init(&arena, MISS_ARENA);
         size_t group = count - done < MISS_GROUP ? count - done : MISS_GROUP;
-        status = resolve_group(work, misses + done, group, &arena);
+        status = resolve_group(work, misses + done, group, set, &arena);
         arena_release(&arena);
     }
+    segment_set_release(set);
     return status;
 }
 
@@ -351,7 +383,7 @@ static void remember(struct engine *engine, const struct batch *batch)
         for (size_t i = done; i < end; i++) {
             const struct batch_series *series = &batch->series[batch->missed[i]];
             if (series->id != SERIES_ID_NONE &&
-                series_table_has_committed(&engine->series, series->id))
+                series_index_has_committed(&engine->index, series->id))
                 raw_cache_insert(&engine->raw_cache, series->hash, series->id);
         }
         rwlock_unlock(&engine->series_lock);
@@ -365,7 +397,8 @@ void engine_settle(struct tier *tier, struct batch *batch)
     if (batch->reserved_count > 0) {
         rwlock_write(&engine->series_lock);
         for (size_t i = 0; i < batch->reserved_count; i++)
-            series_table_unhold(&engine->series, batch->reserved[i]);
+            if (series_table_has_reserved(&engine->index.active, batch->reserved[i]))
+                series_table_unhold(&engine->index.active, batch->reserved[i]);
         rwlock_unlock(&engine->series_lock);
     }
     batch->reserved_count = 0;

@@ -4,12 +4,8 @@
 
 #include "base/invariant.h"
 #include "base/times.h"
-#include "storage/engine/matching.h"
 
-enum {
-    SELECT_ATTEMPTS = 3,
-    COMPARES_A_LOCK = 8192, /* label comparisons before new series get a turn */
-};
+enum { SELECT_ATTEMPTS = 3 };
 
 static enum status no_memory(struct error *err)
 {
@@ -30,10 +26,21 @@ enum status selection_take_memory(struct selection *selection, size_t bytes, str
 
 /* ---- which series ----------------------------------------------------------------------- */
 
+/* Those whose metric is known: without it their samples cannot be found. */
+static void keep_known(struct selection *selection, size_t found)
+{
+    selection->count = 0;
+    for (size_t i = 0; i < found; i++) {
+        if (selection->metrics[i] == METRIC_ID_NONE)
+            continue;
+        selection->ids[selection->count] = selection->ids[i];
+        selection->metrics[selection->count++] = selection->metrics[i];
+    }
+}
+
 static enum status take_ids(struct selection *selection, const roaring_bitmap_t *matched,
                             struct error *err)
 {
-    const struct series_table *table = &selection->engine->series;
     size_t found = (size_t)roaring_bitmap_get_cardinality(matched);
     size_t max = selection->options.max_series;
     if (max != 0 && found > max)
@@ -52,109 +59,109 @@ static enum status take_ids(struct selection *selection, const roaring_bitmap_t 
     if (selection->ids == NULL || selection->metrics == NULL)
         return no_memory(err);
     roaring_bitmap_to_uint32_array(matched, selection->ids);
-    selection->count = 0;
-    for (size_t i = 0; i < found; i++) {
-        uint32_t id = selection->ids[i];
-        if (!series_table_has_committed(table, id))
-            continue;
-        selection->ids[selection->count] = id;
-        selection->metrics[selection->count++] = series_table_get(table, id)->metric;
-    }
-    return STATUS_OK;
+    status = engine_metrics_of(selection->engine, selection->ids, found, selection->metrics,
+                               &selection->stats.partial, err);
+    if (status == STATUS_OK)
+        keep_known(selection, found);
+    return status;
 }
 
-/* Sets *committed to the number of committed series at that moment. */
+/* Sets *commits to the state of the index that was matched. */
 static enum status match(struct selection *selection, const struct matchers *matchers, size_t count,
-                         uint32_t *committed, struct error *err)
+                         uint64_t *commits, struct error *err)
 {
-    struct engine *engine = selection->engine;
-    roaring_bitmap_t *matched = roaring_bitmap_create();
-    if (matched == NULL)
-        return no_memory(err);
-    enum status status = STATUS_OK;
-    rwlock_read(&engine->series_lock);
-    for (size_t i = 0; i < count && status == STATUS_OK; i++)
-        status = matching_series(&engine->series, &matchers[i], matched);
-    if (status != STATUS_OK)
-        status = no_memory(err);
-    else
-        status = take_ids(selection, matched, err);
-    *committed = engine->series.committed_series;
-    rwlock_unlock(&engine->series_lock);
-    roaring_bitmap_free(matched);
+    struct matched matched;
+    enum status status = engine_match(selection->engine, matchers, count, &matched, err);
+    *commits = matched.commits;
+    selection->stats.partial = matched.partial;
+    if (status == STATUS_OK)
+        status = take_ids(selection, matched.ids, err);
+    matched_release(&matched);
     return status;
 }
 
 /* ---- order ------------------------------------------------------------------------------ */
 
-struct sorter {
-    struct engine *engine;
-    unsigned compares; /* since the lock was taken */
+/* A series with its labels as bytes that compare as labels do: no label has a NUL in it. */
+struct sortable {
+    struct slice key; /* name NUL value NUL name ... */
+    uint32_t id;
+    uint32_t metric;
 };
 
-/* By labels, with series_lock; pairs are interned, so that equal ones are seen by their ids. */
-static int compare_series(struct sorter *sorter, uint32_t a, uint32_t b)
+static int compare_sortables(const void *a, const void *b)
 {
-    if (++sorter->compares == COMPARES_A_LOCK) {
-        rwlock_unlock(&sorter->engine->series_lock);
-        rwlock_read(&sorter->engine->series_lock);
-        sorter->compares = 0;
-    }
-    const struct series_table *table = &sorter->engine->series;
-    const uint32_t *left = series_pairs(table, a);
-    const uint32_t *right = series_pairs(table, b);
-    uint32_t left_count = series_table_get(table, a)->pair_count;
-    uint32_t right_count = series_table_get(table, b)->pair_count;
-    for (uint32_t i = 0; i < left_count && i < right_count; i++) {
-        if (left[i] == right[i])
-            continue;
-        int order =
-            slice_compare(pair_name(&table->pairs, left[i]), pair_name(&table->pairs, right[i]));
-        return order != 0 ? order
-                          : slice_compare(pair_value(&table->pairs, left[i]),
-                                          pair_value(&table->pairs, right[i]));
-    }
-    return (left_count > right_count) - (left_count < right_count);
+    return slice_compare(((const struct sortable *)a)->key, ((const struct sortable *)b)->key);
 }
 
-static void merge_runs(struct sorter *sorter, const uint32_t *from, uint32_t *to, size_t start,
-                       size_t middle, size_t end)
+static enum status put_key(struct arena *arena, const struct labels *labels, struct slice *key)
 {
-    size_t left = start;
-    size_t right = middle;
-    for (size_t at = start; at < end; at++) {
-        bool take_left =
-            left < middle && (right == end || compare_series(sorter, from[left], from[right]) <= 0);
-        to[at] = take_left ? from[left++] : from[right++];
+    size_t size = 0;
+    for (size_t i = 0; i < labels->count; i++)
+        size += labels->items[i].name.size + labels->items[i].value.size + 2;
+    uint8_t *to = arena_alloc(arena, size);
+    if (to == NULL)
+        return arena_status(arena);
+    *key = slice_of(to, size);
+    for (size_t i = 0; i < labels->count; i++) {
+        const struct slice parts[2] = {labels->items[i].name, labels->items[i].value};
+        for (int j = 0; j < 2; j++) {
+            memcpy(to, parts[j].data, parts[j].size);
+            to += parts[j].size;
+            *to++ = 0;
+        }
     }
+    return STATUS_OK;
+}
+
+/* Reads the labels of every series; one without labels that can be read is left out. */
+static enum status make_sortables(struct selection *selection, struct sortable *sortables,
+                                  size_t *made, struct arena *arena, struct error *err)
+{
+    enum status status = STATUS_OK;
+    *made = 0;
+    for (size_t i = 0; i < selection->count && status == STATUS_OK; i++) {
+        struct labels labels;
+        struct error why = {0};
+        status = label_reader_read(&selection->labels, selection->ids[i], &labels, &why);
+        if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) {
+            selection->stats.partial = true;
+            status = STATUS_OK;
+            continue;
+        }
+        if (status != STATUS_OK)
+            return fail(err, status, "%s", why.message);
+        struct sortable *one = &sortables[(*made)++];
+        *one = (struct sortable){.id = selection->ids[i], .metric = selection->metrics[i]};
+        status = put_key(arena, &labels, &one->key);
+    }
+    if (status == STATUS_LIMIT)
+        return selection_take_memory(selection, SIZE_MAX / 2, err);
+    return status == STATUS_MEMORY ? no_memory(err) : status;
 }
 
 static enum status sort_by_labels(struct selection *selection, struct error *err)
 {
-    struct engine *engine = selection->engine;
-    size_t count = selection->count;
-    uint32_t *spare = malloc((count + 1) * sizeof spare[0]);
-    if (spare == NULL)
+    size_t max = selection->options.max_memory_bytes;
+    struct sortable *sortables = malloc((selection->count + 1) * sizeof sortables[0]);
+    if (sortables == NULL)
         return no_memory(err);
-    uint32_t *from = selection->ids;
-    struct sorter sorter = {.engine = engine};
-    rwlock_read(&engine->series_lock);
-    for (size_t width = 1; width < count; width *= 2) {
-        for (size_t start = 0; start < count; start += 2 * width) {
-            size_t middle = start + width < count ? start + width : count;
-            size_t end = start + 2 * width < count ? start + 2 * width : count;
-            merge_runs(&sorter, from, spare, start, middle, end);
+    struct arena arena;
+    arena_init(&arena, max == 0 ? SIZE_MAX : max);
+    size_t made;
+    enum status status = make_sortables(selection, sortables, &made, &arena, err);
+    if (status == STATUS_OK) {
+        if (made > 0)
+            qsort(sortables, made, sizeof sortables[0], compare_sortables);
+        for (size_t i = 0; i < made; i++) {
+            selection->ids[i] = sortables[i].id;
+            selection->metrics[i] = sortables[i].metric;
         }
-        uint32_t *swap = from;
-        from = spare;
-        spare = swap;
+        selection->count = made;
     }
-    for (size_t i = 0; i < count; i++)
-        selection->metrics[i] = series_table_get(&engine->series, from[i])->metric;
-    rwlock_unlock(&engine->series_lock);
-    selection->ids = from;
-    free(spare);
-    return STATUS_OK;
+    arena_release(&arena);
+    free(sortables);
+    return status;
 }
 
 static int compare_keys(const void *a, const void *b)
@@ -212,10 +219,10 @@ static enum status match_at_one_moment(struct selection *selection, const struct
     struct engine *engine = selection->engine;
     for (int attempt = 1;; attempt++) {
         bool shut_out = attempt == SELECT_ATTEMPTS;
-        uint32_t committed = 0;
+        uint64_t commits = 0;
         if (shut_out)
             rwlock_read(&engine->head_lock);
-        enum status status = match(selection, matchers, count, &committed, err);
+        enum status status = match(selection, matchers, count, &commits, err);
         if (status == STATUS_OK)
             status = selection->options.ordered ? sort_by_labels(selection, err)
                                                 : sort_as_stored(selection, err);
@@ -226,7 +233,7 @@ static enum status match_at_one_moment(struct selection *selection, const struct
         bool same = shut_out;
         if (!shut_out) {
             rwlock_read(&engine->series_lock);
-            same = engine->series.committed_series == committed;
+            same = engine->index.commits == commits;
             rwlock_unlock(&engine->series_lock);
         }
         if (status == STATUS_OK && same)
@@ -261,12 +268,14 @@ enum status engine_select(struct tier *tier, const struct matchers *matchers, si
         return no_memory(err);
     selection->engine = engine_of(tier);
     selection->options = *options;
+    label_reader_init(&selection->labels, selection->engine);
     enum status status = match_at_one_moment(selection, matchers, count, err);
     if (status != STATUS_OK) {
         engine_selection_close(selection);
         return status;
     }
-    selection->stats.partial = touches_lost_day(selection->engine, options->range);
+    if (touches_lost_day(selection->engine, options->range))
+        selection->stats.partial = true;
     *result = selection;
     return STATUS_OK;
 }
@@ -279,25 +288,8 @@ size_t engine_selection_count(const struct selection *selection)
 enum status engine_selection_series(struct selection *selection, size_t index,
                                     struct selected_series *series, struct error *err)
 {
-    struct engine *engine = selection->engine;
-    uint32_t id = selection->ids[index];
-    enum status status = STATUS_OK;
-    rwlock_read(&engine->series_lock);
-    size_t need = series_table_get(&engine->series, id)->pair_count;
-    if (need > selection->label_capacity) {
-        struct label *labels = realloc(selection->labels, need * sizeof labels[0]);
-        if (labels == NULL) {
-            status = no_memory(err);
-        } else {
-            selection->labels = labels;
-            selection->label_capacity = need;
-        }
-    }
-    series->id = id;
-    if (status == STATUS_OK)
-        series_table_labels(&engine->series, id, selection->labels, &series->labels);
-    rwlock_unlock(&engine->series_lock);
-    return status;
+    series->id = selection->ids[index];
+    return label_reader_read(&selection->labels, series->id, &series->labels, err);
 }
 
 void engine_selection_stats(const struct selection *selection, struct read_stats *stats)
@@ -312,6 +304,6 @@ void engine_selection_close(struct selection *selection)
     free(selection->ids);
     free(selection->metrics);
     free(selection->entries);
-    free(selection->labels);
+    label_reader_release(&selection->labels);
     free(selection);
 }

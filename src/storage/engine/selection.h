@@ -5,7 +5,7 @@
 #ifndef METRIC_STORE_STORAGE_ENGINE_SELECTION_H
 #define METRIC_STORE_STORAGE_ENGINE_SELECTION_H
 
-#include "storage/engine/engine_internal.h"
+#include "storage/engine/lookup.h"
 
 struct selection {
     struct engine *engine;
@@ -15,8 +15,7 @@ struct selection {
     uint32_t *ids;
     uint32_t *metrics;          /* of each */
     struct head_entry *entries; /* in the active head */
-    struct label *labels;       /* of the series asked for last */
-    size_t label_capacity;
+    struct label_reader labels;
     struct storage_cursor *cursors; /* linked; closed with the selection */
     size_t memory_bytes;
     struct read_stats stats;

@@ -396,7 +396,8 @@ void series_table_commit(struct series_table *table, uint32_t id)
     table->committed_series++;
 }
 
-static void series_forget(struct series_table *table, uint32_t id)
+/* Takes it out of the table; its id and its metric's count stay as they are. */
+static void series_take_out(struct series_table *table, uint32_t id)
 {
     struct series *series = series_table_get(table, id);
     uint32_t *pairs = list_at(&table->lists, series->pairs);
@@ -404,11 +405,64 @@ static void series_forget(struct series_table *table, uint32_t id)
     for (uint32_t i = 0; i < series->pair_count; i++)
         pair_table_remove_series(&table->pairs, pairs[i], id);
     list_give_back(&table->lists, series->pairs, series->pair_count);
-    series_space_remove(table->space, series->metric);
-    series_space_give_back(table->space, id);
-    *series = (struct series){.state = SERIES_FREE};
     table->live_series--;
+    table->committed_series -= series->state == SERIES_COMMITTED;
+    *series = (struct series){.state = SERIES_FREE};
     page_leave(table, id);
+}
+
+static void series_forget(struct series_table *table, uint32_t id)
+{
+    series_space_remove(table->space, series_table_get(table, id)->metric);
+    series_space_give_back(table->space, id);
+    series_take_out(table, id);
+}
+
+void series_table_drop(struct series_table *table, uint32_t id)
+{
+    invariant(series_table_has_committed(table, id));
+    series_space_remove(table->space, series_table_get(table, id)->metric);
+    series_take_out(table, id);
+}
+
+uint32_t series_table_next_reserved(const struct series_table *table, uint32_t id)
+{
+    for (uint64_t at = id; at / SERIES_PAGE < table->page_count; at++) {
+        const struct series *series = series_table_get(table, (uint32_t)at);
+        if (series != NULL && series->state == SERIES_RESERVED)
+            return (uint32_t)at;
+        if (table->pages[at / SERIES_PAGE] == NULL)
+            at |= SERIES_PAGE - 1;
+    }
+    return SERIES_ID_NONE;
+}
+
+static enum status copy_reserved(const struct series_table *table, uint32_t id,
+                                 struct series_table *to)
+{
+    struct label items[LABELS_MAX_COUNT];
+    struct labels labels;
+    uint32_t pairs[LABELS_MAX_COUNT];
+    const struct series *series = series_table_get(table, id);
+    series_table_labels(table, id, items, &labels);
+    enum status status = intern_all(to, &labels, pairs);
+    if (status == STATUS_OK)
+        status = series_make(to, id, series->metric, pairs, labels.count, SERIES_RESERVED);
+    if (status == STATUS_OK)
+        series_table_get(to, id)->holds = series->holds;
+    return status;
+}
+
+enum status series_table_move_reserved(struct series_table *table, struct series_table *to)
+{
+    uint32_t id = series_table_next_reserved(table, 0);
+    for (; id != SERIES_ID_NONE; id = series_table_next_reserved(table, id + 1))
+        if (copy_reserved(table, id, to) != STATUS_OK)
+            return STATUS_MEMORY;
+    id = series_table_next_reserved(table, 0);
+    for (; id != SERIES_ID_NONE; id = series_table_next_reserved(table, id + 1))
+        series_take_out(table, id);
+    return STATUS_OK;
 }
 
 void series_table_unhold(struct series_table *table, uint32_t id)

@@ -17,6 +17,7 @@
 #define METRIC_STORE_STORAGE_ENGINE_SERIES_TABLE_H
 
 #include "model/labels.h"
+#include "os/file.h"
 #include "storage/engine/pair_table.h"
 #include "storage/engine/series_space.h"
 
@@ -47,6 +48,8 @@ struct series_page {
     uint32_t used;
     struct series series[SERIES_PAGE];
 };
+
+struct series_segment_stats;
 
 struct series_table {
     struct series_space *space; /* borrowed */
@@ -81,8 +84,16 @@ static inline bool series_table_has_committed(const struct series_table *table, 
     return series != NULL && series->state == SERIES_COMMITTED;
 }
 
+static inline bool series_table_has_reserved(const struct series_table *table, uint32_t id)
+{
+    const struct series *series = series_table_get(table, id);
+    return series != NULL && series->state == SERIES_RESERVED;
+}
+
 /* Walks the committed series by rising id: the next one from `id` on, SERIES_ID_NONE at the end. */
 uint32_t series_table_next_committed(const struct series_table *table, uint32_t id);
+/* Likewise the reserved ones. */
+uint32_t series_table_next_reserved(const struct series_table *table, uint32_t id);
 
 /* SERIES_ID_NONE when these canonical labels are unknown. */
 uint32_t series_table_find(const struct series_table *table, const struct labels *labels);
@@ -103,7 +114,7 @@ MUST_CHECK enum status series_table_restore_pairs(struct series_table *table, ui
                                                   size_t count, struct error *err);
 void series_table_hold(struct series_table *table, uint32_t id);
 void series_table_commit(struct series_table *table, uint32_t id);
-/* Ends one hold; forgets the series if it is still reserved and that was the last. */
+/* Ends one hold of a reserved series; forgets it if that was the last. */
 void series_table_unhold(struct series_table *table, uint32_t id);
 
 static inline const uint32_t *series_pairs(const struct series_table *table, uint32_t id)
@@ -111,6 +122,20 @@ static inline const uint32_t *series_pairs(const struct series_table *table, uin
     uint32_t place = series_table_get(table, id)->pairs;
     return table->lists.blocks[place >> 16] + (place & 0xffff);
 }
+
+/* Forgets a committed series that something else defines. Its id stays taken. */
+void series_table_drop(struct series_table *table, uint32_t id);
+/* Moves every reserved series, with its holds, to `to`, which is new and of the same space. On
+ * MEMORY `table` is as it was, and `to` is only good for release. */
+MUST_CHECK enum status series_table_move_reserved(struct series_table *table,
+                                                  struct series_table *to);
+/* Writes the committed series as a segment (series_segment.h); there are some, and none is
+ * reserved. On failure no file is left. */
+MUST_CHECK enum status series_table_write_segment(const struct series_table *table,
+                                                  struct filesystem *fs, const char *path,
+                                                  uint64_t segment_id,
+                                                  struct series_segment_stats *stats,
+                                                  struct error *err);
 
 /* `items` has room for LABELS_MAX_COUNT or the series' pair_count. Strings are borrowed. */
 void series_table_labels(const struct series_table *table, uint32_t id, struct label *items,

@@ -170,11 +170,14 @@ static void check_totals(const struct model *model)
     uint64_t total = 0;
     int64_t min_ms = INT64_MAX;
     int64_t max_ms = INT64_MIN;
-    uint32_t end = 0;
+    uint32_t next = 0;
     for (size_t i = 0; i < SERIES; i++) {
         const struct model_series *series = &model->series[i];
         total += series->count;
-        end = series->count > 0 ? model->ids[i] + 1 : end;
+        if (series->count > 0) {
+            next = head_next_series(model->head, next);
+            assert_int_equal(next++, model->ids[i]);
+        }
         for (size_t j = 0; j < series->count; j++) {
             min_ms = series->samples[j].time_ms < min_ms ? series->samples[j].time_ms : min_ms;
             max_ms = series->samples[j].time_ms > max_ms ? series->samples[j].time_ms : max_ms;
@@ -183,7 +186,7 @@ static void check_totals(const struct model *model)
     assert_int_equal(head_sample_count(model->head), total);
     assert_int_equal(head_min_ms(model->head), min_ms);
     assert_int_equal(head_max_ms(model->head), max_ms);
-    assert_true(head_series_end(model->head) >= end);
+    assert_int_equal(head_next_series(model->head, next), UINT32_MAX);
 }
 
 static void what_a_snapshot_counted_never_changes(void **state)
@@ -254,7 +257,7 @@ static void a_series_without_samples_has_an_empty_entry(void **state)
     assert_int_equal(head_new(&head, 1 << 20), STATUS_OK);
     assert_int_equal(head_entry(head, 0).count, 0);
     assert_int_equal(head_entry(head, UINT32_MAX - 2).count, 0);
-    assert_int_equal(head_series_end(head), 0);
+    assert_int_equal(head_next_series(head, 0), UINT32_MAX);
     append_all(head, (uint32_t[]){300}, (int64_t[]){1}, (double[]){1}, 1);
     assert_int_equal(head_entry(head, 301).count, 0);
     struct head_reader reader;
@@ -273,7 +276,9 @@ static void the_highest_ids_have_pages_too(void **state)
     append_all(head, (uint32_t[]){high, 0}, (int64_t[]){1, 1}, (double[]){1, 2}, 2);
     assert_int_equal(head_entry(head, high).count, 1);
     assert_int_equal(head_entry(head, 0).count, 1);
-    assert_true(head_series_end(head) > high);
+    assert_int_equal(head_next_series(head, 0), 0);
+    assert_int_equal(head_next_series(head, 1), high);
+    assert_int_equal(head_next_series(head, high + 1), UINT32_MAX);
     head_free(head);
 }
 

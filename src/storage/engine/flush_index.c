@@ -1,0 +1,147 @@
+#include "storage/engine/flush_index.h"
+
+#include <stdlib.h>
+
+#include "storage/engine/paths.h"
+
+static void remove_segment(struct engine *engine, uint64_t id)
+{
+    char *path = path_of_segment(engine->dir, id);
+    /* One that stays is removed at the next start. */
+    enum status removed =
+        path == NULL ? STATUS_MEMORY : filesystem_remove(engine->os.fs, path, NULL);
+    (void)removed;
+    free(path);
+}
+
+/* The edit removes all segments of this kind. */
+static enum status replace(struct engine *engine, struct index_flush *flush,
+                           struct manifest_edit *edit, enum segment_kind kind, struct error *err)
+{
+    enum status status = STATUS_OK;
+    mutex_lock(&engine->manifest_lock);
+    const struct manifest_state *state = manifest_state(engine->manifest);
+    uint64_t *replaced = realloc(
+        flush->replaced, (flush->replaced_count + state->segment_count + 1) * sizeof replaced[0]);
+    if (replaced == NULL)
+        status = fail(err, STATUS_MEMORY, "no memory for a flush");
+    else
+        flush->replaced = replaced;
+    for (size_t i = 0; i < state->segment_count && status == STATUS_OK; i++) {
+        if (state->segments[i].kind != kind)
+            continue;
+        manifest_remove_segment(edit, state->segments[i].id);
+        replaced[flush->replaced_count++] = state->segments[i].id;
+    }
+    mutex_unlock(&engine->manifest_lock);
+    return status;
+}
+
+static enum status write_sealed(struct engine *engine, struct index_flush *flush,
+                                struct manifest_edit *edit, struct error *err)
+{
+    struct manifest_segment info = {.id = engine_take_file_id(engine), .kind = SEGMENT_INDEX};
+    char *path = path_of_segment(engine->dir, info.id);
+    if (path == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for a path");
+    struct series_segment_stats stats;
+    enum status status =
+        series_index_write_sealed(&engine->index, engine->os.fs, path, info.id, &stats, err);
+    free(path);
+    if (status != STATUS_OK)
+        return status;
+    info.entries = stats.series;
+    info.bytes = stats.bytes;
+    status = segment_ref_open(&flush->series, engine->os, engine->dir, &info, err);
+    if (status != STATUS_OK) {
+        remove_segment(engine, info.id);
+        return status;
+    }
+    manifest_add_segment(edit, &info);
+    /* What earlier versions wrote was loaded into the table, all of it. */
+    return replace(engine, flush, edit, SEGMENT_SERIES, err);
+}
+
+static enum status write_series(struct engine *engine, struct index_flush *flush,
+                                struct manifest_edit *edit, struct error *err)
+{
+    rwlock_write(&engine->series_lock);
+    enum status status = series_index_seal(&engine->index);
+    rwlock_unlock(&engine->series_lock);
+    if (status != STATUS_OK)
+        return fail(err, status, "no memory for a flush");
+    return engine->index.sealed.committed_series == 0 ? STATUS_OK
+                                                      : write_sealed(engine, flush, edit, err);
+}
+
+static void set_dirty(struct engine *engine)
+{
+    rwlock_write(&engine->series_lock);
+    engine->registry_dirty = true;
+    rwlock_unlock(&engine->series_lock);
+}
+
+static enum status write_metrics(struct engine *engine, struct index_flush *flush,
+                                 struct manifest_edit *edit, struct error *err)
+{
+    rwlock_write(&engine->series_lock);
+    bool dirty = engine->registry_dirty;
+    engine->registry_dirty = false;
+    rwlock_unlock(&engine->series_lock);
+    if (!dirty)
+        return STATUS_OK;
+    struct manifest_segment info = {.id = engine_take_file_id(engine), .kind = SEGMENT_METRICS};
+    struct index_segment_stats stats;
+    enum status status = index_segment_write_metrics(
+        engine->os, engine->dir, info.id, &engine->registry, &engine->series_lock, &stats, err);
+    if (status != STATUS_OK) {
+        set_dirty(engine);
+        return status;
+    }
+    flush->metrics = info.id;
+    info.entries = stats.entries;
+    info.bytes = stats.bytes;
+    manifest_add_segment(edit, &info);
+    return replace(engine, flush, edit, SEGMENT_METRICS, err);
+}
+
+enum status index_flush_write(struct engine *engine, struct index_flush *flush,
+                              struct manifest_edit *edit, struct error *err)
+{
+    *flush = (struct index_flush){0};
+    enum status status = write_series(engine, flush, edit, err);
+    return status == STATUS_OK ? write_metrics(engine, flush, edit, err) : status;
+}
+
+static void release(struct index_flush *flush)
+{
+    segment_ref_release(flush->series);
+    free(flush->replaced);
+    *flush = (struct index_flush){0};
+}
+
+void index_flush_done(struct engine *engine, struct index_flush *flush)
+{
+    rwlock_write(&engine->series_lock);
+    struct segment_set *set = segment_set_replace(engine->index.segments, NULL, 0, flush->series);
+    /* The edit is on disk: the table can neither stay nor go. */
+    invariant(set != NULL);
+    series_index_drop_sealed(&engine->index, set);
+    rwlock_unlock(&engine->series_lock);
+    for (size_t i = 0; i < flush->replaced_count; i++)
+        remove_segment(engine, flush->replaced[i]);
+    release(flush);
+}
+
+void index_flush_undo(struct engine *engine, struct index_flush *flush, bool keep_files)
+{
+    /* The table stays sealed: the next flush writes it again. */
+    if (flush->series != NULL)
+        atomic_store(&flush->series->doomed, !keep_files);
+    if (flush->metrics != 0) {
+        set_dirty(engine);
+        if (!keep_files)
+            remove_segment(engine, flush->metrics);
+    }
+    release(flush);
+}

@@ -1,0 +1,220 @@
+#include "storage/engine/lookup.h"
+
+#include <stdlib.h>
+
+#include "storage/engine/matching.h"
+
+static enum status no_memory(struct error *err)
+{
+    return fail(err, STATUS_MEMORY, "no memory for a query");
+}
+
+static void note_damage(struct engine *engine, const struct error *why)
+{
+    atomic_fetch_add_explicit(&engine->counters.damaged_blocks, 1, memory_order_relaxed);
+    engine_trouble(engine, TROUBLE_DAMAGE, STORAGE_DEGRADED, "damaged index: %s", why->message);
+    log_event(engine->log, LOG_WARN, "engine", "a damaged page of the index was passed over",
+              log_text("error", why->message));
+}
+
+/* ---- matching --------------------------------------------------------------------------- */
+
+/* With series_lock. */
+static enum status match_table(const struct series_table *table, const struct matchers *matchers,
+                               size_t count, roaring_bitmap_t *ids, struct error *err)
+{
+    roaring_bitmap_t *own = roaring_bitmap_create();
+    if (own == NULL)
+        return no_memory(err);
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        status = matching_series(table, &matchers[i], own, err);
+    roaring_uint32_iterator_t at;
+    roaring_init_iterator(own, &at);
+    for (; at.has_value && status == STATUS_OK; roaring_advance_uint32_iterator(&at))
+        if (series_table_has_committed(table, at.current_value))
+            roaring_bitmap_add(ids, at.current_value);
+    roaring_bitmap_free(own);
+    return status;
+}
+
+static enum status match_segments(struct engine *engine, const struct segment_set *set,
+                                  const struct matchers *matchers, size_t count,
+                                  struct matched *matched, struct error *err)
+{
+    for (size_t i = 0; i < set->count; i++)
+        for (size_t j = 0; j < count; j++) {
+            struct error why = {0};
+            enum status status =
+                matching_segment(set->segments[i]->segment, &matchers[j], matched->ids, &why);
+            if (status == STATUS_CORRUPT) {
+                note_damage(engine, &why);
+                matched->partial = true;
+            } else if (status != STATUS_OK) {
+                return fail(err, status, "%s", why.message);
+            }
+        }
+    return STATUS_OK;
+}
+
+enum status engine_match(struct engine *engine, const struct matchers *matchers, size_t count,
+                         struct matched *matched, struct error *err)
+{
+    *matched = (struct matched){.ids = roaring_bitmap_create()};
+    if (matched->ids == NULL)
+        return no_memory(err);
+    const struct series_index *index = &engine->index;
+    rwlock_read(&engine->series_lock);
+    struct segment_set *set = segment_set_acquire(index->segments);
+    matched->commits = index->commits;
+    enum status status = match_table(&index->active, matchers, count, matched->ids, err);
+    if (status == STATUS_OK && index->has_sealed)
+        status = match_table(&index->sealed, matchers, count, matched->ids, err);
+    rwlock_unlock(&engine->series_lock);
+    if (status == STATUS_OK)
+        status = match_segments(engine, set, matchers, count, matched, err);
+    segment_set_release(set);
+    return status;
+}
+
+void matched_release(struct matched *matched)
+{
+    if (matched->ids != NULL)
+        roaring_bitmap_free(matched->ids);
+    matched->ids = NULL;
+}
+
+/* ---- metrics ---------------------------------------------------------------------------- */
+
+/* By their definitions, of which the damaged pages are a second copy. */
+static enum status metrics_by_definition(const struct segment_set *set, const uint32_t *ids,
+                                         size_t count, uint32_t *metrics, struct error *err)
+{
+    struct segment_labels labels;
+    enum status status = segment_labels_open(&labels, (struct segment_set *)set, err);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        if (metrics[i] != METRIC_ID_NONE)
+            continue;
+        struct series_definition definition;
+        status = segment_labels_read(&labels, ids[i], &definition, NULL);
+        if (status == STATUS_OK)
+            metrics[i] = definition.metric;
+        if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND)
+            status = STATUS_OK;
+    }
+    segment_labels_close(&labels);
+    return status;
+}
+
+enum status engine_metrics_of(struct engine *engine, const uint32_t *ids, size_t count,
+                              uint32_t *metrics, bool *partial, struct error *err)
+{
+    rwlock_read(&engine->series_lock);
+    struct segment_set *set = segment_set_acquire(engine->index.segments);
+    for (size_t i = 0; i < count; i++) {
+        const struct series *series = series_index_get(&engine->index, ids[i], NULL);
+        bool known = series != NULL && series->state == SERIES_COMMITTED;
+        metrics[i] = known ? series->metric : METRIC_ID_NONE;
+    }
+    rwlock_unlock(&engine->series_lock);
+    struct error why = {0};
+    enum status status = segment_set_metrics_of(set, ids, count, metrics, &why);
+    if (status == STATUS_CORRUPT) {
+        note_damage(engine, &why);
+        status = metrics_by_definition(set, ids, count, metrics, &why);
+    }
+    segment_set_release(set);
+    if (status != STATUS_OK)
+        return fail(err, status, "%s", why.message);
+    for (size_t i = 0; i < count; i++)
+        *partial = *partial || metrics[i] == METRIC_ID_NONE;
+    return STATUS_OK;
+}
+
+/* ---- labels ----------------------------------------------------------------------------- */
+
+void label_reader_init(struct label_reader *reader, struct engine *engine)
+{
+    *reader = (struct label_reader){.engine = engine};
+}
+
+void label_reader_release(struct label_reader *reader)
+{
+    segment_labels_close(&reader->segments);
+    free(reader->items);
+    *reader = (struct label_reader){0};
+}
+
+/* NOT_FOUND when no table has it. Strings of the active table live as long as the series stays
+ * there: they are copied behind the labels. */
+static enum status read_table(struct label_reader *reader, uint32_t id, struct labels *labels,
+                              struct error *err)
+{
+    const struct series_table *table;
+    const struct series *series = series_index_get(&reader->engine->index, id, &table);
+    if (series == NULL)
+        return STATUS_NOT_FOUND;
+    size_t need = series->pair_count * sizeof reader->items[0];
+    const uint32_t *pairs = series_pairs(table, id);
+    for (uint32_t i = 0; i < series->pair_count; i++)
+        need += pair_name(&table->pairs, pairs[i]).size + pair_value(&table->pairs, pairs[i]).size;
+    if (need > reader->capacity) {
+        struct label *items = realloc(reader->items, 2 * need);
+        if (items == NULL)
+            return no_memory(err);
+        reader->items = items;
+        reader->capacity = 2 * need;
+    }
+    series_table_labels(table, id, reader->items, labels);
+    uint8_t *text = (uint8_t *)(reader->items + labels->count);
+    for (size_t i = 0; i < labels->count; i++) {
+        struct slice *slices[2] = {&reader->items[i].name, &reader->items[i].value};
+        for (int j = 0; j < 2; j++) {
+            memcpy(text, slices[j]->data, slices[j]->size);
+            slices[j]->data = text;
+            text += slices[j]->size;
+        }
+    }
+    return STATUS_OK;
+}
+
+static enum status open_segments(struct label_reader *reader, struct error *err)
+{
+    struct engine *engine = reader->engine;
+    rwlock_read(&engine->series_lock);
+    struct segment_set *set = segment_set_acquire(engine->index.segments);
+    rwlock_unlock(&engine->series_lock);
+    segment_labels_close(&reader->segments);
+    enum status status = segment_labels_open(&reader->segments, set, err);
+    segment_set_release(set);
+    return status;
+}
+
+static enum status read_segments(struct label_reader *reader, uint32_t id, struct labels *labels,
+                                 struct error *err)
+{
+    struct series_definition definition;
+    enum status status = segment_labels_read(&reader->segments, id, &definition, err);
+    if (status == STATUS_OK)
+        *labels = definition.labels;
+    return status;
+}
+
+enum status label_reader_read(struct label_reader *reader, uint32_t id, struct labels *labels,
+                              struct error *err)
+{
+    enum status status =
+        reader->segments.set == NULL ? STATUS_NOT_FOUND : read_segments(reader, id, labels, err);
+    if (status != STATUS_NOT_FOUND)
+        return status;
+    rwlock_read(&reader->engine->series_lock);
+    status = read_table(reader, id, labels, err);
+    rwlock_unlock(&reader->engine->series_lock);
+    if (status != STATUS_NOT_FOUND)
+        return status;
+    /* It is in a segment, perhaps in one that came since. */
+    status = open_segments(reader, err);
+    if (status == STATUS_OK)
+        status = read_segments(reader, id, labels, err);
+    return status == STATUS_NOT_FOUND ? fail(err, status, "series %u is not defined", id) : status;
+}

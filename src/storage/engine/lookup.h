@@ -1,0 +1,48 @@
+/*
+ * lookup - series by matchers, and what is known of a series, wherever it stands: in the tables,
+ * under series_lock, or in segments, without it.
+ *
+ * Damage in the index costs what it hits: it is logged, the store's condition says so, and
+ * `partial` is set.
+ */
+#ifndef METRIC_STORE_STORAGE_ENGINE_LOOKUP_H
+#define METRIC_STORE_STORAGE_ENGINE_LOOKUP_H
+
+#include "storage/engine/engine_internal.h"
+
+/* Committed series. */
+struct matched {
+    roaring_bitmap_t *ids;
+    uint64_t commits; /* series_index.commits at that moment */
+    bool partial;
+};
+
+/* Those that match any of `count` conjunctions. Takes series_lock. Ended by matched_release, also
+ * after a failure. */
+MUST_CHECK enum status engine_match(struct engine *engine, const struct matchers *matchers,
+                                    size_t count, struct matched *matched, struct error *err);
+void matched_release(struct matched *matched);
+
+/* metrics[i] of ids[i], which rise; METRIC_ID_NONE where no definition is or can be read. Takes
+ * series_lock. */
+MUST_CHECK enum status engine_metrics_of(struct engine *engine, const uint32_t *ids, size_t count,
+                                         uint32_t *metrics, bool *partial, struct error *err);
+
+/* Labels, one series after the other; neighbours cost little. */
+struct label_reader {
+    struct engine *engine;
+    struct segment_labels segments;
+    struct label *items; /* of a series of the tables, its strings behind them */
+    size_t capacity;     /* bytes */
+};
+
+void label_reader_init(struct label_reader *reader, struct engine *engine);
+void label_reader_release(struct label_reader *reader);
+/*
+ * Borrowed until the next call. Takes series_lock.
+ *   NOT_FOUND, CORRUPT  there is no definition that can be read
+ */
+MUST_CHECK enum status label_reader_read(struct label_reader *reader, uint32_t id,
+                                         struct labels *labels, struct error *err);
+
+#endif

@@ -1,0 +1,185 @@
+#include "storage/engine/segment_set.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "storage/engine/paths.h"
+
+enum status segment_ref_open(struct segment_ref **result, struct os os, const char *dir,
+                             const struct manifest_segment *info, struct error *err)
+{
+    *result = NULL;
+    struct segment_ref *ref = calloc(1, sizeof *ref);
+    if (ref == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for an index segment");
+    ref->os = os;
+    ref->info = *info;
+    atomic_init(&ref->references, 1);
+    atomic_init(&ref->doomed, false);
+    ref->path = path_of_segment(dir, info->id);
+    enum status status = ref->path == NULL
+                             ? fail(err, STATUS_MEMORY, "no memory for an index segment")
+                             : series_segment_open(&ref->segment, os, ref->path, info->id, err);
+    if (status != STATUS_OK) {
+        free(ref->path);
+        free(ref);
+        return status;
+    }
+    *result = ref;
+    return STATUS_OK;
+}
+
+void segment_ref_release(struct segment_ref *ref)
+{
+    if (ref == NULL || atomic_fetch_sub(&ref->references, 1) != 1)
+        return;
+    series_segment_close(ref->segment);
+    if (atomic_load(&ref->doomed)) {
+        /* A file that stays behind is removed at the next start: nothing names it. */
+        enum status removed = filesystem_remove(ref->os.fs, ref->path, NULL);
+        (void)removed;
+    }
+    free(ref->path);
+    free(ref);
+}
+
+struct segment_set *segment_set_new(struct segment_ref *const *segments, size_t count)
+{
+    struct segment_set *set = calloc(1, sizeof *set);
+    if (set == NULL)
+        return NULL;
+    set->segments = malloc((count + 1) * sizeof set->segments[0]);
+    if (set->segments == NULL) {
+        free(set);
+        return NULL;
+    }
+    atomic_init(&set->references, 1);
+    for (size_t i = 0; i < count; i++) {
+        struct series_segment_stats stats;
+        atomic_fetch_add(&segments[i]->references, 1);
+        set->segments[i] = segments[i];
+        series_segment_stats(segments[i]->segment, &stats);
+        set->series += stats.series;
+        set->memory += sizeof *segments[i] + series_segment_memory(segments[i]->segment);
+    }
+    set->count = count;
+    return set;
+}
+
+struct segment_set *segment_set_acquire(struct segment_set *set)
+{
+    atomic_fetch_add(&set->references, 1);
+    return set;
+}
+
+void segment_set_release(struct segment_set *set)
+{
+    if (set == NULL || atomic_fetch_sub(&set->references, 1) != 1)
+        return;
+    for (size_t i = 0; i < set->count; i++)
+        segment_ref_release(set->segments[i]);
+    free(set->segments);
+    free(set);
+}
+
+static bool is_among(const struct segment_ref *ref, struct segment_ref *const *refs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (refs[i] == ref)
+            return true;
+    return false;
+}
+
+struct segment_set *segment_set_replace(const struct segment_set *set,
+                                        struct segment_ref *const *removed, size_t removed_count,
+                                        struct segment_ref *added)
+{
+    struct segment_ref **segments = malloc((set->count + 1) * sizeof segments[0]);
+    if (segments == NULL)
+        return NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < set->count; i++)
+        if (!is_among(set->segments[i], removed, removed_count))
+            segments[count++] = set->segments[i];
+    if (added != NULL)
+        segments[count++] = added;
+    struct segment_set *made = segment_set_new(segments, count);
+    free(segments);
+    return made;
+}
+
+/* ---- looking up ------------------------------------------------------------------------- */
+
+enum status segment_set_find(const struct segment_set *set, struct series_key key, uint32_t *id,
+                             struct error *err)
+{
+    for (size_t i = set->count; i-- > 0;) {
+        enum status status = series_segment_find(set->segments[i]->segment, key, id, err);
+        if (status != STATUS_NOT_FOUND)
+            return status;
+    }
+    return STATUS_NOT_FOUND;
+}
+
+static size_t place_of(const struct segment_set *set, uint32_t id)
+{
+    size_t place = 0;
+    while (place < set->count && !series_segment_has(set->segments[place]->segment, id))
+        place++;
+    return place;
+}
+
+struct series_segment *segment_set_with(const struct segment_set *set, uint32_t id)
+{
+    size_t place = place_of(set, id);
+    return place == set->count ? NULL : set->segments[place]->segment;
+}
+
+enum status segment_set_metrics_of(const struct segment_set *set, const uint32_t *ids, size_t count,
+                                   uint32_t *metrics, struct error *err)
+{
+    for (size_t i = 0; i < set->count; i++) {
+        enum status status =
+            series_segment_metrics_of(set->segments[i]->segment, ids, count, metrics, err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+/* ---- definitions ------------------------------------------------------------------------ */
+
+enum status segment_labels_open(struct segment_labels *labels, struct segment_set *set,
+                                struct error *err)
+{
+    *labels = (struct segment_labels){0};
+    labels->cursors = calloc(set->count + 1, sizeof labels->cursors[0]);
+    if (labels->cursors == NULL)
+        return fail(err, STATUS_MEMORY, "no memory to read labels");
+    labels->set = segment_set_acquire(set);
+    return STATUS_OK;
+}
+
+void segment_labels_close(struct segment_labels *labels)
+{
+    if (labels->set == NULL)
+        return;
+    for (size_t i = 0; i < labels->set->count; i++)
+        series_segment_cursor_free(labels->cursors[i]);
+    free(labels->cursors);
+    segment_set_release(labels->set);
+    *labels = (struct segment_labels){0};
+}
+
+enum status segment_labels_read(struct segment_labels *labels, uint32_t id,
+                                struct series_definition *definition, struct error *err)
+{
+    size_t place = place_of(labels->set, id);
+    if (place == labels->set->count)
+        return STATUS_NOT_FOUND;
+    struct series_segment_cursor **cursor = &labels->cursors[place];
+    enum status status = STATUS_OK;
+    if (*cursor == NULL)
+        status = series_segment_cursor_new(cursor, labels->set->segments[place]->segment, err);
+    return status == STATUS_OK ? series_segment_read(*cursor, id, definition, err) : status;
+}

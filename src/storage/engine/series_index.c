@@ -1,0 +1,146 @@
+#include "storage/engine/series_index.h"
+
+#include <stdlib.h>
+
+#include "base/invariant.h"
+
+enum status series_index_init(struct series_index *index, uint64_t seed)
+{
+    *index = (struct series_index){.seed = seed};
+    index->segments = segment_set_new(NULL, 0);
+    if (index->segments != NULL && series_space_init(&index->space, seed) == STATUS_OK &&
+        series_table_init(&index->active, seed, &index->space) == STATUS_OK)
+        return STATUS_OK;
+    series_index_release(index);
+    return STATUS_MEMORY;
+}
+
+void series_index_release(struct series_index *index)
+{
+    series_table_release(&index->active);
+    series_table_release(&index->sealed);
+    series_space_release(&index->space);
+    segment_set_release(index->segments);
+    *index = (struct series_index){0};
+}
+
+uint32_t series_index_find(const struct series_index *index, const struct labels *labels)
+{
+    uint32_t id = series_table_find(&index->active, labels);
+    return id == SERIES_ID_NONE && index->has_sealed ? series_table_find(&index->sealed, labels)
+                                                     : id;
+}
+
+const struct series *series_index_get(const struct series_index *index, uint32_t id,
+                                      const struct series_table **table)
+{
+    const struct series_table *at = &index->active;
+    const struct series *series = series_table_get(at, id);
+    if (series == NULL && index->has_sealed) {
+        at = &index->sealed;
+        series = series_table_get(at, id);
+    }
+    if (table != NULL)
+        *table = at;
+    return series;
+}
+
+bool series_index_has_committed(const struct series_index *index, uint32_t id)
+{
+    const struct series *series = series_index_get(index, id, NULL);
+    return series != NULL ? series->state == SERIES_COMMITTED
+                          : segment_set_with(index->segments, id) != NULL;
+}
+
+uint64_t series_index_committed(const struct series_index *index)
+{
+    uint64_t sealed = index->has_sealed ? index->sealed.committed_series : 0;
+    return index->active.committed_series + sealed + index->segments->series;
+}
+
+uint64_t series_index_reserved(const struct series_index *index)
+{
+    return index->active.live_series - index->active.committed_series;
+}
+
+size_t series_index_memory(const struct series_index *index)
+{
+    size_t sealed = index->has_sealed ? series_table_memory(&index->sealed) : 0;
+    return series_table_memory(&index->active) + sealed + index->space.memory_bytes +
+           index->segments->memory;
+}
+
+/* ---- flushing --------------------------------------------------------------------------- */
+
+enum status series_index_seal(struct series_index *index)
+{
+    if (index->has_sealed)
+        return STATUS_OK;
+    struct series_table fresh;
+    if (series_table_init(&fresh, index->seed, &index->space) != STATUS_OK)
+        return STATUS_MEMORY;
+    if (series_table_move_reserved(&index->active, &fresh) != STATUS_OK) {
+        series_table_release(&fresh);
+        return STATUS_MEMORY;
+    }
+    index->sealed = index->active;
+    index->active = fresh;
+    index->has_sealed = true;
+    return STATUS_OK;
+}
+
+enum status series_index_write_sealed(const struct series_index *index, struct filesystem *fs,
+                                      const char *path, uint64_t segment_id,
+                                      struct series_segment_stats *stats, struct error *err)
+{
+    invariant(index->has_sealed);
+    return series_table_write_segment(&index->sealed, fs, path, segment_id, stats, err);
+}
+
+void series_index_replace_set(struct series_index *index, struct segment_set *set)
+{
+    segment_set_release(index->segments);
+    index->segments = set;
+    index->generation++;
+}
+
+void series_index_drop_sealed(struct series_index *index, struct segment_set *set)
+{
+    invariant(index->has_sealed);
+    series_table_release(&index->sealed);
+    index->has_sealed = false;
+    series_index_replace_set(index, set);
+}
+
+/* ---- recovering ------------------------------------------------------------------------- */
+
+enum status series_index_restore_segment(struct series_index *index, struct segment_ref *segment,
+                                         struct error *err)
+{
+    size_t count;
+    const struct series_segment_metric *metrics = series_segment_metrics(segment->segment, &count);
+    struct segment_set *set = segment_set_replace(index->segments, NULL, 0, segment);
+    if (set == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for the index");
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        status = series_space_restore(&index->space, metrics[i].metric, metrics[i].name,
+                                      metrics[i].series, err);
+    if (status != STATUS_OK) {
+        segment_set_release(set);
+        return status;
+    }
+    struct series_segment_stats stats;
+    series_segment_stats(segment->segment, &stats);
+    series_space_reach(&index->space, stats.last_id + 1);
+    series_index_replace_set(index, set);
+    return STATUS_OK;
+}
+
+void series_index_drop_known(struct series_index *index)
+{
+    uint32_t id = series_table_next_committed(&index->active, 0);
+    for (; id != SERIES_ID_NONE; id = series_table_next_committed(&index->active, id + 1))
+        if (segment_set_with(index->segments, id) != NULL)
+            series_table_drop(&index->active, id);
+}

@@ -1,0 +1,74 @@
+/*
+ * series_index - every series the store knows.
+ *
+ *   active    what came since the last flush, in memory: reserved and committed ones
+ *   sealed    what a flush is writing to a segment; nothing in it changes
+ *   segments  all others, on disk (series_segment.h): memory does not follow their number
+ *
+ * A series is in exactly one of the three. The authority over labels is asked in two steps: the
+ * segments without a lock, as they need the disk; then, with the lock, the tables, and that no
+ * segment came meanwhile (`generation`).
+ *
+ * Threads: the owner's lock (series_lock) guards all fields; a segment_set that was acquired is
+ * read without it.
+ */
+#ifndef METRIC_STORE_STORAGE_ENGINE_SERIES_INDEX_H
+#define METRIC_STORE_STORAGE_ENGINE_SERIES_INDEX_H
+
+#include "storage/engine/segment_set.h"
+#include "storage/engine/series_table.h"
+
+struct series_index {
+    uint64_t seed;
+    struct series_space space;
+    struct series_table active;
+    struct series_table sealed; /* empty unless has_sealed */
+    bool has_sealed;
+    struct segment_set *segments;
+    uint64_t generation; /* of the set */
+    uint64_t commits;    /* series committed since the start: tells whether a selection is stale */
+};
+
+MUST_CHECK enum status series_index_init(struct series_index *index, uint64_t seed);
+void series_index_release(struct series_index *index);
+
+/* In the tables; SERIES_ID_NONE when the labels are in neither. */
+uint32_t series_index_find(const struct series_index *index, const struct labels *labels);
+/* In the tables; NULL when the series is in neither. *table (may be NULL) says which has it. */
+const struct series *series_index_get(const struct series_index *index, uint32_t id,
+                                      const struct series_table **table);
+/* Wherever it is. */
+bool series_index_has_committed(const struct series_index *index, uint32_t id);
+
+uint64_t series_index_committed(const struct series_index *index);
+uint64_t series_index_reserved(const struct series_index *index);
+/* Anonymous memory. */
+size_t series_index_memory(const struct series_index *index);
+
+/* ---- flushing --------------------------------------------------------------------------- */
+
+/* The active table becomes the sealed one; reserved series go on in a new one. Does nothing while
+ * a table is sealed. MEMORY: nothing has changed. */
+MUST_CHECK enum status series_index_seal(struct series_index *index);
+/* Writes the sealed table as a segment; the lock is not needed: nothing in it changes. On failure
+ * no file is left. */
+MUST_CHECK enum status series_index_write_sealed(const struct series_index *index,
+                                                 struct filesystem *fs, const char *path,
+                                                 uint64_t segment_id,
+                                                 struct series_segment_stats *stats,
+                                                 struct error *err);
+/* The sealed table is in a segment of `set` now, or has no series. Takes over the set. */
+void series_index_drop_sealed(struct series_index *index, struct segment_set *set);
+/* Another set, of the same series. Takes it over. */
+void series_index_replace_set(struct series_index *index, struct segment_set *set);
+
+/* ---- recovering ------------------------------------------------------------------------- */
+
+/* Adds a segment. CORRUPT when its metrics contradict what is known. */
+MUST_CHECK enum status series_index_restore_segment(struct series_index *index,
+                                                    struct segment_ref *segment, struct error *err);
+/* Takes series out of the active table that a segment defines too: the log may say again what a
+ * flush has written. */
+void series_index_drop_known(struct series_index *index);
+
+#endif
