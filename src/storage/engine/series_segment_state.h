@@ -78,6 +78,9 @@ uint64_t segment_rank(const struct series_segment *segment, uint32_t id);
 /* Last id that page `index` may hold. */
 uint32_t segment_page_last_id(const struct series_segment *segment, size_t index);
 
+/* Sorted by name, none twice, none empty, with a metric name. */
+bool segment_labels_are_canonical(const struct labels *labels);
+
 /* ---- pages of metric ids ---------------------------------------------------------------- */
 
 /* Metric ids of the ranks from `index` * SEGMENT_METRICS_PER_PAGE on. */

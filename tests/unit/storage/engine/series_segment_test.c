@@ -245,6 +245,111 @@ static void of_series_with_one_key_the_one_of_the_highest_id_is_found(void **sta
     (void)unlink(PATH);
 }
 
+/* ---- verifying and rebuilding ----------------------------------------------------------- */
+
+enum { DAMAGE_SIZE = 2048 };
+
+static void see_damage(void *context, const char *description)
+{
+    size_t used = strlen(context);
+    snprintf((char *)context + used, DAMAGE_SIZE - used, "%s\n", description);
+}
+
+static void a_whole_segment_verifies_and_is_rebuilt_as_it_was(void **state)
+{
+    (void)state;
+    struct model model;
+    struct series_segment_stats stats;
+    struct series_segment_stats seen;
+    char damage[DAMAGE_SIZE] = "";
+    model_init(&model, 5);
+    model_fill(&model, 3, 4000, 100, UINT32_MAX - 2, true);
+    model_finish(&model);
+    struct series_segment *segment = segment_of(&model, PATH, 6);
+    series_segment_stats(segment, &stats);
+    series_segment_close(segment);
+    (void)unlink(PATH "r");
+    assert_int_equal(
+        series_segment_verify(os_system(), PATH, 6, 5, see_damage, damage, &seen, NULL), STATUS_OK);
+    assert_string_equal(damage, "");
+    assert_memory_equal(&stats, &seen, sizeof stats);
+    assert_int_equal(series_segment_rebuild(os_system(), PATH, 6, PATH "r", 7, 5, see_damage,
+                                            damage, &seen, NULL),
+                     STATUS_OK);
+    assert_string_equal(damage, "");
+    assert_memory_equal(&stats, &seen, sizeof stats);
+    assert_int_equal(series_segment_open(&segment, os_system(), PATH "r", 7, NULL), STATUS_OK);
+    expect_same(&model, segment);
+    series_segment_close(segment);
+    model_release(&model);
+    (void)unlink(PATH);
+    (void)unlink(PATH "r");
+}
+
+static void put_hosts(struct series_segment_writer *writer, bool swapped)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        roaring_bitmap_t *ids = roaring_bitmap_of(1, swapped ? 5 - i : 4 + i);
+        assert_int_equal(series_segment_put_pair(writer, slice_from_text("host"),
+                                                 slice_from_text(i == 0 ? "a" : "b"), ids, NULL),
+                         STATUS_OK);
+        roaring_bitmap_free(ids);
+    }
+}
+
+enum wrong { WRONG_NAME, WRONG_PAIRS, WRONG_KEYS, WRONG_COUNTS, WRONGS };
+
+/* Series 4 up{host="a"} and 5 up{host="b"}, with one section that says otherwise. */
+static void write_contradicting(enum wrong wrong)
+{
+    struct label items[] = {{slice_from_text(METRIC_NAME_LABEL), slice_from_text("up")},
+                            {slice_from_text("host"), slice_from_text("a")}};
+    struct labels labels = {items, 2};
+    struct series_segment_writer *writer;
+    struct series_segment_stats stats;
+    struct series_key keys[2];
+    (void)unlink(PATH);
+    assert_int_equal(series_segment_writer_open(&writer, filesystem_posix(), PATH, 1, NULL),
+                     STATUS_OK);
+    for (uint32_t i = 0; i < 2; i++) {
+        items[1].value = slice_from_text(i == 0 ? "a" : "b");
+        keys[i] = series_key_of(&labels, wrong == WRONG_KEYS ? 3 : 1);
+        assert_int_equal(series_segment_put_series(writer, 4 + i, 7, &labels, NULL), STATUS_OK);
+    }
+    roaring_bitmap_t *both = roaring_bitmap_of(2, 4, 5);
+    assert_int_equal(series_segment_put_pair(writer, items[0].name, items[0].value, both, NULL),
+                     STATUS_OK);
+    roaring_bitmap_free(both);
+    put_hosts(writer, wrong == WRONG_PAIRS);
+    uint32_t first = series_key_compare(keys[0], keys[1]) < 0 ? 0 : 1;
+    assert_int_equal(series_segment_put_key(writer, keys[first], 4 + first, NULL), STATUS_OK);
+    assert_int_equal(series_segment_put_key(writer, keys[1 - first], 5 - first, NULL), STATUS_OK);
+    struct slice name = slice_from_text(wrong == WRONG_NAME ? "down" : "up");
+    assert_int_equal(
+        series_segment_put_metric(writer, 7, name, wrong == WRONG_COUNTS ? 1 : 2, NULL), STATUS_OK);
+    if (wrong == WRONG_COUNTS)
+        assert_int_equal(series_segment_put_metric(writer, 8, slice_from_text("down"), 1, NULL),
+                         STATUS_OK);
+    assert_int_equal(series_segment_finish(writer, &stats, NULL), STATUS_OK);
+}
+
+static void verifying_names_sections_that_contradict_the_definitions(void **state)
+{
+    (void)state;
+    static const char *const told[WRONGS] = {"has another name or none", "the label pairs name",
+                                             "the keys are not", "counts 1 series, there are 2"};
+    for (int wrong = 0; wrong < WRONGS; wrong++) {
+        struct series_segment_stats stats;
+        char damage[DAMAGE_SIZE] = "";
+        write_contradicting((enum wrong)wrong);
+        assert_int_equal(
+            series_segment_verify(os_system(), PATH, 1, 1, see_damage, damage, &stats, NULL),
+            STATUS_OK);
+        assert_non_null(strstr(damage, told[wrong]));
+        (void)unlink(PATH);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +358,8 @@ int main(void)
         cmocka_unit_test(a_merge_equals_a_segment_of_all_series),
         cmocka_unit_test(a_merge_that_is_stopped_leaves_no_file),
         cmocka_unit_test(segments_that_contradict_each_other_are_not_merged),
+        cmocka_unit_test(a_whole_segment_verifies_and_is_rebuilt_as_it_was),
+        cmocka_unit_test(verifying_names_sections_that_contradict_the_definitions),
         cmocka_unit_test(of_series_with_one_key_the_one_of_the_highest_id_is_found),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
