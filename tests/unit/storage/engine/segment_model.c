@@ -9,12 +9,12 @@
 
 /* ---- making ----------------------------------------------------------------------------- */
 
-void model_init(struct model *model, uint64_t seed)
+void segment_model_init(struct segment_model *model, uint64_t seed)
 {
-    *model = (struct model){.seed = seed};
+    *model = (struct segment_model){.seed = seed};
 }
 
-void model_release(struct model *model)
+void segment_model_release(struct segment_model *model)
 {
     for (size_t i = 0; i < model->count; i++) {
         struct labels *labels = &model->series[i].labels;
@@ -47,7 +47,8 @@ static void *grown(void *array, size_t count, size_t size)
     return array;
 }
 
-void model_add(struct model *model, uint32_t id, uint32_t metric, const struct labels *labels)
+void segment_model_add(struct segment_model *model, uint32_t id, uint32_t metric,
+                       const struct labels *labels)
 {
     invariant(model->count == 0 || model->series[model->count - 1].id < id);
     model->series = grown(model->series, model->count, sizeof model->series[0]);
@@ -81,7 +82,7 @@ static int compare_keys(const void *a, const void *b)
     return order != 0 ? order : (left->id > right->id) - (left->id < right->id);
 }
 
-void model_finish(struct model *model)
+void segment_model_finish(struct segment_model *model)
 {
     model->by_key = calloc(model->count + 1, sizeof(struct model_series *));
     invariant(model->by_key != NULL);
@@ -102,11 +103,13 @@ void model_finish(struct model *model)
     qsort(model->by_key, model->count, sizeof(struct model_series *), compare_keys);
 }
 
-void model_copy(struct model *model, const struct model *from, const roaring_bitmap_t *without)
+void segment_model_copy(struct segment_model *model, const struct segment_model *from,
+                        const roaring_bitmap_t *without)
 {
     for (size_t i = 0; i < from->count; i++)
         if (without == NULL || !roaring_bitmap_contains(without, from->series[i].id))
-            model_add(model, from->series[i].id, from->series[i].metric, &from->series[i].labels);
+            segment_model_add(model, from->series[i].id, from->series[i].metric,
+                              &from->series[i].labels);
 }
 
 enum { VALUE_SIZE = 70000 };
@@ -156,8 +159,8 @@ static void fill_labels(struct labels *labels, char text[][VALUE_SIZE], uint64_t
     labels->count = count;
 }
 
-void model_fill(struct model *model, uint64_t seed, size_t count, uint32_t first_id,
-                uint32_t last_id, bool long_values)
+void segment_model_fill(struct segment_model *model, uint64_t seed, size_t count, uint32_t first_id,
+                        uint32_t last_id, bool long_values)
 {
     enum { LABELS = 8 };
     char(*text)[VALUE_SIZE] = calloc(LABELS, VALUE_SIZE);
@@ -169,7 +172,7 @@ void model_fill(struct model *model, uint64_t seed, size_t count, uint32_t first
         struct labels labels = {items, 0};
         uint32_t metric = random_below(&random, 9) * 7 + 3;
         fill_labels(&labels, text, &random, metric, (uint32_t)id * 2654435761U, long_values);
-        model_add(model, (uint32_t)id, metric, &labels);
+        segment_model_add(model, (uint32_t)id, metric, &labels);
         uint64_t room = last_id - id - (count - i - 1);
         uint32_t jump = random_below(&random, 3) > 0   ? 0
                         : random_below(&random, 8) > 0 ? random_below(&random, 40)
@@ -181,8 +184,8 @@ void model_fill(struct model *model, uint64_t seed, size_t count, uint32_t first
 
 /* ---- writing ---------------------------------------------------------------------------- */
 
-static enum status put_pairs(const struct model *model, struct series_segment_writer *writer,
-                             struct error *err)
+static enum status put_pairs(const struct segment_model *model,
+                             struct series_segment_writer *writer, struct error *err)
 {
     enum status status = STATUS_OK;
     for (size_t i = 0, end; i < model->pair_count && status == STATUS_OK; i = end) {
@@ -199,7 +202,7 @@ static enum status put_pairs(const struct model *model, struct series_segment_wr
 }
 
 /* *metric: that of the next higher id than `after`; UINT32_MAX: none. */
-static uint32_t next_metric(const struct model *model, int64_t after, struct slice *name,
+static uint32_t next_metric(const struct segment_model *model, int64_t after, struct slice *name,
                             uint32_t *count)
 {
     uint32_t metric = UINT32_MAX;
@@ -214,7 +217,7 @@ static uint32_t next_metric(const struct model *model, int64_t after, struct sli
     return metric;
 }
 
-static enum status put_all(const struct model *model, struct series_segment_writer *writer,
+static enum status put_all(const struct segment_model *model, struct series_segment_writer *writer,
                            struct error *err)
 {
     enum status status = STATUS_OK;
@@ -239,8 +242,9 @@ static enum status put_all(const struct model *model, struct series_segment_writ
     return status;
 }
 
-enum status model_write(const struct model *model, struct filesystem *fs, const char *path,
-                        uint64_t segment_id, struct series_segment_stats *stats, struct error *err)
+enum status segment_model_write(const struct segment_model *model, struct filesystem *fs,
+                                const char *path, uint64_t segment_id,
+                                struct series_segment_stats *stats, struct error *err)
 {
     struct series_segment_writer *writer;
     enum status status = series_segment_writer_open(&writer, fs, path, segment_id, err);
@@ -256,7 +260,7 @@ enum status model_write(const struct model *model, struct filesystem *fs, const 
 /* ---- comparing -------------------------------------------------------------------------- */
 
 struct check {
-    const struct model *model;
+    const struct segment_model *model;
     const struct series_segment *segment;
     char *wrong;
     struct error err;
@@ -272,7 +276,7 @@ static bool expect(struct check *check, bool condition, const char *text, int li
 
 #define EXPECT(check, condition) expect(check, condition, #condition, __LINE__)
 
-static const struct model_series *series_of_id(const struct model *model, uint32_t id)
+static const struct model_series *series_of_id(const struct segment_model *model, uint32_t id)
 {
     size_t low = 0;
     size_t high = model->count;
@@ -297,7 +301,7 @@ static bool same_definition(const struct model_series *series,
 
 static bool keys_agree(struct check *check)
 {
-    const struct model *model = check->model;
+    const struct segment_model *model = check->model;
     struct series_segment_keys *walk;
     struct series_key key;
     uint32_t id = 0;
@@ -336,7 +340,7 @@ static bool keys_agree(struct check *check)
 
 static bool definitions_agree(struct check *check, struct series_segment_cursor *cursor)
 {
-    const struct model *model = check->model;
+    const struct segment_model *model = check->model;
     struct series_definition definition;
     for (size_t i = 0; i < model->count; i++) {
         if (!EXPECT(check, series_segment_next(cursor, &definition, &check->err) == STATUS_OK))
@@ -375,7 +379,7 @@ static bool definitions_agree(struct check *check, struct series_segment_cursor 
 
 static bool metrics_agree(struct check *check, uint32_t *ids, uint32_t *metrics)
 {
-    const struct model *model = check->model;
+    const struct segment_model *model = check->model;
     for (uint32_t sparse = 1; sparse < 200; sparse *= 6) {
         size_t count = 0;
         for (size_t i = 0; i < model->count; i++) {
@@ -419,7 +423,7 @@ static bool metrics_agree(struct check *check, uint32_t *ids, uint32_t *metrics)
 /* ---- pairs ------------------------------------------------------------------------------ */
 
 /* The ids of the pair that begins at *i, which goes behind it. */
-static roaring_bitmap_t *ids_of_pair(const struct model *model, size_t *i)
+static roaring_bitmap_t *ids_of_pair(const struct segment_model *model, size_t *i)
 {
     roaring_bitmap_t *ids = roaring_bitmap_create();
     struct model_pair pair = model->pairs[*i];
@@ -432,7 +436,7 @@ static roaring_bitmap_t *ids_of_pair(const struct model *model, size_t *i)
 
 static bool pairs_agree(struct check *check, struct series_segment_pairs *walk)
 {
-    const struct model *model = check->model;
+    const struct segment_model *model = check->model;
     struct slice name;
     struct slice value;
     const roaring_bitmap_t *found;
@@ -479,7 +483,7 @@ static bool unknown_pairs_are_empty(struct check *check)
 }
 
 struct walk {
-    const struct model *model;
+    const struct segment_model *model;
     size_t next;  /* pair */
     size_t limit; /* values, 0: no */
     uint64_t seed;
@@ -507,7 +511,7 @@ static bool want_some(void *context, struct slice value, bool *go_on)
 
 static bool values_agree(struct check *check)
 {
-    const struct model *model = check->model;
+    const struct segment_model *model = check->model;
     size_t name = 0;
     for (size_t i = 0; i < model->pair_count; name++) {
         if (!EXPECT(check, name < series_segment_name_count(check->segment)))
@@ -546,7 +550,7 @@ static bool values_agree(struct check *check)
 
 static bool ids_agree(struct check *check)
 {
-    const struct model *model = check->model;
+    const struct segment_model *model = check->model;
     struct series_segment_stats stats;
     series_segment_stats(check->segment, &stats);
     if (!EXPECT(check, stats.series == model->count))
@@ -564,7 +568,8 @@ static bool ids_agree(struct check *check)
     return true;
 }
 
-bool model_agrees(const struct model *model, const struct series_segment *segment, char wrong[512])
+bool segment_model_agrees(const struct segment_model *model, const struct series_segment *segment,
+                          char wrong[512])
 {
     struct check check = {
         .model = model, .segment = segment, .wrong = wrong, .random = model->count};

@@ -6,14 +6,15 @@
 
 #define PATH "/tmp/series_segment_test.seg"
 
-static struct series_segment *segment_of(const struct model *model, const char *path, uint64_t id)
+static struct series_segment *segment_of(const struct segment_model *model, const char *path,
+                                         uint64_t id)
 {
     struct series_segment_stats stats;
     struct series_segment_stats told;
     struct series_segment *segment = NULL;
     struct error err = {0};
     (void)unlink(path);
-    if (model_write(model, filesystem_posix(), path, id, &stats, &err) != STATUS_OK ||
+    if (segment_model_write(model, filesystem_posix(), path, id, &stats, &err) != STATUS_OK ||
         series_segment_open(&segment, os_system(), path, id, &err) != STATUS_OK)
         test_fail("%s", err.message);
     series_segment_stats(segment, &told);
@@ -21,10 +22,10 @@ static struct series_segment *segment_of(const struct model *model, const char *
     return segment;
 }
 
-static void expect_same(const struct model *model, const struct series_segment *segment)
+static void expect_same(const struct segment_model *model, const struct series_segment *segment)
 {
     char wrong[512] = "";
-    if (!model_agrees(model, segment, wrong))
+    if (!segment_model_agrees(model, segment, wrong))
         test_fail("%s", wrong);
 }
 
@@ -46,15 +47,15 @@ static void a_segment_answers_as_the_model_of_its_series(void **state)
         {3000, 0, 4000, true},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct model model;
-        model_init(&model, i + 1);
-        model_fill(&model, 1000 + i, cases[i].count, cases[i].first_id, cases[i].last_id,
-                   cases[i].long_values);
-        model_finish(&model);
+        struct segment_model model;
+        segment_model_init(&model, i + 1);
+        segment_model_fill(&model, 1000 + i, cases[i].count, cases[i].first_id, cases[i].last_id,
+                           cases[i].long_values);
+        segment_model_finish(&model);
         struct series_segment *segment = segment_of(&model, PATH, 10 + i);
         expect_same(&model, segment);
         series_segment_close(segment);
-        model_release(&model);
+        segment_model_release(&model);
     }
     (void)unlink(PATH);
 }
@@ -62,14 +63,14 @@ static void a_segment_answers_as_the_model_of_its_series(void **state)
 static void a_segment_may_be_empty(void **state)
 {
     (void)state;
-    struct model model;
-    model_init(&model, 1);
-    model_finish(&model);
+    struct segment_model model;
+    segment_model_init(&model, 1);
+    segment_model_finish(&model);
     struct series_segment *segment = segment_of(&model, PATH, 1);
     expect_same(&model, segment);
     assert_false(series_segment_has(segment, 0));
     series_segment_close(segment);
-    model_release(&model);
+    segment_model_release(&model);
     (void)unlink(PATH);
 }
 
@@ -78,26 +79,27 @@ static void a_segment_may_be_empty(void **state)
 enum { MERGED = 5, MERGED_COUNT = 700 };
 
 /* Models whose ids lie between each other: id % MERGED is the model's number. */
-static void fill_interleaved(struct model *models, uint64_t seed)
+static void fill_interleaved(struct segment_model *models, uint64_t seed)
 {
     for (uint32_t i = 0; i < MERGED; i++) {
-        struct model dense;
-        model_init(&dense, 9);
-        model_fill(&dense, seed + i, MERGED_COUNT, 0, 40000000, i == 1);
-        model_init(&models[i], 9);
+        struct segment_model dense;
+        segment_model_init(&dense, 9);
+        segment_model_fill(&dense, seed + i, MERGED_COUNT, 0, 40000000, i == 1);
+        segment_model_init(&models[i], 9);
         for (size_t j = 0; j < dense.count; j++)
-            model_add(&models[i], dense.series[j].id * MERGED + i, dense.series[j].metric,
-                      &dense.series[j].labels);
-        model_finish(&models[i]);
-        model_release(&dense);
+            segment_model_add(&models[i], dense.series[j].id * MERGED + i, dense.series[j].metric,
+                              &dense.series[j].labels);
+        segment_model_finish(&models[i]);
+        segment_model_release(&dense);
     }
 }
 
 /* The model of all of them, without some ids. */
-static void add_all(struct model *all, const struct model *models, const roaring_bitmap_t *without)
+static void add_all(struct segment_model *all, const struct segment_model *models,
+                    const roaring_bitmap_t *without)
 {
     size_t next[MERGED] = {0};
-    model_init(all, 9);
+    segment_model_init(all, 9);
     for (;;) {
         const struct model_series *first = NULL;
         size_t of = 0;
@@ -109,12 +111,12 @@ static void add_all(struct model *all, const struct model *models, const roaring
             break;
         next[of]++;
         if (without == NULL || !roaring_bitmap_contains(without, first->id))
-            model_add(all, first->id, first->metric, &first->labels);
+            segment_model_add(all, first->id, first->metric, &first->labels);
     }
-    model_finish(all);
+    segment_model_finish(all);
 }
 
-static roaring_bitmap_t *some_ids(const struct model *models, int which)
+static roaring_bitmap_t *some_ids(const struct segment_model *models, int which)
 {
     roaring_bitmap_t *ids = roaring_bitmap_create();
     for (size_t i = 0; i < MERGED; i++)
@@ -127,7 +129,7 @@ static roaring_bitmap_t *some_ids(const struct model *models, int which)
 static void a_merge_equals_a_segment_of_all_series(void **state)
 {
     (void)state;
-    struct model models[MERGED];
+    struct segment_model models[MERGED];
     struct series_segment *segments[MERGED];
     fill_interleaved(models, 50);
     for (uint32_t i = 0; i < MERGED; i++) {
@@ -139,7 +141,7 @@ static void a_merge_equals_a_segment_of_all_series(void **state)
     /* Without nothing, without a third, all but one segment's, without everything. */
     for (int which = 0; which < 4; which++) {
         roaring_bitmap_t *without = which == 0 ? NULL : some_ids(models, which);
-        struct model all;
+        struct segment_model all;
         struct series_segment *merged = NULL;
         struct series_segment_stats stats;
         struct error err = {0};
@@ -152,13 +154,13 @@ static void a_merge_equals_a_segment_of_all_series(void **state)
         assert_int_equal(stats.series, all.count);
         expect_same(&all, merged);
         series_segment_close(merged);
-        model_release(&all);
+        segment_model_release(&all);
         if (without != NULL)
             roaring_bitmap_free(without);
     }
     for (uint32_t i = 0; i < MERGED; i++) {
         series_segment_close(segments[i]);
-        model_release(&models[i]);
+        segment_model_release(&models[i]);
     }
     (void)unlink(PATH);
 }
@@ -171,12 +173,12 @@ static bool stop(void *context)
 static void a_merge_that_is_stopped_leaves_no_file(void **state)
 {
     (void)state;
-    struct model model;
+    struct segment_model model;
     struct series_segment_stats stats;
     struct error err;
-    model_init(&model, 1);
-    model_fill(&model, 1, 5000, 0, 10000, false);
-    model_finish(&model);
+    segment_model_init(&model, 1);
+    segment_model_fill(&model, 1, 5000, 0, 10000, false);
+    segment_model_finish(&model);
     struct series_segment *segment = segment_of(&model, PATH "0", 1);
     for (int questions = 1; questions < 13; questions += 3) {
         int left = questions;
@@ -188,13 +190,13 @@ static void a_merge_that_is_stopped_leaves_no_file(void **state)
     }
     series_segment_close(segment);
     (void)unlink(PATH "0");
-    model_release(&model);
+    segment_model_release(&model);
 }
 
 static void segments_that_contradict_each_other_are_not_merged(void **state)
 {
     (void)state;
-    struct model models[3];
+    struct segment_model models[3];
     struct series_segment *segments[3];
     struct series_segment_stats stats;
     struct error err;
@@ -205,9 +207,9 @@ static void segments_that_contradict_each_other_are_not_merged(void **state)
         char path[64];
         snprintf(path, sizeof path, PATH "%u", i);
         items[0].value = slice_from_text(i == 2 ? "down" : "up");
-        model_init(&models[i], 1);
-        model_add(&models[i], i == 2 ? 2 : 1, 7, &labels);
-        model_finish(&models[i]);
+        segment_model_init(&models[i], 1);
+        segment_model_add(&models[i], i == 2 ? 2 : 1, 7, &labels);
+        segment_model_finish(&models[i]);
         segments[i] = segment_of(&models[i], path, i);
         (void)unlink(path);
     }
@@ -222,26 +224,26 @@ static void segments_that_contradict_each_other_are_not_merged(void **state)
     }
     for (int i = 0; i < 3; i++) {
         series_segment_close(segments[i]);
-        model_release(&models[i]);
+        segment_model_release(&models[i]);
     }
 }
 
 static void of_series_with_one_key_the_one_of_the_highest_id_is_found(void **state)
 {
     (void)state;
-    struct model model;
+    struct segment_model model;
     uint32_t id = 0;
     struct label items[] = {{slice_from_text(METRIC_NAME_LABEL), slice_from_text("up")}};
     struct labels labels = {items, 1};
-    model_init(&model, 1);
+    segment_model_init(&model, 1);
     for (uint32_t i = 0; i < 700; i++)
-        model_add(&model, i, 1, &labels);
-    model_finish(&model);
+        segment_model_add(&model, i, 1, &labels);
+    segment_model_finish(&model);
     struct series_segment *segment = segment_of(&model, PATH, 1);
     assert_int_equal(series_segment_find(segment, model.series[0].key, &id, NULL), STATUS_OK);
     assert_int_equal(id, 699);
     series_segment_close(segment);
-    model_release(&model);
+    segment_model_release(&model);
     (void)unlink(PATH);
 }
 
@@ -258,13 +260,13 @@ static void see_damage(void *context, const char *description)
 static void a_whole_segment_verifies_and_is_rebuilt_as_it_was(void **state)
 {
     (void)state;
-    struct model model;
+    struct segment_model model;
     struct series_segment_stats stats;
     struct series_segment_stats seen;
     char damage[DAMAGE_SIZE] = "";
-    model_init(&model, 5);
-    model_fill(&model, 3, 4000, 100, UINT32_MAX - 2, true);
-    model_finish(&model);
+    segment_model_init(&model, 5);
+    segment_model_fill(&model, 3, 4000, 100, UINT32_MAX - 2, true);
+    segment_model_finish(&model);
     struct series_segment *segment = segment_of(&model, PATH, 6);
     series_segment_stats(segment, &stats);
     series_segment_close(segment);
@@ -281,7 +283,7 @@ static void a_whole_segment_verifies_and_is_rebuilt_as_it_was(void **state)
     assert_int_equal(series_segment_open(&segment, os_system(), PATH "r", 7, NULL), STATUS_OK);
     expect_same(&model, segment);
     series_segment_close(segment);
-    model_release(&model);
+    segment_model_release(&model);
     (void)unlink(PATH);
     (void)unlink(PATH "r");
 }
