@@ -111,7 +111,7 @@ static bool read_set_place(struct segment_values *values)
     values->set_crc = segment_get_u32(&values->input);
     values->set_size = (uint32_t)size;
     values->set_offset = values->sets;
-    if (values->input.at == NULL || size > end - values->sets)
+    if (values->input.at == NULL || size == 0 || size > end - values->sets)
         return false;
     values->sets += size;
     return true;
