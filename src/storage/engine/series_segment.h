@@ -193,6 +193,10 @@ MUST_CHECK enum status series_segment_rebuild(struct os os, const char *from, ui
                                               series_segment_damage *damage, void *context,
                                               struct series_segment_stats *stats,
                                               struct error *err);
+/* The id that the file's header says, or its trailer where that is damaged. CORRUPT when neither
+ * does; UNSUPPORTED, as by open. */
+MUST_CHECK enum status series_segment_identify(struct os os, const char *path, uint64_t *segment_id,
+                                               struct error *err);
 /* Reads and checks every byte, and that the sections agree with each other and with the
  * definitions. */
 MUST_CHECK enum status series_segment_verify(struct os os, const char *path, uint64_t segment_id,

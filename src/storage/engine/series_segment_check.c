@@ -13,6 +13,7 @@
 struct check {
     const struct series_segment *segment;
     uint64_t seed;
+    bool has_seed; /* of the store: the keys can be looked at */
     series_segment_damage *damage;
     void *context;
     bool definitions_whole, pairs_whole, keys_whole;
@@ -133,8 +134,10 @@ static enum status check_definition(struct check *check, const struct series_def
         const struct label *label = &definition->labels.items[i];
         check->defined_pairs += mix(hash_of_pair(check, label->name, label->value), definition->id);
     }
-    struct series_key key = series_key_of(&definition->labels, check->seed);
-    check->defined_keys += mix(hash_of_key(check, key), definition->id);
+    if (check->has_seed) {
+        struct series_key key = series_key_of(&definition->labels, check->seed);
+        check->defined_keys += mix(hash_of_key(check, key), definition->id);
+    }
     return check_metric(check, definition, rank, err);
 }
 
@@ -292,9 +295,28 @@ static enum status check_all(struct check *check, struct error *err)
         return status;
     if (check->pairs_whole && check->defined_pairs != check->found_pairs)
         contradiction(check, "the label pairs name other series than the definitions");
-    if (check->keys_whole && check->defined_keys != check->found_keys)
+    if (check->has_seed && check->keys_whole && check->defined_keys != check->found_keys)
         contradiction(check, "the keys are not those of the definitions");
     return STATUS_OK;
+}
+
+enum status segment_verify(const struct series_segment *segment, const uint64_t *seed,
+                           series_segment_damage *damage, void *context, struct error *err)
+{
+    struct check check = {
+        .segment = segment,
+        .seed = seed == NULL ? 0 : *seed,
+        .has_seed = seed != NULL,
+        .damage = damage,
+        .context = context,
+        .definitions_whole = true,
+        .pairs_whole = true,
+        .keys_whole = true,
+        .metrics_page = SIZE_MAX,
+    };
+    enum status status = check_all(&check, err);
+    free(check.series);
+    return status;
 }
 
 enum status series_segment_verify(struct os os, const char *path, uint64_t segment_id,
@@ -304,22 +326,15 @@ enum status series_segment_verify(struct os os, const char *path, uint64_t segme
     struct series_segment *segment;
     struct error why = {0};
     *stats = (struct series_segment_stats){0};
-    struct check check = {
-        .seed = seed,
-        .damage = damage,
-        .context = context,
-        .definitions_whole = true,
-        .pairs_whole = true,
-        .keys_whole = true,
-        .metrics_page = SIZE_MAX,
-    };
     enum status status = series_segment_open(&segment, os, path, segment_id, &why);
+    if (status == STATUS_CORRUPT) {
+        damage(context, why.message);
+        return STATUS_OK;
+    }
     if (status != STATUS_OK)
-        return report(&check, status, &why, err);
-    check.segment = segment;
+        return fail(err, status, "%s", why.message);
     *stats = segment->trailer.stats;
-    status = check_all(&check, err);
-    free(check.series);
+    status = segment_verify(segment, &seed, damage, context, err);
     series_segment_close(segment);
     return status;
 }

@@ -400,33 +400,75 @@ static enum status read_directories(struct series_segment *segment, struct error
                 segment->path);
 }
 
-static enum status read_trailer(struct series_segment *segment, uint64_t segment_id,
-                                struct error *err)
+/* What the file says of itself at its two ends. */
+struct ends {
+    enum status header, trailer; /* OK, CORRUPT; of the header also UNSUPPORTED */
+    uint64_t header_id;
+    struct segment_trailer decoded;
+};
+
+/* *err: what is wrong with the trailer, or else with the header. */
+static enum status read_ends(struct file *file, struct ends *ends, struct error *err)
 {
     uint64_t size = 0;
     uint8_t header[SEGMENT_HEADER_SIZE];
     uint8_t trailer[SEGMENT_TRAILER_SIZE];
-    enum status status = file_size(segment->file, &size, err);
-    if (status == STATUS_OK && size < sizeof header + sizeof trailer)
-        status = fail(err, STATUS_CORRUPT,
-                      "it has %" PRIu64 " bytes, which is less than any series segment", size);
-    if (status == STATUS_OK)
-        status = file_read_exactly(segment->file, header, sizeof header, 0, err);
-    if (status == STATUS_OK)
-        status =
-            file_read_exactly(segment->file, trailer, sizeof trailer, size - sizeof trailer, err);
+    *ends = (struct ends){.header = STATUS_CORRUPT, .trailer = STATUS_CORRUPT};
+    enum status status = file_size(file, &size, err);
+    if (status == STATUS_OK && size >= sizeof header)
+        status = file_read_exactly(file, header, sizeof header, 0, err);
     if (status != STATUS_OK)
         return status;
-    uint64_t id = 0;
-    status = segment_header_decode(header, &id, err);
-    if (status == STATUS_UNSUPPORTED)
+    if (size >= sizeof header)
+        ends->header = segment_header_decode(header, &ends->header_id, err);
+    if (ends->header == STATUS_UNSUPPORTED)
+        return STATUS_OK;
+    if (size < sizeof header + sizeof trailer) {
+        fail(err, STATUS_CORRUPT, "it has %" PRIu64 " bytes, which is less than any series segment",
+             size);
+        return STATUS_OK;
+    }
+    status = file_read_exactly(file, trailer, sizeof trailer, size - sizeof trailer, err);
+    if (status == STATUS_OK)
+        ends->trailer = segment_trailer_decode(trailer, size, &ends->decoded, err);
+    return status;
+}
+
+static enum status read_trailer(struct series_segment *segment, uint64_t segment_id,
+                                struct error *err)
+{
+    struct ends ends;
+    enum status status = read_ends(segment->file, &ends, err);
+    if (status == STATUS_OK)
+        status = ends.header == STATUS_UNSUPPORTED ? ends.header : ends.trailer;
+    if (status != STATUS_OK)
         return status;
-    segment->header_damaged = status != STATUS_OK || id != segment_id;
-    status = segment_trailer_decode(trailer, size, &segment->trailer, err);
-    if (status == STATUS_OK && segment->trailer.id != segment_id)
+    segment->trailer = ends.decoded;
+    segment->header_damaged = ends.header != STATUS_OK || ends.header_id != segment_id;
+    if (segment->trailer.id != segment_id)
         status = fail(err, STATUS_CORRUPT,
                       "it is segment %" PRIu64 ", where segment %" PRIu64 " is expected",
                       segment->trailer.id, segment_id);
+    return status;
+}
+
+enum status series_segment_identify(struct os os, const char *path, uint64_t *segment_id,
+                                    struct error *err)
+{
+    struct file *file = NULL;
+    struct ends ends;
+    struct error local = {0};
+    err = err == NULL ? &local : err;
+    enum status status = filesystem_open(os.fs, path, FILE_READ, &file, err);
+    if (status != STATUS_OK)
+        return status;
+    status = read_ends(file, &ends, err);
+    file_close(file);
+    *segment_id = ends.header == STATUS_OK ? ends.header_id : ends.decoded.id;
+    if (status == STATUS_OK && ends.header != STATUS_OK && ends.trailer != STATUS_OK)
+        status = ends.header;
+    if (status != STATUS_OK)
+        error_prefix(err, "series segment %s", path);
     return status;
 }
 

@@ -35,6 +35,8 @@ struct rebuild {
     uint32_t next_id;  /* ids below are behind */
     bool last_was_max; /* no id can follow */
     struct pair_table pairs;
+    uint32_t *metrics; /* by pair: the metric that it names, if it names one */
+    size_t metric_capacity;
     struct key_entry *keys;
     size_t key_count, key_capacity;
     struct series_segment_writer *writer;
@@ -138,19 +140,34 @@ static enum status add_key(struct rebuild *rebuild, const struct labels *labels,
     return STATUS_OK;
 }
 
-/* What the pair of the metric's name says; the first series of a metric says it. */
+static enum status make_room_for_pair(struct rebuild *rebuild, uint32_t pair)
+{
+    if (pair < rebuild->metric_capacity)
+        return STATUS_OK;
+    size_t capacity = rebuild->metric_capacity == 0 ? 1024 : 2 * rebuild->metric_capacity;
+    capacity = capacity > pair ? capacity : (size_t)pair + 1;
+    uint32_t *metrics = realloc(rebuild->metrics, capacity * sizeof *metrics);
+    if (metrics == NULL)
+        return STATUS_MEMORY;
+    rebuild->metrics = metrics;
+    rebuild->metric_capacity = capacity;
+    return STATUS_OK;
+}
+
+/* The first series of a metric says which metric its name is. */
 static enum status check_metric(struct rebuild *rebuild, const struct labels *labels, bool *sound)
 {
-    uint32_t pair;
+    uint32_t pair = 0;
     struct slice name = slice_from_text(METRIC_NAME_LABEL);
     enum status status =
         pair_table_intern(&rebuild->pairs, name, labels_metric_name(labels), &pair);
+    if (status == STATUS_OK)
+        status = make_room_for_pair(rebuild, pair);
     if (status != STATUS_OK)
         return status;
-    struct pair *entry = &rebuild->pairs.pairs[pair];
-    if (entry->series.count == 0)
-        entry->metric = rebuild->page.metric;
-    *sound = entry->metric == rebuild->page.metric;
+    if (rebuild->pairs.pairs[pair].series.count == 0)
+        rebuild->metrics[pair] = rebuild->page.metric;
+    *sound = rebuild->metrics[pair] == rebuild->page.metric;
     return STATUS_OK;
 }
 
@@ -315,9 +332,9 @@ static enum status put_keys(struct rebuild *rebuild, struct error *err)
 
 static int compare_metrics(const void *a, const void *b, void *context)
 {
-    const struct pair_table *table = context;
-    uint32_t left = table->pairs[*(const uint32_t *)a].metric;
-    uint32_t right = table->pairs[*(const uint32_t *)b].metric;
+    const struct rebuild *rebuild = context;
+    uint32_t left = rebuild->metrics[*(const uint32_t *)a];
+    uint32_t right = rebuild->metrics[*(const uint32_t *)b];
     return (left > right) - (left < right);
 }
 
@@ -329,13 +346,13 @@ static enum status put_metrics(struct rebuild *rebuild, struct error *err)
     if (number == PAIR_NONE)
         return STATUS_OK;
     struct label_name *name = &table->names[number];
-    qsort_r(name->pairs, name->pair_count, sizeof name->pairs[0], compare_metrics, table);
+    qsort_r(name->pairs, name->pair_count, sizeof name->pairs[0], compare_metrics, rebuild);
     enum status status = STATUS_OK;
     for (uint32_t i = 0; i < name->pair_count && status == STATUS_OK; i++) {
         const struct pair *pair = &table->pairs[name->pairs[i]];
         if (pair->series.count > 0)
             status =
-                segment_write_metric(rebuild->writer, pair->metric,
+                segment_write_metric(rebuild->writer, rebuild->metrics[name->pairs[i]],
                                      pair_value(table, name->pairs[i]), pair->series.count, err);
     }
     return status;
@@ -411,6 +428,7 @@ static void rebuild_release(struct rebuild *rebuild)
     pair_table_release(&rebuild->pairs);
     free(rebuild->search);
     free(rebuild->keys);
+    free(rebuild->metrics);
 }
 
 enum status series_segment_rebuild(struct os os, const char *from, uint64_t from_id,

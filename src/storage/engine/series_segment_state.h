@@ -81,6 +81,11 @@ uint32_t segment_page_last_id(const struct series_segment *segment, size_t index
 /* Sorted by name, none twice, none empty, with a metric name. */
 bool segment_labels_are_canonical(const struct labels *labels);
 
+/* As series_segment_verify; without a seed the keys are not held against the labels. */
+MUST_CHECK enum status segment_verify(const struct series_segment *segment, const uint64_t *seed,
+                                      series_segment_damage *damage, void *context,
+                                      struct error *err);
+
 /* ---- pages of metric ids ---------------------------------------------------------------- */
 
 /* Metric ids of the ranks from `index` * SEGMENT_METRICS_PER_PAGE on. */
