@@ -149,7 +149,7 @@ const struct command command_table[] = {
     {
         .name = "inspect",
         .run = command_inspect,
-        .help = "what a log segment, part, index segment or manifest holds",
+        .help = "what a log segment, part, index or series segment, or manifest holds",
         .usage = "[OPTION...] FILE",
         .long_help =
             "Shows one file of a store, recognised by its content (exit code 4 when it is\n"

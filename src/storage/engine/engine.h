@@ -135,9 +135,9 @@ struct engine_inspect_options {
 };
 
 /*
- * Shows what one file of a store holds: a segment of the log, a part, an index segment or a
- * manifest, told apart by content. Changes nothing. *damaged is true when the file shows damage; a
- * log segment's unused rest and records left over from earlier use are none.
+ * Shows what one file of a store holds: a segment of the log, a part, an index or series
+ * segment, or a manifest, told apart by content. Changes nothing. *damaged is true when the file
+ * shows damage; a log segment's unused rest and records left over from earlier use are none.
  *   UNSUPPORTED  it is none of these, or of a later version
  *   CORRUPT      nothing of it can be read
  *   NOT_FOUND, IO, MEMORY, LIMIT, and what `show` returns

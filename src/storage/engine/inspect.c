@@ -10,6 +10,7 @@
 #include "storage/engine/manifest.h"
 #include "storage/engine/part_reader.h"
 #include "storage/engine/record.h"
+#include "storage/engine/series_segment_state.h"
 #include "storage/engine/wal.h"
 
 enum { FIELD_WIDTH = 18, DAMAGES_SHOWN = 100, DETAILS_MAX = 1 << 30, LINE_MAX_SIZE = 8 << 20 };
@@ -227,6 +228,22 @@ static enum status show_metric(void *context, const struct metric *metric, struc
     return inspector->status;
 }
 
+static void show_definition(struct inspector *inspector, uint32_t id, uint32_t metric,
+                            const struct labels *labels)
+{
+    struct bytes *to = &inspector->line;
+    keep(inspector, bytes_format(to, "series id=%u metric=%u labels={", id, metric));
+    for (size_t i = 0; i < labels->count; i++) {
+        if (i > 0)
+            keep(inspector, bytes_append(to, ",", 1));
+        put_string(inspector, to, labels->items[i].name);
+        keep(inspector, bytes_append(to, "=", 1));
+        put_string(inspector, to, labels->items[i].value);
+    }
+    keep(inspector, bytes_append(to, "}\n", 2));
+    send_line(inspector);
+}
+
 static void show_series(struct inspector *inspector, uint32_t id)
 {
     const struct series *series = series_table_get(&inspector->series, id);
@@ -237,16 +254,8 @@ static void show_series(struct inspector *inspector, uint32_t id)
     }
     struct labels labels;
     series_table_labels(&inspector->series, id, items, &labels);
-    struct bytes *to = &inspector->line;
-    keep(inspector, bytes_format(to, "series id=%u metric=%u labels={", id, series->metric));
-    for (size_t i = 0; i < labels.count; i++) {
-        put_string(inspector, to, labels.items[i].name);
-        keep(inspector, bytes_append(to, "=", 1));
-        put_string(inspector, to, labels.items[i].value);
-        keep(inspector, bytes_append_text(to, i + 1 < labels.count ? "," : "}\n"));
-    }
+    show_definition(inspector, id, series->metric, &labels);
     free(items);
-    send_line(inspector);
 }
 
 static enum status take_block(void *context, enum record_type type, struct slice record,
@@ -290,6 +299,72 @@ static enum status show_index(struct inspector *inspector)
     return status;
 }
 
+/* ---- series segment --------------------------------------------------------------------- */
+
+/* Pages that are damaged were told of. */
+static enum status show_definitions(struct inspector *inspector,
+                                    const struct series_segment *segment)
+{
+    struct series_segment_cursor *cursor;
+    enum status status = series_segment_cursor_new(&cursor, segment, inspector->err);
+    while (status == STATUS_OK || status == STATUS_CORRUPT) {
+        struct series_definition definition;
+        status = series_segment_next(cursor, &definition, inspector->err);
+        if (status == STATUS_OK)
+            show_definition(inspector, definition.id, definition.metric, &definition.labels);
+    }
+    series_segment_cursor_free(cursor);
+    return status == STATUS_END ? STATUS_OK : status;
+}
+
+static enum status show_segment_details(struct inspector *inspector,
+                                        const struct series_segment *segment)
+{
+    size_t count;
+    const struct series_segment_metric *metrics = series_segment_metrics(segment, &count);
+    for (size_t i = 0; i < count; i++) {
+        struct bytes *to = &inspector->line;
+        keep(inspector, bytes_format(to, "metric id=%u series=%u name=", metrics[i].metric,
+                                     metrics[i].series));
+        put_string(inspector, to, metrics[i].name);
+        keep(inspector, bytes_append(to, "\n", 1));
+        send_line(inspector);
+    }
+    return show_definitions(inspector, segment);
+}
+
+static enum status show_series_segment(struct inspector *inspector)
+{
+    uint64_t id = 0;
+    struct series_segment *segment = NULL;
+    struct series_segment_stats stats;
+    enum status status =
+        series_segment_identify(inspector->os, inspector->path, &id, inspector->err);
+    if (status == STATUS_OK)
+        status = series_segment_open(&segment, inspector->os, inspector->path, id, inspector->err);
+    if (status != STATUS_OK)
+        return status;
+    series_segment_stats(segment, &stats);
+    put_text(inspector, "kind", "series segment");
+    put_number(inspector, "id", id);
+    put_number(inspector, "series", stats.series);
+    if (stats.series > 0) {
+        put_number(inspector, "first_series", stats.first_id);
+        put_number(inspector, "last_series", stats.last_id);
+    }
+    put_number(inspector, "metrics", stats.metrics);
+    put_number(inspector, "label_names", series_segment_name_count(segment));
+    put_number(inspector, "label_pairs", stats.pairs);
+    put_number(inspector, "bytes", stats.bytes);
+    status = segment_verify(segment, NULL, note_damage, inspector, inspector->err);
+    if (status == STATUS_OK)
+        put_damages(inspector);
+    if (status == STATUS_OK && inspector->options->details)
+        status = show_segment_details(inspector, segment);
+    series_segment_close(segment);
+    return status;
+}
+
 /* ---- manifest --------------------------------------------------------------------------- */
 
 static void show_manifest_details(struct inspector *inspector, const struct manifest_state *state)
@@ -312,7 +387,7 @@ static void show_manifest_details(struct inspector *inspector, const struct mani
              bytes_format(&inspector->line,
                           "index file=index/%016" PRIx64 ".seg defines=%s "
                           "entries=%" PRIu64 " bytes=%" PRIu64 "\n",
-                          segment->id, segment->kind == SEGMENT_SERIES ? "series" : "metrics",
+                          segment->id, segment->kind == SEGMENT_METRICS ? "metrics" : "series",
                           segment->entries, segment->bytes));
         send_line(inspector);
     }
@@ -468,29 +543,34 @@ static enum status show_log(struct inspector *inspector)
 
 /* ---- which of them ---------------------------------------------------------------------- */
 
-enum inspect_kind { KIND_NONE, KIND_PART, KIND_INDEX, KIND_LOG, KIND_MANIFEST };
+enum inspect_kind { KIND_NONE, KIND_PART, KIND_INDEX, KIND_SERIES, KIND_LOG, KIND_MANIFEST };
 
-static enum inspect_kind kind_of(const uint8_t *head, size_t size, const char *path)
+static const struct {
+    const char *magic;
+    size_t offset;
+    const char *ending;
+    enum inspect_kind kind;
+} kinds[] = {
+    {"MSPART\r\n", 0, ".part", KIND_PART}, {"MSINDEX1", 0, ".seg", KIND_INDEX},
+    {"MSSERIES", 0, NULL, KIND_SERIES},    {"MSWALSEG", 0, ".wal", KIND_LOG},
+    {"MSWALSEG", 2048, ".wal", KIND_LOG},  {NULL, 0, "manifest", KIND_MANIFEST},
+};
+enum { KINDS = sizeof kinds / sizeof kinds[0] };
+
+static enum inspect_kind kind_by_magic(const uint8_t *head, size_t size)
 {
-    static const struct {
-        const char *magic;
-        size_t offset;
-        const char *ending;
-        enum inspect_kind kind;
-    } kinds[] = {
-        {"MSPART\r\n", 0, ".part", KIND_PART}, {"MSINDEX1", 0, ".seg", KIND_INDEX},
-        {"MSWALSEG", 0, ".wal", KIND_LOG},     {"MSWALSEG", 2048, ".wal", KIND_LOG},
-        {NULL, 0, "manifest", KIND_MANIFEST},
-    };
-    enum { COUNT = sizeof kinds / sizeof kinds[0] };
-    for (size_t i = 0; i < COUNT; i++)
+    for (size_t i = 0; i < KINDS; i++)
         if (kinds[i].magic != NULL && size >= kinds[i].offset + 8 &&
             memcmp(head + kinds[i].offset, kinds[i].magic, 8) == 0)
             return kinds[i].kind;
-    /* Its first bytes are damaged: then the name has to do. */
-    for (size_t i = 0; i < COUNT; i++) {
+    return KIND_NONE;
+}
+
+static enum inspect_kind kind_by_name(const char *path)
+{
+    for (size_t i = 0; i < KINDS; i++) {
         size_t length = strlen(path);
-        size_t ending = strlen(kinds[i].ending);
+        size_t ending = kinds[i].ending == NULL ? SIZE_MAX : strlen(kinds[i].ending);
         if (length >= ending && strcmp(path + length - ending, kinds[i].ending) == 0)
             return kinds[i].kind;
     }
@@ -512,7 +592,14 @@ static enum status find_kind(struct inspector *inspector, enum inspect_kind *kin
     file_close(file);
     if (status != STATUS_OK)
         return status;
-    *kind = kind_of(head, got, inspector->path);
+    *kind = kind_by_magic(head, got);
+    /* Its first bytes are damaged: then its last ones, or the name, have to do. */
+    uint64_t id;
+    if (*kind == KIND_NONE &&
+        series_segment_identify(inspector->os, inspector->path, &id, NULL) == STATUS_OK)
+        *kind = KIND_SERIES;
+    if (*kind == KIND_NONE)
+        *kind = kind_by_name(inspector->path);
     if (*kind != KIND_NONE)
         return STATUS_OK;
     /* A manifest has no mark of its own: it is one when a record of it can be read. */
@@ -526,7 +613,8 @@ static enum status find_kind(struct inspector *inspector, enum inspect_kind *kin
     if (status != STATUS_CORRUPT)
         return status;
     return fail(inspector->err, STATUS_UNSUPPORTED,
-                "%s is no log segment, part, index segment or manifest", inspector->path);
+                "%s is no log segment, part, index or series segment, or manifest",
+                inspector->path);
 }
 
 enum status engine_inspect(struct os os, const char *path,
@@ -540,10 +628,11 @@ enum status engine_inspect(struct os os, const char *path,
     enum inspect_kind kind = KIND_NONE;
     enum status status = find_kind(&inspector, &kind);
     if (status == STATUS_OK)
-        status = kind == KIND_PART    ? show_part(&inspector)
-                 : kind == KIND_INDEX ? show_index(&inspector)
-                 : kind == KIND_LOG   ? show_log(&inspector)
-                                      : show_manifest(&inspector);
+        status = kind == KIND_PART     ? show_part(&inspector)
+                 : kind == KIND_INDEX  ? show_index(&inspector)
+                 : kind == KIND_SERIES ? show_series_segment(&inspector)
+                 : kind == KIND_LOG    ? show_log(&inspector)
+                                       : show_manifest(&inspector);
     *damaged = inspector.damage_count > 0;
     bytes_release(&inspector.line);
     bytes_release(&inspector.damages);

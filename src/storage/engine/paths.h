@@ -4,7 +4,7 @@
  *   DIR/lock            held while the store is open
  *   DIR/manifest        manifest.h
  *   DIR/wal/            wal.h
- *   DIR/index/ID.seg    index_segment.h; ID is 16 hex digits
+ *   DIR/index/ID.seg    index_segment.h, series_segment.h; ID is 16 hex digits
  *   DIR/parts/ID.part   part_format.h
  * A file under index/ or parts/ that the manifest does not name is a leftover and is removed at
  * start.

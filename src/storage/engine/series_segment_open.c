@@ -286,7 +286,8 @@ static enum status decode_metrics(struct series_segment *segment, struct slice f
     if (count > from.size / 3)
         return contradicts(err);
     segment->metrics = take(segment, (size_t)count, sizeof segment->metrics[0]);
-    segment->metric_names = take(segment, from.size - (size_t)count * 3, 1);
+    /* Room for the names also where fewer entries than are counted fill the directory. */
+    segment->metric_names = take(segment, from.size, 1);
     if (segment->metrics == NULL || segment->metric_names == NULL)
         return no_memory(err);
     return read_metrics(segment, from) ? STATUS_OK : contradicts(err);

@@ -2,10 +2,10 @@
  * verify - every byte of a store, read and held against every other that speaks of it.
  *
  *   manifest   its records' checksums; it names all the rest
- *   index      every block; the definitions in it, rebuilt into a series table
- *   log        replayed as a start would, without its repairs
- *   parts      every block decoded and summed up again; identity and totals as the manifest has
- *              them; each series in it is defined, under the same metric
+ *   index      every block; the definitions in it, rebuilt into a series table; series segments
+ * stay where they are, each of their sections is held against the definitions log        replayed
+ * as a start would, without its repairs parts      every block decoded and summed up again;
+ * identity and totals as the manifest has them; each series in it is defined, under the same metric
  *   the rest   files that nothing names
  * The order is that of recovery: definitions first, then what refers to them.
  */
@@ -20,6 +20,7 @@
 #include "storage/engine/part_reader.h"
 #include "storage/engine/paths.h"
 #include "storage/engine/record.h"
+#include "storage/engine/series_segment.h"
 #include "storage/engine/version.h"
 #include "storage/engine/wal_format.h"
 
@@ -32,7 +33,9 @@ struct verifier {
     struct engine_verify_result *result;
     struct manifest_state state;
     struct series_space space;
-    struct series_table series;
+    struct series_table series;      /* of the log and of index segments */
+    struct series_segment **indexes; /* those that open */
+    size_t index_count;
     uint64_t done, total; /* bytes */
 
     const char *path; /* of the file that is read; owned by whoever reads it */
@@ -137,9 +140,55 @@ static enum status take_definitions(void *context, enum record_type type, struct
     return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
 }
 
+static enum status missing_segment(struct verifier *verifier, struct error *err)
+{
+    damage(verifier, "the manifest names this index segment, and it is missing");
+    return advance(verifier, 0, err);
+}
+
+static void compare_counts(struct verifier *verifier, const struct manifest_segment *segment,
+                           uint64_t entries, uint64_t bytes)
+{
+    if (entries != segment->entries || bytes != segment->bytes)
+        damage(verifier,
+               "the manifest counts %" PRIu64 " entries in %" PRIu64 " bytes, there are %" PRIu64
+               " in %" PRIu64,
+               segment->entries, segment->bytes, entries, bytes);
+}
+
+/* Of those that open, all that a later look-up needs is in the segment itself. */
+static enum status check_index(struct verifier *verifier, const struct manifest_segment *segment,
+                               struct error *err)
+{
+    struct series_segment_stats stats;
+    struct series_segment *index = NULL;
+    struct error why = {0};
+    uint64_t before = verifier->result->damaged;
+    uint64_t size = 0;
+    enum status status =
+        series_segment_verify(verifier->os, verifier->path, segment->id, verifier->state.secret,
+                              note, verifier, &stats, &why);
+    if (status == STATUS_NOT_FOUND)
+        return missing_segment(verifier, err);
+    if (status != STATUS_OK)
+        return fail(err, status, "%s", why.message);
+    if (before == verifier->result->damaged)
+        compare_counts(verifier, segment, stats.series, stats.bytes);
+    status = series_segment_open(&index, verifier->os, verifier->path, segment->id, &why);
+    if (status == STATUS_OK)
+        verifier->indexes[verifier->index_count++] = index;
+    else if (status != STATUS_CORRUPT)
+        return fail(err, status, "%s", why.message);
+    verifier->result->series += stats.series;
+    status = size_of_file(verifier, verifier->path, &size, err);
+    return status == STATUS_OK ? advance(verifier, size, err) : status;
+}
+
 static enum status check_segment(struct verifier *verifier, const struct manifest_segment *segment,
                                  struct error *err)
 {
+    if (segment->kind == SEGMENT_INDEX)
+        return check_index(verifier, segment, err);
     uint64_t size = 0;
     uint64_t before = verifier->result->damaged;
     verifier->entries = 0;
@@ -147,10 +196,8 @@ static enum status check_segment(struct verifier *verifier, const struct manifes
     struct error why = {0};
     enum status status =
         index_segment_read(verifier->os, verifier->path, take_definitions, note, verifier, &why);
-    if (status == STATUS_NOT_FOUND) {
-        damage(verifier, "the manifest names this index segment, and it is missing");
-        return advance(verifier, 0, err);
-    }
+    if (status == STATUS_NOT_FOUND)
+        return missing_segment(verifier, err);
     if (status == STATUS_CORRUPT) {
         note(verifier, why.message);
         status = STATUS_OK;
@@ -160,18 +207,18 @@ static enum status check_segment(struct verifier *verifier, const struct manifes
     status = size_of_file(verifier, verifier->path, &size, err);
     if (status != STATUS_OK)
         return status;
-    if (before == verifier->result->damaged &&
-        (verifier->entries != segment->entries || size != segment->bytes))
-        damage(verifier,
-               "the manifest counts %" PRIu64 " entries in %" PRIu64 " bytes, there are %" PRIu64
-               " in %" PRIu64,
-               segment->entries, segment->bytes, verifier->entries, size);
+    if (before == verifier->result->damaged)
+        compare_counts(verifier, segment, verifier->entries, size);
     return advance(verifier, size, err);
 }
 
 static enum status check_segments(struct verifier *verifier, struct error *err)
 {
     enum status status = STATUS_OK;
+    verifier->indexes = calloc(verifier->state.segment_count + 1, sizeof(struct series_segment *));
+    if (verifier->indexes == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for %zu index segments",
+                    verifier->state.segment_count);
     for (size_t i = 0; i < verifier->state.segment_count && status == STATUS_OK; i++) {
         char *path = path_of_segment(verifier->dir, verifier->state.segments[i].id);
         if (path == NULL)
@@ -185,7 +232,24 @@ static enum status check_segments(struct verifier *verifier, struct error *err)
 
 static bool is_defined(const struct verifier *verifier, uint32_t series)
 {
-    return series_table_has_committed(&verifier->series, series);
+    bool defined = series_table_has_committed(&verifier->series, series);
+    for (size_t i = 0; i < verifier->index_count && !defined; i++)
+        defined = series_segment_has(verifier->indexes[i], series);
+    return defined;
+}
+
+/* Of a series that is defined. CORRUPT where the metric cannot be read, which was reported. */
+static enum status find_metric(const struct verifier *verifier, uint32_t series, uint32_t *metric,
+                               struct error *err)
+{
+    if (series_table_has_committed(&verifier->series, series)) {
+        *metric = series_table_get(&verifier->series, series)->metric;
+        return STATUS_OK;
+    }
+    size_t i = 0;
+    while (!series_segment_has(verifier->indexes[i], series))
+        i++;
+    return series_segment_metrics_of(verifier->indexes[i], &series, 1, metric, err);
 }
 
 /* ---- the log ---------------------------------------------------------------------------- */
@@ -405,12 +469,17 @@ static enum status check_series(struct verifier *verifier, struct part *part, st
         if (status != STATUS_OK || block->series == previous)
             continue;
         previous = block->series;
-        if (!is_defined(verifier, block->series))
+        if (!is_defined(verifier, block->series)) {
             verifier->undefined++;
-        else if (series_table_get(&verifier->series, block->series)->metric != block->metric)
+            continue;
+        }
+        uint32_t metric = block->metric;
+        status = find_metric(verifier, block->series, &metric, err);
+        if (status == STATUS_CORRUPT)
+            status = STATUS_OK;
+        else if (status == STATUS_OK && metric != block->metric)
             damage(verifier, "series %u stands under metric %u, and is defined under %u",
-                   block->series, block->metric,
-                   series_table_get(&verifier->series, block->series)->metric);
+                   block->series, block->metric, metric);
     }
     part_cursor_free(cursor);
     if (verifier->undefined > 0)
@@ -578,7 +647,10 @@ static enum status check_all(struct verifier *verifier, struct error *err)
         status = check_log(verifier, err);
     if (status == STATUS_OK)
         status = check_parts(verifier, err);
-    verifier->result->series = verifier->series.committed_series;
+    verifier->result->series += verifier->series.committed_series;
+    for (size_t i = 0; i < verifier->index_count; i++)
+        series_segment_close(verifier->indexes[i]);
+    free(verifier->indexes);
     series_table_release(&verifier->series);
     series_space_release(&verifier->space);
     return status == STATUS_OK ? find_leftovers(verifier, err) : status;
