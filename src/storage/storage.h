@@ -171,6 +171,8 @@ MUST_CHECK enum status storage_select(struct tier *tier, const struct matchers *
                                       size_t count, const struct select_options *options,
                                       struct selection **selection, struct error *err);
 size_t selection_count(struct tier *tier, const struct selection *selection);
+/* CORRUPT: its labels cannot be read, and it has to be left out; the answer is then partial, which
+ * the selection's stats say. */
 MUST_CHECK enum status selection_series(struct tier *tier, struct selection *selection,
                                         size_t index, struct selected_series *series,
                                         struct error *err);

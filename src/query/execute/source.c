@@ -54,14 +54,26 @@ enum status source_skip_after(struct source *source, const struct labels *labels
     return STATUS_OK;
 }
 
+/* The next series whose labels can be read. */
+static enum status next_readable(struct source *source, struct error *err)
+{
+    enum status status = STATUS_CORRUPT;
+    while (status == STATUS_CORRUPT) {
+        if (source->next == source->count)
+            return STATUS_END;
+        status = budget_spend(source->budget, 0, SERIES_WORK, err);
+        if (status == STATUS_OK)
+            status = selection_series(source->tier, source->selection, source->next,
+                                      &source->series, err);
+        if (status == STATUS_CORRUPT)
+            source->next++;
+    }
+    return status;
+}
+
 enum status source_next_series(struct source *source, struct error *err)
 {
-    if (source->next == source->count)
-        return STATUS_END;
-    enum status status = budget_spend(source->budget, 0, SERIES_WORK, err);
-    if (status == STATUS_OK)
-        status =
-            selection_series(source->tier, source->selection, source->next, &source->series, err);
+    enum status status = next_readable(source, err);
     if (status == STATUS_OK)
         status = selection_read(source->tier, source->selection, source->next, source->range,
                                 &source->cursor, err);

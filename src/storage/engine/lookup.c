@@ -200,8 +200,8 @@ static enum status read_segments(struct label_reader *reader, uint32_t id, struc
     return status;
 }
 
-enum status label_reader_read(struct label_reader *reader, uint32_t id, struct labels *labels,
-                              struct error *err)
+static enum status find_labels(struct label_reader *reader, uint32_t id, struct labels *labels,
+                               struct error *err)
 {
     enum status status =
         reader->segments.set == NULL ? STATUS_NOT_FOUND : read_segments(reader, id, labels, err);
@@ -214,7 +214,17 @@ enum status label_reader_read(struct label_reader *reader, uint32_t id, struct l
         return status;
     /* It is in a segment, perhaps in one that came since. */
     status = open_segments(reader, err);
-    if (status == STATUS_OK)
-        status = read_segments(reader, id, labels, err);
-    return status == STATUS_NOT_FOUND ? fail(err, status, "series %u is not defined", id) : status;
+    return status == STATUS_OK ? read_segments(reader, id, labels, err) : status;
+}
+
+enum status label_reader_read(struct label_reader *reader, uint32_t id, struct labels *labels,
+                              struct error *err)
+{
+    struct error why = {0};
+    enum status status = find_labels(reader, id, labels, &why);
+    if (status == STATUS_NOT_FOUND)
+        status = fail(&why, STATUS_CORRUPT, "series %u is not defined", id);
+    if (status == STATUS_CORRUPT)
+        note_damage(reader->engine, &why);
+    return status == STATUS_OK ? status : fail(err, status, "%s", why.message);
 }

@@ -40,7 +40,7 @@ void label_reader_init(struct label_reader *reader, struct engine *engine);
 void label_reader_release(struct label_reader *reader);
 /*
  * Borrowed until the next call. Takes series_lock.
- *   NOT_FOUND, CORRUPT  there is no definition that can be read
+ *   CORRUPT  there is no definition that can be read
  */
 MUST_CHECK enum status label_reader_read(struct label_reader *reader, uint32_t id,
                                          struct labels *labels, struct error *err);

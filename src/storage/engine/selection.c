@@ -124,7 +124,7 @@ static enum status make_sortables(struct selection *selection, struct sortable *
         struct labels labels;
         struct error why = {0};
         status = label_reader_read(&selection->labels, selection->ids[i], &labels, &why);
-        if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) {
+        if (status == STATUS_CORRUPT) {
             selection->stats.partial = true;
             status = STATUS_OK;
             continue;
@@ -289,7 +289,10 @@ enum status engine_selection_series(struct selection *selection, size_t index,
                                     struct selected_series *series, struct error *err)
 {
     series->id = selection->ids[index];
-    return label_reader_read(&selection->labels, series->id, &series->labels, err);
+    enum status status = label_reader_read(&selection->labels, series->id, &series->labels, err);
+    if (status == STATUS_CORRUPT)
+        selection->stats.partial = true;
+    return status;
 }
 
 void engine_selection_stats(const struct selection *selection, struct read_stats *stats)
