@@ -95,6 +95,10 @@ static void write_background(struct metrics_writer *writer, const struct storage
             "Bytes that merges read.");
     counter(writer, "metric_store_merge_written_bytes", "bytes", metrics->merged_bytes_written,
             "Bytes that merges wrote.");
+    counter(writer, "metric_store_index_merges", NULL, metrics->index_merges,
+            "Merges of index segments.");
+    counter(writer, "metric_store_index_merge_written_bytes", "bytes",
+            metrics->index_merged_bytes_written, "Bytes that they wrote.");
     if (metrics->flushed_bytes == 0)
         return;
     double written = (double)(metrics->flushed_bytes + metrics->merged_bytes_written);

@@ -273,6 +273,8 @@ struct storage_metrics {
     uint64_t merge_failures;
     uint64_t merged_bytes_read;
     uint64_t merged_bytes_written;
+    uint64_t index_merges;
+    uint64_t index_merged_bytes_written;
 
     uint64_t disk_size_bytes; /* 0: the system did not say; both are left out */
     uint64_t disk_free_bytes;

@@ -278,6 +278,8 @@ void engine_stats(struct tier *tier, struct engine_stats *stats)
         .merge_failures = atomic_load(&counters->merge_failures),
         .merged_bytes_read = atomic_load(&counters->merged_bytes_read),
         .merged_bytes_written = atomic_load(&counters->merged_bytes_written),
+        .index_merges = atomic_load(&counters->index_merges),
+        .index_merged_bytes_written = atomic_load(&counters->index_merged_bytes_written),
         .chunks_dropped = atomic_load(&counters->chunks_dropped),
         .damaged_blocks = atomic_load(&counters->damaged_blocks),
         .index_segments = atomic_load(&counters->index_segments),

@@ -42,6 +42,7 @@ struct engine_counters {
     atomic_uint_fast64_t merges, merge_failures, merged_bytes_read, merged_bytes_written;
     atomic_uint_fast64_t chunks_dropped, damaged_blocks;
     atomic_uint_fast64_t index_segments, index_bytes; /* now */
+    atomic_uint_fast64_t index_merges, index_merged_bytes_written;
 };
 
 /* Each has a condition of its own; the worst is the store's. */
@@ -164,8 +165,10 @@ void engine_remove_part(struct engine *engine, uint64_t id);
 /* recovery.c */
 enum status engine_recover(struct engine *engine, struct error *err);
 
-/* merge.c, retention.c: *did says whether there was something to do. With maintenance_lock. */
+/* merge.c, index_merge.c, retention.c: *did says whether there was something to do. With
+ * maintenance_lock. */
 enum status engine_merge_step(struct engine *engine, bool *did, struct error *err);
+enum status engine_index_merge_step(struct engine *engine, bool *did, struct error *err);
 enum status engine_retention_step(struct engine *engine, bool *did, struct error *err);
 
 /* background.c */

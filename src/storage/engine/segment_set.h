@@ -20,7 +20,8 @@ struct segment_ref {
     struct manifest_segment info;
     struct os os;
     char *path;
-    atomic_bool doomed; /* its file goes with the last reference */
+    atomic_bool doomed;     /* its file goes with the last reference */
+    atomic_bool unreadable; /* a merge found damage: it is left as it is */
 };
 
 struct segment_set {

@@ -940,6 +940,35 @@ static void samples_in_order_of_time_are_written_three_times_at_the_most(void **
     end(&test);
 }
 
+static void series_of_many_flushes_stand_in_few_segments(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test, LARGE_HEAD);
+    ledger_release(&test.ledger);
+    ledger_init(&test.ledger, 2000);
+    for (uint32_t flush = 0; flush < 100; flush++) {
+        for (uint32_t i = 0; i < 20; i++)
+            put_one(&test, flush * 20 + i, NOW + flush, flush);
+        put_one(&test, flush * 7, NOW + 1000 + flush, 1);
+        store_flush(&test.store);
+        store_settle_down(&test.store);
+    }
+    struct engine_stats stats = stats_of(&test);
+    assert_true(stats.index_merges > 10);
+    assert_true(stats.index_segments < 12);
+    assert_int_equal(stats.series_committed, 2000);
+    check_all_ways(&test);
+    assert_int_equal(stats_of(&test).series_committed, 2000);
+    /* Known series are found on disk, and are no new ones. */
+    put_one(&test, 3, NOW + 5000, 1);
+    put_one(&test, 1999, NOW + 5000, 1);
+    assert_int_equal(stats_of(&test).series_committed, 2000);
+    assert_int_equal(store_files(&test.store, "index"), stats_of(&test).index_segments);
+    check_all_ways(&test);
+    end(&test);
+}
+
 static void a_few_late_samples_do_not_have_a_large_part_written_again(void **state)
 {
     (void)state;
@@ -994,6 +1023,7 @@ int main(void)
         cmocka_unit_test(a_part_whose_frame_is_damaged_is_read_whole),
         cmocka_unit_test(parts_are_not_merged_around_a_missing_one),
         cmocka_unit_test(samples_in_order_of_time_are_written_three_times_at_the_most),
+        cmocka_unit_test(series_of_many_flushes_stand_in_few_segments),
         cmocka_unit_test(a_few_late_samples_do_not_have_a_large_part_written_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

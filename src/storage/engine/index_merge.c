@@ -1,0 +1,150 @@
+/*
+ * index_merge - segments of the index become fewer: each flush with new series makes one, and who
+ * looks a series up asks them all.
+ */
+#include <stdlib.h>
+
+#include "storage/engine/engine_internal.h"
+#include "storage/engine/paths.h"
+
+/* So many of about one size are merged. With MERGE_FACTOR in size from tier to tier, ten million
+ * series stand in a dozen segments at the most, and each was written a few times. */
+enum { MERGE_MIN = 4, MERGE_FACTOR = 4 };
+
+static int compare_sizes(const void *a, const void *b)
+{
+    const struct manifest_segment *left = &(*(struct segment_ref *const *)a)->info;
+    const struct manifest_segment *right = &(*(struct segment_ref *const *)b)->info;
+    if (left->entries != right->entries)
+        return left->entries < right->entries ? -1 : 1;
+    return (left->id > right->id) - (left->id < right->id);
+}
+
+/* How many of the smallest become one, `refs` being sorted by size; 0: none. A segment joins those
+ * that together are at least a MERGE_FACTOR-th of it. */
+static size_t choose(struct segment_ref *const *refs, size_t count)
+{
+    uint64_t series = 0;
+    size_t chosen = 0;
+    for (; chosen < count; chosen++) {
+        if (chosen > 0 && refs[chosen]->info.entries > series * MERGE_FACTOR)
+            break;
+        series += refs[chosen]->info.entries;
+    }
+    return chosen >= MERGE_MIN ? chosen : 0;
+}
+
+static bool goes_on(void *context)
+{
+    struct engine *engine = context;
+    mutex_lock(&engine->work_lock);
+    bool stopping = engine->stopping;
+    mutex_unlock(&engine->work_lock);
+    return !stopping;
+}
+
+static enum status write_merged(struct engine *engine, struct segment_ref *const *refs,
+                                size_t count, struct segment_ref **made, struct error *err)
+{
+    struct manifest_segment info = {.id = engine_take_file_id(engine), .kind = SEGMENT_INDEX};
+    char *path = path_of_segment(engine->dir, info.id);
+    struct series_segment **segments = malloc(count * sizeof segments[0]);
+    struct series_segment_stats stats;
+    enum status status = path == NULL || segments == NULL
+                             ? fail(err, STATUS_MEMORY, "no memory to merge the index")
+                             : STATUS_OK;
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        segments[i] = refs[i]->segment;
+    if (status == STATUS_OK)
+        status = series_segment_merge(segments, count, NULL, engine->os, path, info.id, goes_on,
+                                      engine, &stats, err);
+    free(path);
+    free(segments);
+    if (status != STATUS_OK)
+        return status;
+    info.entries = stats.series;
+    info.bytes = stats.bytes;
+    return segment_ref_open(made, engine->os, engine->dir, &info, err);
+}
+
+static enum status publish(struct engine *engine, struct segment_ref *const *refs, size_t count,
+                           struct segment_ref *made, struct error *err)
+{
+    struct manifest_edit edit;
+    manifest_edit_init(&edit);
+    for (size_t i = 0; i < count; i++)
+        manifest_remove_segment(&edit, refs[i]->info.id);
+    manifest_add_segment(&edit, &made->info);
+    enum status status = engine_publish(engine, &edit, &(struct parts_change){0}, err);
+    manifest_edit_release(&edit);
+    if (status != STATUS_OK)
+        return status;
+    rwlock_write(&engine->series_lock);
+    struct segment_set *set = segment_set_replace(engine->index.segments, refs, count, made);
+    /* The edit is on disk: the old files are named no more. */
+    invariant(set != NULL);
+    series_index_replace_set(&engine->index, set);
+    rwlock_unlock(&engine->series_lock);
+    for (size_t i = 0; i < count; i++)
+        atomic_store(&refs[i]->doomed, true);
+    atomic_fetch_add(&engine->counters.index_merges, 1);
+    atomic_fetch_add(&engine->counters.index_merged_bytes_written, made->info.bytes);
+    return STATUS_OK;
+}
+
+static enum status merge(struct engine *engine, struct segment_ref *const *refs, size_t count,
+                         struct error *err)
+{
+    struct segment_ref *made = NULL;
+    enum status status = write_merged(engine, refs, count, &made, err);
+    if (status == STATUS_OK) {
+        status = publish(engine, refs, count, made, err);
+        /* After a failed sync the edit may be on disk. */
+        if (status != STATUS_OK)
+            atomic_store(&made->doomed, !manifest_broken(engine->manifest));
+    }
+    segment_ref_release(made);
+    return status;
+}
+
+enum status engine_index_merge_step(struct engine *engine, bool *did, struct error *err)
+{
+    *did = false;
+    rwlock_read(&engine->series_lock);
+    struct segment_set *set = segment_set_acquire(engine->index.segments);
+    rwlock_unlock(&engine->series_lock);
+    struct segment_ref **refs = malloc((set->count + 1) * sizeof refs[0]);
+    enum status status =
+        refs == NULL ? fail(err, STATUS_MEMORY, "no memory to merge the index") : STATUS_OK;
+    size_t count = 0;
+    if (status == STATUS_OK && set->count >= MERGE_MIN) {
+        for (size_t i = 0; i < set->count; i++)
+            if (!atomic_load(&set->segments[i]->unreadable))
+                refs[count++] = set->segments[i];
+        if (count > 0)
+            qsort(refs, count, sizeof refs[0], compare_sizes);
+        count = choose(refs, count);
+    }
+    struct error why = {0};
+    if (count > 0) {
+        *did = true;
+        status = merge(engine, refs, count, &why);
+    }
+    if (status == STATUS_CORRUPT) {
+        /* Which of them is damaged is not known here: verify tells. None is merged again. */
+        for (size_t i = 0; i < count; i++)
+            atomic_store(&refs[i]->unreadable, true);
+        engine_trouble(engine, TROUBLE_DAMAGE, STORAGE_DEGRADED, "damaged index: %s", why.message);
+        log_event(engine->log, LOG_ERROR, "engine", "index segments are not merged: one is damaged",
+                  log_text("error", why.message));
+        status = STATUS_OK;
+    } else if (status == STATUS_CANCELLED) {
+        *did = false;
+        status = STATUS_OK;
+    } else if (status != STATUS_OK && count > 0) {
+        status = fail(err, status, "%s", why.message);
+    }
+    free(refs);
+    segment_set_release(set);
+    return status;
+}
