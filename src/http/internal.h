@@ -81,6 +81,7 @@ struct http_server {
     struct thread *keeper;
     int epoll_fd;
     int wake_fd;
+    int nudge_fd;  /* an event of every HTTP thread: see reaper_look */
     int listen_fd; /* -1 when draining */
     bool listen_paused;
     int64_t listen_resume_ns; /* paused for want of descriptors: try again then */

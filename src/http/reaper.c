@@ -130,7 +130,8 @@ static void look_at_header(struct http_connection *connection, int64_t now,
         return;
     }
     if (connection->header_begun) {
-        if (age_ms < patience->header_ms || is_late_by_us(connection))
+        int64_t most_ms = patience->header_ms + connection->server->options.idle_timeout_ms;
+        if (age_ms < patience->header_ms || (age_ms < most_ms && is_late_by_us(connection)))
             return;
         bool silent = connection_bytes_received(connection->fd) == connection->window_bytes;
         end_slow(connection, silent ? NULL : "the header took too long to arrive",
@@ -257,6 +258,17 @@ static void end_crawlers(struct crawler *crawlers, size_t count, size_t waiting)
     }
 }
 
+/*
+ * libmicrohttpd takes 128 events at a time, and after as many waits for more before it handles any:
+ * where exactly 128, 256, ... came together, for ever. So each look gives every thread one more.
+ */
+static void nudge_threads(struct http_server *server)
+{
+    uint64_t one = 1;
+    ssize_t ignored = write(server->nudge_fd, &one, sizeof one);
+    (void)ignored;
+}
+
 int64_t reaper_look(struct http_server *server)
 {
     struct patience patience = {.header_ms = server->options.header_timeout_ms,
@@ -276,6 +288,8 @@ int64_t reaper_look(struct http_server *server)
             look_at(server->connections[i], now, &patience, &server->crawlers[crawlers]))
             crawlers++;
     end_crawlers(server->crawlers, crawlers, waiting);
+    if (server->connection_count > 0)
+        nudge_threads(server);
     for (size_t i = 0; i < LINGER_MAX; i++)
         if (server->lingering[i].fd >= 0 && server->lingering[i].deadline_ns < now) {
             close(server->lingering[i].fd);

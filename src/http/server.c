@@ -138,6 +138,18 @@ static size_t keep_escaped(void *context, struct MHD_Connection *mhd, char *text
 
 /* ------------------------------------------------------------------------------ start */
 
+/* So that reaper_look can wake the thread. An event without a pointer is skipped by libmicrohttpd;
+ * edge-triggered, it comes once for each write, and nobody has to read. */
+static enum status add_nudge(struct http_server *server, struct MHD_Daemon *daemon,
+                             struct error *err)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = NULL};
+    if (info == NULL || epoll_ctl(info->epoll_fd, EPOLL_CTL_ADD, server->nudge_fd, &event) != 0)
+        return fail_errno(err, errno, "cannot watch an HTTP thread");
+    return STATUS_OK;
+}
+
 static enum status start_workers(struct http_server *server, struct error *err)
 {
     size_t memory = server->options.max_header_size * CONNECTION_MEMORY_PER_HEADER;
@@ -160,6 +172,8 @@ static enum status start_workers(struct http_server *server, struct error *err)
             MHD_OPTION_END);
         if (server->workers[i].daemon == NULL)
             status = fail_errno(err, errno, "cannot start an HTTP thread");
+        else
+            status = add_nudge(server, server->workers[i].daemon, err);
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return status;
@@ -178,7 +192,7 @@ static struct http_server *server_new(const struct http_options *options, struct
     server->routes = routes;
     server->bodies.max = options->max_bodies_size;
     server->id_seed = random_u64(options->random);
-    server->epoll_fd = server->wake_fd = -1;
+    server->epoll_fd = server->wake_fd = server->nudge_fd = -1;
     server->listen_fd = options->bound_fd;
     for (size_t i = 0; i < LINGER_MAX; i++)
         server->lingering[i].fd = -1;
@@ -225,7 +239,8 @@ static enum status server_open(struct http_server *server, const char *listen_on
         return status;
     server->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (server->epoll_fd < 0 || server->wake_fd < 0)
+    server->nudge_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (server->epoll_fd < 0 || server->wake_fd < 0 || server->nudge_fd < 0)
         return fail_errno(err, errno, "cannot start the HTTP server");
     status = address_counts_init(&server->addresses, server->options.max_connections,
                                  server->id_seed, err);
@@ -319,7 +334,7 @@ void http_server_stop(struct http_server *server)
         if (server->workers[i].daemon != NULL)
             MHD_stop_daemon(server->workers[i].daemon);
     linger_end_all(server);
-    int descriptors[] = {server->listen_fd, server->epoll_fd, server->wake_fd};
+    int descriptors[] = {server->listen_fd, server->epoll_fd, server->wake_fd, server->nudge_fd};
     for (size_t i = 0; i < sizeof descriptors / sizeof descriptors[0]; i++)
         if (descriptors[i] >= 0)
             close(descriptors[i]);

@@ -50,6 +50,22 @@ static void await_cancel(void)
     mutex_unlock(&mailbox.mutex);
 }
 
+static void await_blocked(void)
+{
+    mutex_lock(&mailbox.mutex);
+    while (!mailbox.blocked)
+        assert_true(condition_wait_ms(&mailbox.changed, &mailbox.mutex, CLIENT_PATIENCE_MS));
+    mutex_unlock(&mailbox.mutex);
+}
+
+static void unblock(void)
+{
+    mutex_lock(&mailbox.mutex);
+    mailbox.blocked = false;
+    condition_broadcast(&mailbox.changed);
+    mutex_unlock(&mailbox.mutex);
+}
+
 static void on_access(void *context, const struct http_access *access)
 {
     (void)context;
@@ -883,25 +899,50 @@ static void a_header_that_waits_for_its_thread_is_not_slow(void **state)
     struct http_server *server = start(&options);
     struct client blocking = client_open(http_server_port(server), NULL);
     client_send(&blocking, "GET /block HTTP/1.1\r\n" HOST "\r\n");
-    mutex_lock(&mailbox.mutex);
-    while (!mailbox.blocked)
-        assert_true(condition_wait_ms(&mailbox.changed, &mailbox.mutex, CLIENT_PATIENCE_MS));
-    mutex_unlock(&mailbox.mutex);
+    await_blocked();
     struct client prompt = client_open(http_server_port(server), NULL);
     client_send(&prompt, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
     /* Ends at its deadline, which is later than that of the other. */
     struct client silent = client_open(http_server_port(server), NULL);
     client_drain(&silent);
-    mutex_lock(&mailbox.mutex);
-    mailbox.blocked = false;
-    condition_broadcast(&mailbox.changed);
-    mutex_unlock(&mailbox.mutex);
+    unblock();
     assert_int_equal(client_read(&prompt, false).status, 200);
     assert_int_equal(client_read(&blocking, false).status, 200);
     assert_int_equal(stats_of(server).refused[HTTP_REFUSED_HEADER_SLOW], 1);
     client_close(&blocking);
     client_close(&prompt);
     client_close(&silent);
+    stop(server);
+}
+
+/* libmicrohttpd waits for a further event after each 128 that come together. */
+static void as_many_requests_as_one_look_for_events_takes_are_all_served(void **state)
+{
+    (void)state;
+    enum { TOGETHER = 128 };
+    struct http_options options = test_options();
+    options.thread_count = 1;
+    options.header_timeout_ms = options.idle_timeout_ms = 600000;
+    options.max_connections_per_address = 1000;
+    struct http_server *server = start(&options);
+    struct client blocking = client_open(http_server_port(server), NULL);
+    client_send(&blocking, "GET /block HTTP/1.1\r\n" HOST "\r\n");
+    await_blocked();
+    int together[TOGETHER];
+    for (size_t i = 0; i < TOGETHER; i++) {
+        static const char text[] = "GET /hello HTTP/1.1\r\n" HOST "\r\n";
+        together[i] = client_socket(http_server_port(server), NULL);
+        assert_true(send(together[i], text, sizeof text - 1, MSG_NOSIGNAL) > 0);
+    }
+    await_stat(server, stat.connections == TOGETHER + 1);
+    unblock();
+    for (size_t i = 0; i < TOGETHER; i++) {
+        struct pollfd answer = {.fd = together[i], .events = POLLIN};
+        assert_int_equal(poll(&answer, 1, CLIENT_PATIENCE_MS), 1);
+    }
+    for (size_t i = 0; i < TOGETHER; i++)
+        close(together[i]);
+    client_close(&blocking);
     stop(server);
 }
 
@@ -1348,6 +1389,7 @@ int main(void)
         cmocka_unit_test(a_dripping_header_ends_at_the_deadline_and_hinders_nobody),
         cmocka_unit_test(a_dripping_header_on_a_used_connection_ends_too),
         cmocka_unit_test(a_header_that_waits_for_its_thread_is_not_slow),
+        cmocka_unit_test(as_many_requests_as_one_look_for_events_takes_are_all_served),
         cmocka_unit_test(idle_connections_and_crawling_bodies_are_ended),
         cmocka_unit_test(a_client_that_does_not_read_its_answer_is_ended),
         cmocka_unit_test(one_address_cannot_take_all_connections),
