@@ -3,6 +3,7 @@
  */
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 /* The kernel's struct tcp_info has the byte counts; libc's has not. */
@@ -181,6 +182,14 @@ uint64_t connection_bytes_received(int fd)
 {
     struct tcp_info info;
     return tcp_information(fd, &info) ? info.tcpi_bytes_received : 0;
+}
+
+uint64_t connection_bytes_read(int fd)
+{
+    /* In this order: what comes in between is unread in any case. */
+    uint64_t received = connection_bytes_received(fd);
+    int unread = 0;
+    return ioctl(fd, FIONREAD, &unread) == 0 ? received - (uint64_t)unread : received;
 }
 
 int64_t connection_silence_ms(int fd)

@@ -11,6 +11,7 @@
 #define METRIC_STORE_HTTP_INTERNAL_H
 
 #include <microhttpd.h>
+#include <stdarg.h>
 #include <stdatomic.h>
 
 #include "http/address.h"
@@ -49,13 +50,19 @@ struct http_connection {
     uint64_t window_bytes; /* ... and the kernel's byte count then; phase HEADER: at its start */
     struct http_request *request;
 
-    /* HTTP thread only: the kernel's byte count when the last request was complete. */
+    /* HTTP thread only: what libmicrohttpd had read when the last request was complete, where that
+     * request ended, and whether there may be bytes between. */
     uint64_t request_bytes;
+    uint64_t request_end;
+    bool leaves_bytes;
 };
 
 struct worker {
+    struct http_server *server;
     struct MHD_Daemon *daemon;
     size_t connections;
+    /* HTTP thread only: the generation of the connection that it called us for last. */
+    uint32_t last_called;
 };
 
 /* A connection that may be ended for one that waits. */
@@ -137,6 +144,7 @@ struct http_request {
     struct body_buffer body;
     bool begun;      /* the header was seen */
     bool has_body;   /* a body follows the header */
+    bool chunked;    /* and comes in chunks */
     bool dropped;    /* refused within the body, whose rest is not kept */
     bool dispatched; /* body complete; refused, or the handler was called */
     uint64_t bytes_in;
@@ -187,6 +195,8 @@ void connection_end(struct http_connection *connection, const struct http_proble
 /* The kernel's counts of bytes that came from, and were taken by, the client. */
 uint64_t connection_bytes_received(int fd);
 uint64_t connection_bytes_taken(int fd);
+/* Of those that came, what was read. */
+uint64_t connection_bytes_read(int fd);
 /* Since the last byte that came. */
 int64_t connection_silence_ms(int fd);
 /* Clients that connected and were not accepted yet. */
@@ -217,6 +227,9 @@ void request_refuse(struct http_request *request, unsigned status, const struct 
 struct MHD_Response *response_finish(struct http_request *request, struct MHD_Response *response,
                                      const char *content_type, const struct http_header *headers,
                                      size_t header_count);
+
+/* library_refusal.c: an MHD_LogCallback; `context` is the worker. */
+void library_log(void *context, const char *format, va_list arguments);
 
 /* stream.c; request->mutex is held. */
 void stream_cancel(struct http_stream *stream);

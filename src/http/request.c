@@ -192,6 +192,7 @@ static enum status read_framing(struct http_request *request, bool *chunked, uin
     struct slice transfer = find_header(request, "Transfer-Encoding", &transfer_count);
     struct slice text = find_header(request, "Content-Length", &length_count);
     *chunked = transfer_count > 0;
+    request->chunked = *chunked;
     *length = 0;
     request->has_body = *chunked;
     if (transfer_count > 1 || length_count > 1 || (transfer_count > 0 && length_count > 0) ||
@@ -493,11 +494,25 @@ static enum status parse_form(struct http_request *request, struct error *err)
     return status;
 }
 
+/* Notes how far the connection is. What a chunked body took is not known to the byte. */
+static void note_bytes(struct http_request *request)
+{
+    struct http_connection *connection = request->connection;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    connection->request_bytes = connection_bytes_read(connection->fd);
+    connection->request_end += (info == NULL ? 0 : info->header_size) + request->bytes_in;
+    connection->leaves_bytes =
+        request->chunked || connection->request_end != connection->request_bytes;
+    if (request->chunked)
+        connection->request_end = connection->request_bytes;
+}
+
 static void dispatch(struct http_request *request)
 {
     struct error err = {0};
     request->dispatched = true;
-    request->connection->request_bytes = connection_bytes_received(request->connection->fd);
+    note_bytes(request);
     if (request->answered) /* refused by the header of a request without a body */
         return;
     if (decode_body(request, &err) != STATUS_OK || parse_form(request, &err) != STATUS_OK) {

@@ -78,7 +78,10 @@ static void *on_first_line(void *context, const char *target, struct MHD_Connect
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct http_connection *connection = info->socket_context;
-    return connection == NULL ? NULL : request_new(connection, mhd, target);
+    if (connection == NULL)
+        return NULL;
+    connection->worker->last_called = connection->generation;
+    return request_new(connection, mhd, target);
 }
 
 static enum MHD_Result on_access(void *context, struct MHD_Connection *mhd, const char *url,
@@ -89,6 +92,7 @@ static enum MHD_Result on_access(void *context, struct MHD_Connection *mhd, cons
     struct http_request *request = *request_context;
     if (request == NULL)
         return MHD_NO;
+    request->connection->worker->last_called = request->connection->generation;
     if (!request->begun)
         return request_begin(request, method, version);
     if (*upload_size == 0)
@@ -108,6 +112,7 @@ static void on_completed(void *context, struct MHD_Connection *mhd, void **reque
     if (request == NULL)
         return;
     struct http_connection *connection = request->connection;
+    connection->worker->last_called = connection->generation;
     request_complete(request, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     connection_enter(connection, PHASE_HEADER);
 }
@@ -162,9 +167,12 @@ static enum status start_workers(struct http_server *server, struct error *err)
     enum status status = STATUS_OK;
     for (unsigned i = 0; i < server->options.thread_count && status == STATUS_OK; i++) {
         errno = 0;
+        server->workers[i].server = server;
         server->workers[i].daemon = MHD_start_daemon(
-            MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME, 0,
-            NULL, NULL, on_access, server, MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,
+            MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
+                MHD_USE_ERROR_LOG,
+            0, NULL, NULL, on_access, server, MHD_OPTION_EXTERNAL_LOGGER, library_log,
+            &server->workers[i], MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,
             MHD_OPTION_CONNECTION_LIMIT, (unsigned)server->options.max_connections + 1,
             MHD_OPTION_CONNECTION_TIMEOUT, 0U, MHD_OPTION_URI_LOG_CALLBACK, on_first_line, server,
             MHD_OPTION_NOTIFY_COMPLETED, on_completed, server, MHD_OPTION_NOTIFY_CONNECTION,

@@ -347,6 +347,23 @@ def test_requests_that_are_no_http_are_answered_or_closed_at_once(server):
     assert server.ready()
 
 
+def test_malformed_http_is_a_problem_of_the_client_and_counted(make_server):
+    server = make_server().start()
+    chunked = (b"POST /api/v1/metrics/ingest HTTP/1.1\r\nHost: x\r\n"
+               b"Transfer-Encoding: chunked\r\n\r\n")
+    for request in (chunked + b"5;" + b"x" * 100_000, chunked + b"5\r\nhelloworld\r\n",
+                    b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", b"GET /\r\n\r\n"):
+        head, body = raw(server, request).split(b"\r\n\r\n", 1)
+        assert head.startswith(b"HTTP/1.1 400 "), head
+        assert b"Content-Type: application/problem+json" in head
+        problem = json.loads(body)
+        assert (problem["status"], problem["code"]) == (400, "http_malformed"), problem
+        assert f"X-Request-Id: {problem['request_id']}".encode() in head
+    metrics = server.session.get(server.url + "/metrics", timeout=30).text
+    assert 'metric_store_http_refused_total{reason="malformed"} 4' in metrics
+    assert 'code="5' not in metrics
+
+
 def test_ambiguous_lengths_are_refused(server):
     start = b"POST " + BATCH.encode() + b" HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     for lengths in (b"Content-Length: 2\r\nContent-Length: 3\r\n",

@@ -496,6 +496,120 @@ static void an_ambiguous_length_is_refused(void **state)
     stop(server);
 }
 
+static void what_is_no_http_is_a_problem_and_counted(void **state)
+{
+    (void)state;
+    static char long_line[100000];
+    snprintf(long_line, sizeof long_line,
+             "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n5;%099000d", 7);
+    static char long_trailer[100000];
+    snprintf(long_trailer, sizeof long_trailer,
+             "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+             "1\r\nx\r\n0\r\nx: %099000d",
+             7);
+    static char long_target[100000];
+    snprintf(long_target, sizeof long_target, "GET /%099000d", 7);
+    const struct {
+        const char *text;
+        int status;
+        const char *code;
+    } cases[] = {
+        {"GET /hello HTTP/9.9\r\n" HOST "\r\n", 400, "http_malformed"},
+        {"GET /hello HTTP/0.9\r\n" HOST "\r\n", 400, "http_malformed"},
+        {"GET /hello\r\n\r\n", 400, "http_malformed"},
+        {"\x16\x03\x01\x02 \x01 HTTPS?\r\n\r\n", 400, "http_malformed"},
+        {"GET /hello HTTP/1.1\r\n" HOST "no colon here\r\n\r\n", 400, "http_malformed"},
+        {"POST /echo HTTP/1.1\r\n" HOST "Content-Length: 5x\r\n\r\n", 400, "http_malformed"},
+        {"POST /echo HTTP/1.1\r\n" HOST "Content-Length: 99999999999999999999\r\n\r\n", 413,
+         "body_too_large"},
+        {"POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400,
+         "http_malformed"},
+        {"POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+         "2\r\nabcde\r\n0\r\n\r\n",
+         400, "http_malformed"},
+        {"POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n"
+         "fffffffffffffffff\r\n",
+         413, "body_too_large"},
+        {long_line, 400, "http_malformed"},
+        {long_trailer, 431, "header_too_large"},
+        {long_target, 414, "target_too_long"},
+    };
+    struct http_options options = test_options();
+    options.thread_count = 1;
+    struct http_server *server = start(&options);
+    struct client_answer answer;
+    /* Others of the same thread are not mistaken for the culprit: one that is served and kept, one
+     * with a chunked request behind it, and one whose body comes. */
+    struct client kept = ask(server, "GET /hello HTTP/1.1\r\n" HOST "\r\n", &answer);
+    struct client chunked =
+        ask(server,
+            "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+            &answer);
+    struct client sending = client_open(http_server_port(server), NULL);
+    client_send(&sending, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\na");
+    await_stat(server, stat.bytes_in_flight > 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        client_send(&kept, "GET /hello HTTP/1.1\r\n" HOST "\r\n");
+        assert_int_equal(client_read(&kept, false).status, 200);
+        char code[64];
+        snprintf(code, sizeof code, "\"code\":\"%s\"", cases[i].code);
+        struct client client = ask(server, cases[i].text, &answer);
+        if (answer.status != cases[i].status || !body_has(&answer, code))
+            test_fail("%.100s: %d %s", cases[i].text, answer.status, answer.body);
+        assert_true(client_header_is(&answer, "Content-Type", "application/problem+json"));
+        assert_non_null(client_header(&answer, "X-Request-Id"));
+        client_drain(&client);
+        client_close(&client);
+    }
+    /* On a connection that had a good request before, the two together or one after the other. */
+    static const char good[] = "GET /hello HTTP/1.1\r\n" HOST "\r\n";
+    static const char both[] = "GET /hello HTTP/1.1\r\n" HOST "\r\nGET / HTTP/9.9\r\n\r\n";
+    for (int together = 0; together < 2; together++) {
+        struct client client = ask(server, together ? both : good, &answer);
+        assert_int_equal(answer.status, 200);
+        if (!together)
+            client_send(&client, both + sizeof good - 1);
+        answer = client_read(&client, false);
+        assert_int_equal(answer.status, 400);
+        assert_true(body_has(&answer, "\"code\":\"http_malformed\""));
+        client_close(&client);
+    }
+    struct http_stats stats = stats_of(server);
+    assert_int_equal(stats.refused[HTTP_REFUSED_MALFORMED], 11);
+    assert_int_equal(stats.refused[HTTP_REFUSED_TOO_LARGE], 4);
+    assert_int_equal(stats.requests_by_class[5], 0);
+    client_send(&sending, "b");
+    assert_int_equal(client_read(&sending, false).status, 200);
+    client_send(&chunked, good);
+    assert_int_equal(client_read(&chunked, false).status, 200);
+    client_close(&kept);
+    client_close(&chunked);
+    client_close(&sending);
+    stop(server);
+}
+
+/* Two that might be at fault: none is ended in place of the other. */
+static void an_innocent_header_is_not_taken_for_a_malformed_one(void **state)
+{
+    (void)state;
+    struct http_options options = test_options();
+    options.thread_count = 1;
+    struct http_server *server = start(&options);
+    struct client_answer answer;
+    struct client half = ask(server, "GET /hello HTTP/1.1\r\n" HOST "\r\n", &answer);
+    for (int i = 0; i < 20; i++) {
+        client_send(&half, "GET /hello HTTP/1.1\r\n");
+        struct client client = ask(server, "GET / HTTP/9.9\r\n" HOST "\r\n", &answer);
+        assert_true(answer.status == 505 || answer.status == 400);
+        client_close(&client);
+        client_send(&half, HOST "\r\n");
+        assert_int_equal(client_read(&half, false).status, 200);
+    }
+    assert_int_equal(stats_of(server).refused[HTTP_REFUSED_MALFORMED], 20);
+    client_close(&half);
+    stop(server);
+}
+
 static void unknown_and_double_encodings_are_415(void **state)
 {
     (void)state;
@@ -1373,6 +1487,8 @@ int main(void)
         cmocka_unit_test(an_expected_continue_is_sent),
         cmocka_unit_test(a_chunked_body_is_refused_when_it_passes_the_limit),
         cmocka_unit_test(an_ambiguous_length_is_refused),
+        cmocka_unit_test(what_is_no_http_is_a_problem_and_counted),
+        cmocka_unit_test(an_innocent_header_is_not_taken_for_a_malformed_one),
         cmocka_unit_test(unknown_and_double_encodings_are_415),
         cmocka_unit_test(encoded_bodies_reach_the_handler_decoded),
         cmocka_unit_test(bodies_over_the_shared_budget_are_put_off),
