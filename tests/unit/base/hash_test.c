@@ -47,6 +47,15 @@ static void crc32c_is_the_same_with_and_without_the_instruction(void **state)
         for (size_t size = 0; size <= sizeof data - offset; size++)
             assert_int_equal(crc32c(random, data + offset, size),
                              crc32c_portable(random, data + offset, size));
+    /* Three lanes of 256 bytes at a time, and what is left. */
+    static uint8_t large[5000];
+    for (size_t i = 0; i < sizeof large; i++) {
+        random = random * 1664525 + 1013904223;
+        large[i] = (uint8_t)(random >> 24);
+    }
+    for (size_t size = 700; size <= sizeof large - 3; size += size % 768 == 767 ? 1 : 41)
+        assert_int_equal(crc32c(random, large + size % 4, size),
+                         crc32c_portable(random, large + size % 4, size));
 }
 
 static void crc32c_in_pieces_equals_crc32c_at_once(void **state)
