@@ -49,10 +49,3 @@ struct series_key series_key_of(const struct labels *canonical, uint64_t seed)
     }
     return key_of_hash(hash128(slice_of(bytes, (size_t)(to - bytes)), seed));
 }
-
-int series_key_compare(struct series_key a, struct series_key b)
-{
-    if (a.high != b.high)
-        return a.high < b.high ? -1 : 1;
-    return (a.low > b.low) - (a.low < b.low);
-}

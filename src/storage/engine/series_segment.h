@@ -34,7 +34,12 @@ struct series_key {
 };
 
 struct series_key series_key_of(const struct labels *canonical, uint64_t seed);
-int series_key_compare(struct series_key a, struct series_key b);
+static inline int series_key_compare(struct series_key a, struct series_key b)
+{
+    if (a.high != b.high)
+        return a.high < b.high ? -1 : 1;
+    return (a.low > b.low) - (a.low < b.low);
+}
 
 struct series_segment_stats {
     uint64_t series, pairs, metrics, bytes;

@@ -245,10 +245,10 @@ static enum status decode_keys(struct series_segment *segment, struct slice from
     for (size_t i = 0; i < count; i++) {
         const uint8_t *entry = from.data + i * SEGMENT_KEY_SIZE;
         struct segment_key_page_entry *page = &segment->key_pages[i];
-        page->first.high = load_u64(entry);
-        page->first.low = load_u32(entry + 8);
+        page->first_high = load_u64(entry);
+        page->first_low = load_u32(entry + 8);
         page->crc = load_u32(entry + 12);
-        if (i > 0 && series_key_compare(page[-1].first, page->first) > 0)
+        if (i > 0 && series_key_compare(segment_first_key(page - 1), segment_first_key(page)) > 0)
             return contradicts(err);
     }
     return STATUS_OK;

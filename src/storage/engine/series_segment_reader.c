@@ -33,7 +33,7 @@ static enum status read_key_page(const struct series_segment *segment, size_t in
 
 static bool begins_above(const struct series_segment *segment, size_t page, struct series_key key)
 {
-    return series_key_compare(segment->key_pages[page].first, key) > 0;
+    return series_key_compare(segment_first_key(&segment->key_pages[page]), key) > 0;
 }
 
 /* The last page that does not begin above the key; SIZE_MAX when all do. Keys are spread evenly, so
@@ -127,7 +127,8 @@ enum status series_segment_keys_next(struct series_segment_keys *walk, struct se
         if (status != STATUS_OK)
             return status;
         walk->count = key_page_count(segment, index);
-        if (series_key_compare(key_at(walk->page, 0), segment->key_pages[index].first) != 0) {
+        if (series_key_compare(key_at(walk->page, 0),
+                               segment_first_key(&segment->key_pages[index])) != 0) {
             fail(err, STATUS_CORRUPT, "the page is not the one that the directory names");
             return segment_fail_at(segment, "keys", key_page_offset(segment, index), STATUS_CORRUPT,
                                    err);

@@ -35,9 +35,15 @@ struct segment_name_entry {
 };
 
 struct segment_key_page_entry {
-    struct series_key first;
+    uint64_t first_high; /* of its first key */
+    uint32_t first_low;
     uint32_t crc;
 };
+
+static inline struct series_key segment_first_key(const struct segment_key_page_entry *page)
+{
+    return (struct series_key){.high = page->first_high, .low = page->first_low};
+}
 
 struct series_segment {
     char *path;
