@@ -176,6 +176,11 @@ static enum status add_instant(struct text_table *table, const struct json_node 
     return copy.data == NULL ? arena_status(table->arena) : text_table_add(table, copy);
 }
 
+static enum status add_value(struct text_table *table, const struct json_node *value)
+{
+    return text_table_add(table, value->type == JSON_NULL ? slice_from_text("null") : value->text);
+}
+
 static enum status add_points(struct text_table *table, const struct json_node *series,
                               const struct columns *columns)
 {
@@ -192,7 +197,7 @@ static enum status add_points(struct text_table *table, const struct json_node *
         if (status == STATUS_OK)
             status = add_instant(table, point->first);
         if (status == STATUS_OK)
-            status = text_table_add(table, point->first->next->text);
+            status = add_value(table, point->first->next);
     }
     return status;
 }
@@ -284,8 +289,9 @@ static enum status print_table(struct asker *asker, struct error *err)
 static int collect(const struct options *options, struct client_parameter *parameters,
                    size_t *count)
 {
-    static const char *const names[] = {"metric",   "match", "label", "start", "end",   "aggregate",
-                                        "interval", "by",    "over",  "limit", "after", "timeout"};
+    static const char *const names[] = {"metric",    "match",    "label",  "start", "end",
+                                        "aggregate", "interval", "by",     "fill",  "over",
+                                        "limit",     "after",    "timeout"};
     if (options_has(options, "data") && options_has(options, "url"))
         return complain_usage(options, "--data and --url exclude each other");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

@@ -43,6 +43,7 @@ struct result_points {
     size_t count;
     const int64_t *times; /* buckets by their start; raw samples by their own */
     const double *values;
+    const bool *missing;         /* points without a value, by fill; NULL: all have one */
     const int64_t *sample_times; /* of WINDOW first and last: the very samples'; else NULL */
 };
 

@@ -157,7 +157,7 @@ enum status groups_next(struct groups *groups, struct result_series *series)
         .metric = group->mixed ? slice_of("", 0) : group->metric,
         .labels = group->labels,
     };
-    points_start(&groups->points, &group->cells);
+    points_start(&groups->points, &groups->window, &group->cells);
     return STATUS_OK;
 }
 

@@ -3,9 +3,38 @@
 /* Choosing a rank passes over the values several times. */
 enum { HELD_WORK = 4 };
 
-void points_start(struct points *points, const struct window_cells *cells)
+void points_start(struct points *points, const struct window *window,
+                  const struct window_cells *cells)
 {
-    points->bucket = cells->low;
+    points->bucket = window->fill == FILL_NONE ? cells->low : 0;
+    points->has_before = false;
+}
+
+/* The point at `at` is of a bucket without a value. */
+static void points_fill(struct points *points, enum query_fill fill, size_t at)
+{
+    points->missing[at] = fill == FILL_NULL || !points->has_before;
+    points->values[at] = points->missing[at] ? 0 : points->before;
+}
+
+/* Finishes the next bucket into the place `at`; false: it gives no point. */
+static bool points_take(struct points *points, const struct window *window,
+                        const struct window_cells *cells, size_t at)
+{
+    void *cell = window_cell(window, cells, points->bucket);
+    bool has_value =
+        aggregate_finish(&window->aggregate, cell, &points->values[at], &points->sample_times[at]);
+    if (!has_value && window->fill == FILL_NONE)
+        return false;
+    points->times[at] = window_bucket_start(window, points->bucket);
+    points->missing[at] = false;
+    if (!has_value) {
+        points_fill(points, window->fill, at);
+        return true;
+    }
+    points->has_before = true;
+    points->before = points->values[at];
+    return true;
 }
 
 enum status points_next(struct points *points, const struct window *window,
@@ -13,17 +42,14 @@ enum status points_next(struct points *points, const struct window *window,
                         struct result_points *result, struct error *err)
 {
     const struct aggregate *aggregate = &window->aggregate;
+    size_t end = window->fill == FILL_NONE ? cells->high : window->buckets.count;
     size_t count = 0;
-    for (; points->bucket < cells->high && count < OPERATOR_BATCH; points->bucket++) {
-        void *cell = window_cell(window, cells, points->bucket);
-        size_t held = aggregate_held(aggregate, cell);
+    for (; points->bucket < end && count < OPERATOR_BATCH; points->bucket++) {
+        size_t held = aggregate_held(aggregate, window_cell(window, cells, points->bucket));
         enum status status = held == 0 ? STATUS_OK : budget_spend(budget, 0, HELD_WORK * held, err);
         if (status != STATUS_OK)
             return status;
-        if (!aggregate_finish(aggregate, cell, &points->values[count],
-                              &points->sample_times[count]))
-            continue;
-        points->times[count++] = window_bucket_start(window, points->bucket);
+        count += points_take(points, window, cells, count);
     }
     if (count == 0)
         return STATUS_END;
@@ -32,6 +58,7 @@ enum status points_next(struct points *points, const struct window *window,
         .count = count,
         .times = points->times,
         .values = points->values,
+        .missing = window->fill == FILL_NONE ? NULL : points->missing,
         .sample_times = edge ? points->sample_times : NULL,
     };
     return budget_spend(budget, 0, count, err);

@@ -159,7 +159,7 @@ static enum status window_next_series(struct operator* operator, struct result_s
         if (status != STATUS_OK)
             return status;
     } while (!points_any(&cells->window, &cells->cells));
-    points_start(&cells->points, &cells->cells);
+    points_start(&cells->points, &cells->window, &cells->cells);
     *series = (struct result_series){
         .metric = labels_metric_name(&source->series.labels),
         .labels = source->series.labels,
@@ -207,7 +207,7 @@ static enum status each_next_series(struct operator* operator, struct result_ser
     }
     if (cells->cells.high == 0)
         return status;
-    points_start(&cells->points, &cells->cells);
+    points_start(&cells->points, &cells->window, &cells->cells);
     return STATUS_OK;
 }
 

@@ -17,6 +17,7 @@ void window_init(struct window *window, const struct plan_node *node, struct val
 {
     aggregate_init(&window->aggregate, node, pool);
     window->buckets = node->buckets;
+    window->fill = node->fill;
     window->growth = node->function == AGGREGATE_RATE || node->function == AGGREGATE_INCREASE;
 }
 

@@ -12,6 +12,7 @@ struct window {
     struct aggregate aggregate;
     struct plan_buckets buckets;
     bool growth; /* rate or increase */
+    enum query_fill fill;
 };
 
 /* Cells of consecutive buckets, and which of them may hold something. All zero is empty but for

@@ -29,7 +29,10 @@ static enum status write_points(struct json *json, struct execution *execution, 
             json_text(json, separator);
             json_integer(json, points.times[i]);
             json_text(json, ",");
-            json_value(json, points.values[i]);
+            if (points.missing != NULL && points.missing[i])
+                json_text(json, "null");
+            else
+                json_value(json, points.values[i]);
             separator = "],[";
         }
         status = json_status(json);

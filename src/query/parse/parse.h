@@ -47,16 +47,24 @@ enum query_aggregate {
     AGGREGATE_QUANTILE,
 };
 
+/* What a bucket without a value gives. */
+enum query_fill {
+    FILL_NONE,     /* no point */
+    FILL_NULL,     /* a point without a value */
+    FILL_PREVIOUS, /* the last value before it; a point without a value where there is none */
+};
+
 enum { REQUEST_MAX_BY = 64 };
 
 struct query_request {
     struct matchers matchers;
     struct time_range range; /* not empty */
     enum query_aggregate aggregate;
-    double quantile;     /* 0 to 1, with AGGREGATE_QUANTILE */
-    int64_t interval_ms; /* 0: one bucket */
-    bool grouped;        /* `by` was given, be it empty */
-    struct slice *by;    /* sorted, each once */
+    double quantile;      /* 0 to 1, with AGGREGATE_QUANTILE */
+    int64_t interval_ms;  /* 0: one bucket */
+    enum query_fill fill; /* other than FILL_NONE only with an interval */
+    bool grouped;         /* `by` was given, be it empty */
+    struct slice *by;     /* sorted, each once */
     size_t by_count;
     bool over_series;
     uint64_t limit;

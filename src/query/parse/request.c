@@ -333,22 +333,31 @@ static enum status parse_over(struct request_parser *parser, struct query_reques
                              SLICE_FORMAT(shown));
 }
 
+static enum status parse_fill(struct request_parser *parser, struct query_request *request)
+{
+    const struct slice *fill = find(parser, "fill");
+    if (fill == NULL || slice_equal_text(*fill, "none"))
+        return STATUS_OK;
+    struct slice shown = parameter_shown(*fill);
+    if (slice_equal_text(*fill, "null"))
+        request->fill = FILL_NULL;
+    else if (slice_equal_text(*fill, "previous"))
+        request->fill = FILL_PREVIOUS;
+    else
+        return parameter_invalid(parser->err, "fill",
+                                 "\"%.*s\" is not accepted; give none, null or previous",
+                                 SLICE_FORMAT(shown));
+    if (find(parser, "interval") == NULL)
+        return parameter_invalid(parser->err, "fill",
+                                 "\"%.*s\" fills buckets, and without an interval there is one "
+                                 "only; give an interval too, for example interval=1m",
+                                 SLICE_FORMAT(shown));
+    return STATUS_OK;
+}
+
 /* What is agreed but comes later is told from what is a mistake. */
 static enum status refuse_unsupported(struct request_parser *parser)
 {
-    const struct slice *fill = find(parser, "fill");
-    if (fill != NULL && !slice_equal_text(*fill, "none")) {
-        struct slice shown = parameter_shown(*fill);
-        if (!slice_equal_text(*fill, "null") && !slice_equal_text(*fill, "previous"))
-            return parameter_invalid(parser->err, "fill",
-                                     "\"%.*s\" is not accepted; this version fills nothing: give "
-                                     "none, or leave it out",
-                                     SLICE_FORMAT(shown));
-        return fail_code(parser->err, STATUS_UNSUPPORTED, "unsupported",
-                         "parameter \"fill\": this version does not have \"%.*s\" yet; leave fill "
-                         "out, and buckets without samples have no point",
-                         SLICE_FORMAT(shown));
-    }
     const struct slice *zone = find(parser, "tz");
     if (zone != NULL && !slice_equal_text(*zone, "UTC"))
         return fail_code(parser->err, STATUS_UNSUPPORTED, "unsupported",
@@ -420,6 +429,8 @@ enum status query_request_parse(struct query_request *request,
         status = check_needs_aggregate(&parser, request);
     if (status == STATUS_OK)
         status = refuse_unsupported(&parser);
+    if (status == STATUS_OK)
+        status = parse_fill(&parser, request);
     if (status == STATUS_OK)
         status = parse_interval(&parser, request);
     if (status == STATUS_OK)

@@ -98,5 +98,8 @@ enum status plan_build(struct plan *plan, const struct query_request *request, s
                 group->function = AGGREGATE_SUM;
         }
     }
-    return built ? STATUS_OK : fail(err, arena_status(arena), "no memory for the query's plan");
+    if (!built)
+        return fail(err, arena_status(arena), "no memory for the query's plan");
+    plan->root->fill = request->fill;
+    return STATUS_OK;
 }

@@ -51,6 +51,7 @@ struct plan_node {
     enum query_aggregate function;
     double quantile;
     struct plan_buckets buckets;
+    enum query_fill fill; /* of the root alone: what it feeds must see no filled points */
     enum plan_grouping grouping;
     const struct slice *by; /* sorted, each once */
     size_t by_count;

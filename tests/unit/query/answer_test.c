@@ -148,6 +148,32 @@ static void buckets_are_aligned_and_named_by_their_start(void **state)
                  "\"points\":[[1795427910000,96]]}");
 }
 
+static void buckets_without_a_value_are_filled_as_asked(void **state)
+{
+    struct harness *harness = *state;
+    size_t series = memory_tier_add_series(harness->memory, "x", "");
+    memory_tier_add(harness->memory, series, HARNESS_NOW_MS - 180000, 7);
+    memory_tier_add(harness->memory, series, HARNESS_NOW_MS - 60000,
+                    double_of_bits(UINT64_C(0x7ff8000000000abc)));
+    static const char *const fills[] = {"none", "null", "previous"};
+    static const char *const points[] = {
+        "[1795427820000,7],[1795427940000,\"nan:7ff8000000000abc\"]",
+        "[1795427760000,null],[1795427820000,7],[1795427880000,null],"
+        "[1795427940000,\"nan:7ff8000000000abc\"],[1795428000000,null]",
+        "[1795427760000,null],[1795427820000,7],[1795427880000,7],"
+        "[1795427940000,\"nan:7ff8000000000abc\"],[1795428000000,\"nan:7ff8000000000abc\"]"};
+    for (size_t i = 0; i < 3; i++) {
+        char text[128], want[512];
+        snprintf(text, sizeof text,
+                 "metric=x&aggregate=last&interval=1m&start=now-239s&end=now+1s&fill=%s", fills[i]);
+        snprintf(want, sizeof want, "{\"metric\":\"x\",\"labels\":{},\"points\":[%s]}", points[i]);
+        check_series(harness, text, want);
+    }
+    /* What has no value at all is no series, whatever is filled. */
+    check_series(harness,
+                 "metric=x&aggregate=last&interval=1m&start=now-59s&end=now-1s&fill=previous", "");
+}
+
 static void groups_pool_samples_and_lack_what_their_series_lack(void **state)
 {
     struct harness *harness = *state;
@@ -401,6 +427,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(values_print_as_the_interface_says, set_up, tear_down),
         cmocka_unit_test_setup_teardown(strings_are_escaped, set_up, tear_down),
         cmocka_unit_test_setup_teardown(buckets_are_aligned_and_named_by_their_start, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(buckets_without_a_value_are_filled_as_asked, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(groups_pool_samples_and_lack_what_their_series_lack, set_up,
                                         tear_down),

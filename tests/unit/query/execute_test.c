@@ -107,7 +107,9 @@ static void random_query(char text[512], uint64_t *random, const struct shape *s
         size += snprintf(text + size, 512 - (size_t)size, "&over=series");
     if (memory_random(random) % 4 != 0) {
         int64_t interval = 1 + span / (int64_t)(1 + memory_random(random) % 400);
-        snprintf(text + size, 512 - (size_t)size, "&interval=%lldms", (long long)interval);
+        static const char *const fills[] = {"", "&fill=none", "&fill=null", "&fill=previous"};
+        snprintf(text + size, 512 - (size_t)size, "&interval=%lldms%s", (long long)interval,
+                 fills[memory_random(random) % 4]);
     }
 }
 
@@ -117,7 +119,9 @@ static void check_value(const char *query, const struct reference_point *want, d
     bool bitwise =
         aggregate == AGGREGATE_FIRST || aggregate == AGGREGATE_LAST || aggregate == AGGREGATE_NONE;
     bool same;
-    if (bitwise)
+    if (want->missing)
+        same = got == 0;
+    else if (bitwise)
         same = bits_of_double(got) == bits_of_double(want->value);
     else if (isnan(want->value))
         same = bits_of_double(got) == VALUE_NORMAL_NAN_BITS;
@@ -170,6 +174,7 @@ static size_t run_query(struct harness *harness, const struct query_request *req
                 reference_key(&series.labels, points[count].key);
                 points[count].time_ms = batch.times[i];
                 points[count].value = batch.values[i];
+                points[count].missing = batch.missing != NULL && batch.missing[i];
                 if (count > first)
                     assert_true(points[count - 1].time_ms < batch.times[i]);
                 count++;
@@ -210,6 +215,9 @@ static void check_query(struct harness *harness, const char *text)
         for (size_t i = 0; i < count; i++) {
             assert_string_equal(got[i].key, reference.points[i].key);
             assert_int_equal(got[i].time_ms, reference.points[i].time_ms);
+            if (got[i].missing != reference.points[i].missing)
+                test_fail("%s: %s at %lld: missing %d", text, got[i].key, (long long)got[i].time_ms,
+                          got[i].missing);
             check_value(text, &reference.points[i], got[i].value, request.aggregate);
         }
     }
@@ -219,7 +227,7 @@ static void check_query(struct harness *harness, const char *text)
     arena_release(&arena);
 }
 
-static void every_aggregate_gives_what_the_plain_reference_gives(void **state)
+static void every_aggregate_and_fill_gives_what_the_plain_reference_gives(void **state)
 {
     (void)state;
     for (uint64_t seed = 1; seed <= 120; seed++) {
@@ -543,7 +551,7 @@ static void a_fault_of_the_tier_ends_the_query_with_its_reason(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_aggregate_gives_what_the_plain_reference_gives),
+        cmocka_unit_test(every_aggregate_and_fill_gives_what_the_plain_reference_gives),
         cmocka_unit_test(sums_keep_what_plain_addition_loses),
         cmocka_unit_test(an_overflowing_sum_is_infinite_and_not_nan),
         cmocka_unit_test(stddev_is_exact_whatever_the_mean),

@@ -190,7 +190,10 @@ static void every_mistake_is_named(void **state)
         {"metric=x&aggregate=sum&over=all", {"\"over\"", "\"all\"", "samples or series"}},
         {"metric=x&aggregate=sum&by=a,,b", {"\"by\"", "empty"}},
         {"metric=x&aggregate=sum&by=a,", {"\"by\"", "empty"}},
-        {"metric=x&aggregate=sum&fill=zero", {"\"fill\"", "\"zero\""}},
+        {"metric=x&aggregate=sum&fill=zero", {"\"fill\"", "\"zero\"", "none, null or previous"}},
+        {"metric=x&aggregate=sum&fill=null", {"\"fill\"", "interval=1m"}},
+        {"metric=x&aggregate=sum&fill=previous", {"\"fill\"", "interval=1m"}},
+        {"metric=x&fill=null", {"\"fill\"", "aggregate=avg"}},
         {"metric=x&limit=0", {"\"limit\"", "\"0\"", "1 to 1000000"}},
         {"metric=x&limit=1000001", {"\"limit\"", "\"1000001\""}},
         {"metric=x&limit=99999999999999999999", {"\"limit\""}},
@@ -223,10 +226,8 @@ static void every_mistake_is_named(void **state)
 static void what_comes_later_is_told_from_a_mistake(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const texts[] = {"metric=x&aggregate=sum&interval=1m&fill=null",
-                                        "metric=x&aggregate=sum&interval=1m&fill=previous",
-                                        "metric=x&aggregate=sum&interval=1d&tz=Europe/Berlin"};
-    for (size_t i = 0; i < 3; i++) {
+    static const char *const texts[] = {"metric=x&aggregate=sum&interval=1d&tz=Europe/Berlin"};
+    for (size_t i = 0; i < 1; i++) {
         assert_int_equal(parse(fixture, texts[i]), STATUS_UNSUPPORTED);
         assert_string_equal(fixture->harness.err.code, "unsupported");
     }
@@ -239,6 +240,8 @@ static void too_many_points_are_refused_before_anything_is_read(void **state)
     assert_int_equal(parse(fixture, "metric=x&aggregate=sum&interval=100ms"), STATUS_LIMIT);
     assert_string_equal(fixture->harness.err.code, "query_points_limit");
     assert_non_null(strstr(fixture->harness.err.message, "11000"));
+    assert_int_equal(parse(fixture, "metric=x&aggregate=sum&interval=100ms&fill=null"),
+                     STATUS_LIMIT);
     assert_int_equal(
         parse(fixture, "metric=x&aggregate=sum&interval=500y&start=1700-01-01T00:00:00Z"),
         STATUS_OK);

@@ -255,6 +255,44 @@ static void collect(struct terms *terms, const struct memory_tier *memory,
     free(matching);
 }
 
+static struct reference_point *next_filled(struct reference *filled, size_t *capacity)
+{
+    if (filled->count == *capacity) {
+        *capacity = *capacity * 2 + 64;
+        filled->points = realloc(filled->points, *capacity * sizeof filled->points[0]);
+        invariant(filled->points != NULL);
+    }
+    return &filled->points[filled->count++];
+}
+
+/* Every bucket of the range for each key, in place of those that have a value. */
+static void fill(struct reference *reference, const struct query_request *request)
+{
+    struct reference filled = {0};
+    size_t capacity = 0;
+    size_t at = 0;
+    while (at < reference->count) {
+        const struct reference_point *first = &reference->points[at];
+        const struct reference_point *before = NULL;
+        for (int64_t bucket = bucket_of(request, request->range.start_ms);
+             bucket < request->range.end_ms; bucket += request->interval_ms) {
+            struct reference_point *point = next_filled(&filled, &capacity);
+            if (at < reference->count && reference->points[at].time_ms == bucket &&
+                strcmp(reference->points[at].key, first->key) == 0) {
+                before = &reference->points[at++];
+                *point = *before;
+                continue;
+            }
+            bool repeats = request->fill == FILL_PREVIOUS && before != NULL;
+            *point = repeats ? *before : (struct reference_point){.missing = true};
+            memcpy(point->key, first->key, sizeof point->key);
+            point->time_ms = bucket;
+        }
+    }
+    free(reference->points);
+    *reference = filled;
+}
+
 void reference_compute(struct reference *reference, const struct memory_tier *memory,
                        const struct query_request *request)
 {
@@ -279,6 +317,8 @@ void reference_compute(struct reference *reference, const struct memory_tier *me
         reduce(point, request, term, end - first);
     }
     free(terms.items);
+    if (request->fill != FILL_NONE && reference->count > 0)
+        fill(reference, request);
 }
 
 void reference_release(struct reference *reference)

@@ -1,6 +1,7 @@
 /*
  * reference - what a query must answer, computed in the plainest way from a memory tier: every
- * value that counts is listed with its group and bucket, the list is sorted, each run is reduced.
+ * value that counts is listed with its group and bucket, the list is sorted, each run is reduced;
+ * then buckets without a value are put in between.
  */
 #ifndef METRIC_STORE_TESTS_UNIT_QUERY_REFERENCE_H
 #define METRIC_STORE_TESTS_UNIT_QUERY_REFERENCE_H
@@ -15,6 +16,7 @@ struct reference_point {
     int64_t time_ms;
     double value;
     double tolerance;
+    bool missing; /* has no value, by fill */
 };
 
 struct reference {
