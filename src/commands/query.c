@@ -289,9 +289,9 @@ static enum status print_table(struct asker *asker, struct error *err)
 static int collect(const struct options *options, struct client_parameter *parameters,
                    size_t *count)
 {
-    static const char *const names[] = {"metric",    "match",    "label",  "start", "end",
-                                        "aggregate", "interval", "by",     "fill",  "over",
-                                        "limit",     "after",    "timeout"};
+    static const char *const names[] = {"metric",    "match",    "label", "start",  "end",
+                                        "aggregate", "interval", "by",    "fill",   "tz",
+                                        "over",      "limit",    "after", "timeout"};
     if (options_has(options, "data") && options_has(options, "url"))
         return complain_usage(options, "--data and --url exclude each other");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {

@@ -8,8 +8,8 @@
  * Each includes the one before it, whose result it takes, and no other.
  *
  * What an aggregate means (docs/API.md has it for users):
- *   - Buckets are [t, t + interval), aligned to 1970 UTC and named by t; without an interval there
- *     is one, [start, end), named by start. A bucket without a value gives what `fill` says: no
+ *   - Buckets are [t, t + interval), aligned to 1970 UTC and named by t, those of an hour and more
+ *     with `tz` as plan/local_buckets.h says; without an interval there is one, [start, end), named by start. A bucket without a value gives what `fill` says: no
  * point, null, or the value of the last bucket of the answer that has one. Series without any value
  * are left out all the same.
  *   - Stale markers are no samples. NaN is one: count counts it, first and last return it bit for
@@ -38,7 +38,7 @@
  * Answers GET /api/v1/metrics/query as JSON. Nothing is written before the first series (grouped:
  * all of them) is known, so that most errors come before the first byte.
  *   INVALID      "invalid_parameter", "selector_syntax", ...: the message names the parameter
- *   UNSUPPORTED  tz, which this version does not have
+ *   UNSUPPORTED  tz, on a machine without a time zone database
  *   LIMIT        "query_samples_limit", "query_memory_limit", "query_series_limit",
  *                "query_points_limit"
  *   TIMEOUT      "query_timeout"

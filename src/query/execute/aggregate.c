@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/invariant.h"
+#include "base/times.h"
 #include "model/value.h"
 #include "query/execute/moments.h"
 #include "query/execute/quantile.h"
@@ -68,7 +69,6 @@ void aggregate_init(struct aggregate *aggregate, const struct plan_node *node,
     *aggregate = (struct aggregate){
         .function = node->function,
         .quantile = node->quantile,
-        .bucket_seconds = (double)node->buckets.width_ms / 1000.0,
         .cell_size = cell_size_of(node->function),
         .takes_summaries =
             node->function != AGGREGATE_STDDEV && node->function != AGGREGATE_QUANTILE,
@@ -288,8 +288,8 @@ static double plain_nan(double value)
     return isnan(value) ? double_of_bits(VALUE_NORMAL_NAN_BITS) : value;
 }
 
-bool aggregate_finish(const struct aggregate *aggregate, void *cell, double *value,
-                      int64_t *time_ms)
+bool aggregate_finish(const struct aggregate *aggregate, void *cell, int64_t length_ms,
+                      double *value, int64_t *time_ms)
 {
     const struct sum_cell *sum = cell;
     const struct extreme_cell *extreme = cell;
@@ -310,7 +310,7 @@ bool aggregate_finish(const struct aggregate *aggregate, void *cell, double *val
         *value = plain_nan(sum_of(sum) / (double)count);
         break;
     case AGGREGATE_RATE:
-        *value = plain_nan(sum_of(sum) / aggregate->bucket_seconds);
+        *value = plain_nan(sum_of(sum) / ((double)length_ms / MS_PER_SECOND));
         break;
     case AGGREGATE_MIN:
     case AGGREGATE_MAX:

@@ -14,7 +14,6 @@
 struct aggregate {
     enum query_aggregate function;
     double quantile;
-    double bucket_seconds; /* rate divides by it */
     size_t cell_size;
     bool takes_summaries; /* aggregate_add_summary may be called */
     struct value_pool *pool;
@@ -37,10 +36,11 @@ void aggregate_add_summary(const struct aggregate *aggregate, void *cell,
 void aggregate_add_sum(void *cell, double sum, double compensation, uint64_t count);
 void aggregate_add_terms(void *cell, const double *terms, size_t count);
 
-/* False when the cell holds nothing, i.e. there is no point. *time_ms is the sample's with first
+/* False when the cell holds nothing, i.e. there is no point. Rate divides by `length_ms`, the
+ * bucket's. *time_ms is the sample's with first
  * and last, else untouched. The cell is spent: reset it before it is used again. */
-bool aggregate_finish(const struct aggregate *aggregate, void *cell, double *value,
-                      int64_t *time_ms);
+bool aggregate_finish(const struct aggregate *aggregate, void *cell, int64_t length_ms,
+                      double *value, int64_t *time_ms);
 
 /* Makes it empty; a quantile's memory is kept for what comes next. */
 void aggregate_reset(const struct aggregate *aggregate, void *cell);

@@ -22,11 +22,13 @@ static bool points_take(struct points *points, const struct window *window,
                         const struct window_cells *cells, size_t at)
 {
     void *cell = window_cell(window, cells, points->bucket);
-    bool has_value =
-        aggregate_finish(&window->aggregate, cell, &points->values[at], &points->sample_times[at]);
+    int64_t start_ms = plan_bucket_start(&window->buckets, points->bucket);
+    int64_t length_ms = plan_bucket_start(&window->buckets, points->bucket + 1) - start_ms;
+    bool has_value = aggregate_finish(&window->aggregate, cell, length_ms, &points->values[at],
+                                      &points->sample_times[at]);
     if (!has_value && window->fill == FILL_NONE)
         return false;
-    points->times[at] = window_bucket_start(window, points->bucket);
+    points->times[at] = start_ms;
     points->missing[at] = false;
     if (!has_value) {
         points_fill(points, window->fill, at);
@@ -70,7 +72,7 @@ enum status points_add(const struct window *window, struct window_cells *cells,
     const struct plan_buckets *buckets = &window->buckets;
     const int64_t *times = input->sample_times != NULL ? input->sample_times : input->times;
     for (size_t i = 0; i < input->count; i++) {
-        size_t bucket = (size_t)((input->times[i] - buckets->first_ms) / buckets->width_ms);
+        size_t bucket = plan_bucket_of(buckets, input->times[i]);
         enum status status = aggregate_add(&window->aggregate, window_touch(window, cells, bucket),
                                            &times[i], &input->values[i], 1);
         if (status != STATUS_OK)

@@ -56,12 +56,6 @@ static bool in_range(const struct window *window, int64_t time_ms)
     return time_range_contains(window->buckets.range, time_ms);
 }
 
-/* Of a time within the range. */
-static size_t bucket_of(const struct window *window, int64_t time_ms)
-{
-    return (size_t)((time_ms - window->buckets.first_ms) / window->buckets.width_ms);
-}
-
 /* ---- differences ------------------------------------------------------------------------ */
 
 /* Whether the difference to a sample at `time_ms`, within the range, counts. */
@@ -102,8 +96,9 @@ static void growth_add(const struct window *window, struct window_cells *cells,
             if (growth_counts(growth, time_ms)) {
                 if (time_ms >= differences.bucket_end || differences.count == DIFFERENCES_HELD) {
                     differences_flush(window, cells, &differences);
-                    differences.bucket = bucket_of(window, time_ms);
-                    differences.bucket_end = window_bucket_start(window, differences.bucket + 1);
+                    differences.bucket = plan_bucket_of(&window->buckets, time_ms);
+                    differences.bucket_end =
+                        plan_bucket_start(&window->buckets, differences.bucket + 1);
                 }
                 differences.values[differences.count++] = increase_between(growth->before, value);
             }
@@ -122,7 +117,8 @@ static void growth_add_summary(const struct window *window, struct window_cells 
     if (summary->count == 0)
         return;
     if (in_range(window, summary->first_ms)) {
-        void *cell = window_touch(window, cells, bucket_of(window, summary->first_ms));
+        void *cell =
+            window_touch(window, cells, plan_bucket_of(&window->buckets, summary->first_ms));
         if (growth_counts(growth, summary->first_ms))
             aggregate_add_sum(cell, increase_between(growth->before, summary->first), 0, 1);
         aggregate_add_summary(&window->aggregate, cell, summary);
@@ -140,8 +136,8 @@ static enum status add_block(const struct window *window, struct window_cells *c
 {
     uint32_t at = 0;
     while (at < block->count) {
-        size_t bucket = bucket_of(window, block->times[at]);
-        int64_t bucket_end = window_bucket_start(window, bucket + 1);
+        size_t bucket = plan_bucket_of(&window->buckets, block->times[at]);
+        int64_t bucket_end = plan_bucket_start(&window->buckets, bucket + 1);
         uint32_t end = at + 1;
         if (block->last_ms < bucket_end)
             end = block->count;
@@ -161,8 +157,8 @@ static bool is_covered(const struct window *window, const struct storage_block *
 {
     if (!in_range(window, block->first_ms))
         return window->growth && block->last_ms < window->buckets.range.start_ms;
-    return in_range(window, block->last_ms) &&
-           bucket_of(window, block->first_ms) == bucket_of(window, block->last_ms);
+    return in_range(window, block->last_ms) && plan_bucket_of(&window->buckets, block->first_ms) ==
+                                                   plan_bucket_of(&window->buckets, block->last_ms);
 }
 
 static enum status add_decoded(const struct window *window, struct window_cells *cells,
@@ -197,7 +193,8 @@ enum status window_add_series(const struct window *window, struct window_cells *
         } else if (window->growth) {
             growth_add_summary(window, cells, &growth, block.summary);
         } else {
-            void *cell = window_touch(window, cells, bucket_of(window, block.first_ms));
+            void *cell =
+                window_touch(window, cells, plan_bucket_of(&window->buckets, block.first_ms));
             aggregate_add_summary(&window->aggregate, cell, block.summary);
         }
     }

@@ -34,11 +34,6 @@ static inline void *window_cell(const struct window *window, const struct window
     return cells->cells + bucket * window->aggregate.cell_size;
 }
 
-static inline int64_t window_bucket_start(const struct window *window, size_t bucket)
-{
-    return window->buckets.first_ms + (int64_t)bucket * window->buckets.width_ms;
-}
-
 /* Marks the bucket as touched and gives its cell. */
 void *window_touch(const struct window *window, struct window_cells *cells, size_t bucket);
 

@@ -2,7 +2,8 @@
  * parse - from name=value pairs to a request that is checked, with every default filled in.
  *
  * Ownership: strings and arrays live in the arena that was given or borrow the parameters, which
- * must outlive the request; the matchers' regular expressions are freed by each ..._release.
+ * must outlive the request; what is outside of it, the matchers' regular expressions and
+ * the time zone, is freed by each ..._release.
  * Errors: INVALID "invalid_parameter" names the parameter, what is wrong with its value, and what
  * is accepted.
  */
@@ -11,6 +12,7 @@
 
 #include "base/arena.h"
 #include "base/bytes.h"
+#include "cxx/zone.h"
 #include "model/matcher.h"
 #include "model/time_range.h"
 
@@ -62,6 +64,8 @@ struct query_request {
     enum query_aggregate aggregate;
     double quantile;      /* 0 to 1, with AGGREGATE_QUANTILE */
     int64_t interval_ms;  /* 0: one bucket */
+    struct zone *zone;    /* aligns buckets of an hour and more; NULL: 1970 UTC does */
+    uint64_t max_points;  /* buckets of one series; 0: no limit */
     enum query_fill fill; /* other than FILL_NONE only with an interval */
     bool grouped;         /* `by` was given, be it empty */
     struct slice *by;     /* sorted, each once */

@@ -355,14 +355,30 @@ static enum status parse_fill(struct request_parser *parser, struct query_reques
     return STATUS_OK;
 }
 
-/* What is agreed but comes later is told from what is a mistake. */
-static enum status refuse_unsupported(struct request_parser *parser)
+static enum status parse_zone(struct request_parser *parser, struct query_request *request)
 {
-    const struct slice *zone = find(parser, "tz");
-    if (zone != NULL && !slice_equal_text(*zone, "UTC"))
-        return fail_code(parser->err, STATUS_UNSUPPORTED, "unsupported",
-                         "parameter \"tz\": this version aligns buckets to UTC only; leave tz "
-                         "out");
+    const struct slice *name = find(parser, "tz");
+    if (name == NULL)
+        return STATUS_OK;
+    struct error reason;
+    struct slice shown = parameter_shown(*name);
+    enum status status = zone_open(&request->zone, *name, &reason);
+    if (status == STATUS_NOT_FOUND)
+        return parameter_invalid(parser->err, "tz",
+                                 "there is no time zone \"%.*s\"; give a name of the IANA "
+                                 "database, for example Europe/Berlin or UTC",
+                                 SLICE_FORMAT(shown));
+    if (status == STATUS_UNSUPPORTED)
+        return fail_code(parser->err, status, "unsupported", "parameter \"tz\": %s",
+                         reason.message);
+    if (status != STATUS_OK)
+        return fail(parser->err, status, "%s", reason.message);
+    if (find(parser, "interval") == NULL && !slice_equal_text(*name, "UTC"))
+        return parameter_invalid(parser->err, "tz",
+                                 "\"%.*s\" aligns buckets, and without an interval there is one "
+                                 "only, from start to end; give an interval too, for example "
+                                 "interval=1d",
+                                 SLICE_FORMAT(shown));
     return STATUS_OK;
 }
 
@@ -415,6 +431,7 @@ enum status query_request_parse(struct query_request *request,
         /* The default end is exclusive too: one millisecond on, so that it includes now. */
         .range = {.start_ms = now_ms - DEFAULT_RANGE_MS, .end_ms = now_ms + 1},
         .limit = limits->default_limit,
+        .max_points = limits->max_points,
     };
     struct request_parser parser = {parameters, count, limits, now_ms, arena, err};
     enum status status =
@@ -428,7 +445,7 @@ enum status query_request_parse(struct query_request *request,
     if (status == STATUS_OK)
         status = check_needs_aggregate(&parser, request);
     if (status == STATUS_OK)
-        status = refuse_unsupported(&parser);
+        status = parse_zone(&parser, request);
     if (status == STATUS_OK)
         status = parse_fill(&parser, request);
     if (status == STATUS_OK)
@@ -451,6 +468,8 @@ enum status query_request_parse(struct query_request *request,
 void query_request_release(struct query_request *request)
 {
     matchers_release(&request->matchers);
+    zone_close(request->zone);
+    request->zone = NULL;
 }
 
 /* {__name__!=""}: every series has a name. */

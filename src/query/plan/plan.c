@@ -1,24 +1,46 @@
 #include "query/plan/plan.h"
 
+#include "base/times.h"
+#include "query/plan/local_buckets.h"
+
 static int64_t floor_to(int64_t time_ms, int64_t width_ms)
 {
     int64_t rest = time_ms % width_ms;
     return time_ms - (rest < 0 ? rest + width_ms : rest);
 }
 
-static struct plan_buckets buckets_of(const struct query_request *request)
+size_t plan_bucket_of(const struct plan_buckets *buckets, int64_t time_ms)
+{
+    if (buckets->starts == NULL)
+        return (size_t)((time_ms - buckets->first_ms) / buckets->width_ms);
+    size_t low = 0;
+    size_t high = buckets->count;
+    while (high - low > 1) {
+        size_t middle = low + (high - low) / 2;
+        if (buckets->starts[middle] <= time_ms)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static enum status make_buckets(struct plan_buckets *buckets, const struct query_request *request,
+                                struct arena *arena, struct error *err)
 {
     struct time_range range = request->range;
-    struct plan_buckets buckets = {.range = range};
+    *buckets = (struct plan_buckets){.range = range};
+    if (request->zone != NULL && request->interval_ms >= MS_PER_HOUR)
+        return local_buckets_make(buckets, request, arena, err);
     if (request->interval_ms == 0) {
-        buckets.first_ms = range.start_ms;
-        buckets.width_ms = range.end_ms - range.start_ms;
+        buckets->first_ms = range.start_ms;
+        buckets->width_ms = range.end_ms - range.start_ms;
     } else {
-        buckets.first_ms = floor_to(range.start_ms, request->interval_ms);
-        buckets.width_ms = request->interval_ms;
+        buckets->first_ms = floor_to(range.start_ms, request->interval_ms);
+        buckets->width_ms = request->interval_ms;
     }
-    buckets.count = (size_t)((range.end_ms - 1 - buckets.first_ms) / buckets.width_ms) + 1;
-    return buckets;
+    buckets->count = (size_t)((range.end_ms - 1 - buckets->first_ms) / buckets->width_ms) + 1;
+    return STATUS_OK;
 }
 
 /* Rate and increase belong to one series; pooling them would take one series' growth for
@@ -67,6 +89,32 @@ static bool add_select(struct plan *plan, const struct query_request *request, s
     return true;
 }
 
+/* The steps after SELECT; false when the arena gave nothing. */
+static bool add_aggregate(struct plan *plan, const struct query_request *request,
+                          const struct plan_buckets *buckets, struct arena *arena)
+{
+    bool growth = is_growth(request->aggregate);
+    bool two_steps = growth ? request->grouped : request->over_series;
+    struct plan_node *window = add_node(plan, PLAN_WINDOW, request, arena);
+    if (window == NULL)
+        return false;
+    window->buckets = *buckets;
+    if (!two_steps) {
+        set_grouping(window, request);
+        return true;
+    }
+    if (!growth)
+        window->function = AGGREGATE_LAST;
+    struct plan_node *group = add_node(plan, PLAN_GROUP, request, arena);
+    if (group == NULL)
+        return false;
+    group->buckets = *buckets;
+    set_grouping(group, request);
+    if (growth)
+        group->function = AGGREGATE_SUM;
+    return true;
+}
+
 enum status plan_build(struct plan *plan, const struct query_request *request, struct arena *arena,
                        struct error *err)
 {
@@ -74,29 +122,13 @@ enum status plan_build(struct plan *plan, const struct query_request *request, s
         .limit = request->limit,
         .after = request->has_after ? &request->after : NULL,
     };
-    bool growth = is_growth(request->aggregate);
-    bool two_steps = growth ? request->grouped : request->over_series;
     bool built = add_select(plan, request, arena);
     if (built && request->aggregate != AGGREGATE_NONE) {
-        struct plan_node *window = add_node(plan, PLAN_WINDOW, request, arena);
-        built = window != NULL;
-        if (built) {
-            window->buckets = buckets_of(request);
-            if (!two_steps)
-                set_grouping(window, request);
-            else if (!growth)
-                window->function = AGGREGATE_LAST;
-        }
-    }
-    if (built && two_steps) {
-        struct plan_node *group = add_node(plan, PLAN_GROUP, request, arena);
-        built = group != NULL;
-        if (built) {
-            group->buckets = group->input->buckets;
-            set_grouping(group, request);
-            if (growth)
-                group->function = AGGREGATE_SUM;
-        }
+        struct plan_buckets buckets;
+        enum status status = make_buckets(&buckets, request, arena, err);
+        if (status != STATUS_OK)
+            return status;
+        built = add_aggregate(plan, request, &buckets, arena);
     }
     if (!built)
         return fail(err, arena_status(arena), "no memory for the query's plan");

@@ -24,13 +24,27 @@
 
 enum plan_kind { PLAN_SELECT, PLAN_WINDOW, PLAN_GROUP };
 
-/* Bucket i is [first_ms + i * width_ms, + width_ms) cut to the range, named by its first moment. */
+/*
+ * Bucket i is [plan_bucket_start(i), plan_bucket_start(i + 1)) cut to the range, named by its first
+ * moment. The first begins at or before the range, the last ends at or after its end.
+ */
 struct plan_buckets {
     struct time_range range;
-    int64_t first_ms; /* at or before range.start_ms */
-    int64_t width_ms;
     size_t count;
+    const int64_t *starts; /* count + 1, rising; NULL: all are equally long, and: */
+    int64_t first_ms;
+    int64_t width_ms;
 };
+
+/* For index <= count. */
+static inline int64_t plan_bucket_start(const struct plan_buckets *buckets, size_t index)
+{
+    return buckets->starts != NULL ? buckets->starts[index]
+                                   : buckets->first_ms + (int64_t)index * buckets->width_ms;
+}
+
+/* The bucket that holds `time_ms`, which lies within one of them. */
+size_t plan_bucket_of(const struct plan_buckets *buckets, int64_t time_ms);
 
 /* Which series go together. */
 enum plan_grouping {
@@ -64,7 +78,7 @@ struct plan {
     const struct labels *after; /* NULL: from the first */
 };
 
-/* LIMIT or MEMORY of the arena. `request` must outlive the plan. */
+/* LIMIT or MEMORY of the arena; LIMIT "query_points_limit". `request` must outlive the plan. */
 MUST_CHECK enum status plan_build(struct plan *plan, const struct query_request *request,
                                   struct arena *arena, struct error *err);
 

@@ -193,6 +193,9 @@ static void every_mistake_is_named(void **state)
         {"metric=x&aggregate=sum&fill=zero", {"\"fill\"", "\"zero\"", "none, null or previous"}},
         {"metric=x&aggregate=sum&fill=null", {"\"fill\"", "interval=1m"}},
         {"metric=x&aggregate=sum&fill=previous", {"\"fill\"", "interval=1m"}},
+        {"metric=x&aggregate=sum&interval=1d&tz=", {"\"tz\"", "\"\"", "Europe/Berlin"}},
+        {"metric=x&aggregate=sum&tz=Europe/Berlin", {"\"tz\"", "interval=1d"}},
+        {"metric=x&tz=Europe/Berlin", {"\"tz\"", "aggregate=avg"}},
         {"metric=x&fill=null", {"\"fill\"", "aggregate=avg"}},
         {"metric=x&limit=0", {"\"limit\"", "\"0\"", "1 to 1000000"}},
         {"metric=x&limit=1000001", {"\"limit\"", "\"1000001\""}},
@@ -223,15 +226,28 @@ static void every_mistake_is_named(void **state)
     }
 }
 
-static void what_comes_later_is_told_from_a_mistake(void **state)
+static void a_time_zone_goes_by_its_name_in_the_database(void **state)
 {
     struct fixture *fixture = *state;
-    static const char *const texts[] = {"metric=x&aggregate=sum&interval=1d&tz=Europe/Berlin"};
-    for (size_t i = 0; i < 1; i++) {
-        assert_int_equal(parse(fixture, texts[i]), STATUS_UNSUPPORTED);
-        assert_string_equal(fixture->harness.err.code, "unsupported");
+    assert_null(parsed(fixture, "metric=x&aggregate=sum")->zone);
+    static const char *const texts[] = {"metric=x&aggregate=sum&interval=1d&tz=Europe/Berlin",
+                                        "metric=x&aggregate=sum&interval=1d&tz=UTC",
+                                        "metric=x&aggregate=sum&interval=1d&tz=Etc/GMT+5",
+                                        "metric=x&aggregate=sum&interval=1s&tz=Asia/Kolkata",
+                                        "metric=x&aggregate=sum&fill=none&tz=UTC"};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        assert_non_null(parsed(fixture, texts[i])->zone);
+    query_request_release(&fixture->request);
+    static const char *const wrong[] = {
+        "Europe/Nowhere",     "europe/berlin",           "Europe",    "Europe/",
+        "/Europe/Berlin",     "Europe/../Europe/Berlin", "localtime", "zone.tab",
+        "Fixed/UTC+01:00:00", "right/Europe/Berlin",     "CEST",      "+01:00"};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "metric=x&aggregate=sum&interval=1d&tz=%s", wrong[i]);
+        assert_int_equal(parse(fixture, text), STATUS_INVALID);
+        assert_non_null(strstr(fixture->harness.err.message, wrong[i]));
     }
-    assert_int_equal(parse(fixture, "metric=x&aggregate=sum&fill=none&tz=UTC"), STATUS_OK);
 }
 
 static void too_many_points_are_refused_before_anything_is_read(void **state)
@@ -334,7 +350,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(quantiles_are_given_by_name_or_number, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_time_out_can_only_become_shorter, set_up, tear_down),
         cmocka_unit_test_setup_teardown(every_mistake_is_named, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(what_comes_later_is_told_from_a_mistake, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_time_zone_goes_by_its_name_in_the_database, set_up,
+                                        tear_down),
         cmocka_unit_test_setup_teardown(too_many_points_are_refused_before_anything_is_read, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(the_number_of_parameters_and_conditions_has_a_limit, set_up,
