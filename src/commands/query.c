@@ -1,4 +1,4 @@
-/* query - one query, answered by a server or from a stopped store, as a table or as JSON. */
+/* query - one query, answered by a server or from a stopped store, as a table, a chart or JSON. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -6,13 +6,13 @@
 #include "base/times.h"
 #include "commands/client.h"
 #include "commands/json_tree.h"
-#include "commands/options.h"
-#include "commands/output.h"
+#include "commands/query_views.h"
 #include "commands/store.h"
 #include "commands/text_table.h"
 
 enum {
     PARAMETERS_MAX = 256,
+    OWN_PARAMETERS = 2,    /* may be added to what was given */
     ANSWER_MAX = 64 << 20, /* for a table; JSON is passed on as it comes */
     TREE_MAX = 1 << 30,
     PRINT_MAX = 1 << 30,
@@ -248,43 +248,57 @@ static void print_notes(struct asker *asker, const struct json_node *root,
                  (int)next.size, (const char *)next.data);
 }
 
-static enum status put_table(struct asker *asker, struct arena *arena, struct bytes *text,
-                             struct error *err)
+static enum status put_table(const struct json_node *root, struct columns *columns,
+                             struct arena *arena, struct bytes *text, struct error *err)
+{
+    struct text_table table;
+    enum status status = build_table(&table, root, columns, arena);
+    if (status == STATUS_OK)
+        status = text_table_print(&table, text);
+    return status == STATUS_OK
+               ? STATUS_OK
+               : fail(err, status, "the answer is too large for a table; take it as --json");
+}
+
+/* ---- the command ------------------------------------------------------------------------ */
+
+static enum status put_answer(struct asker *asker, struct arena *arena, struct bytes *text,
+                              struct error *err)
 {
     struct json_node *root = NULL;
-    struct text_table table;
     struct columns *columns = arena_calloc(arena, 1, sizeof *columns);
     if (columns == NULL)
-        return fail(err, STATUS_MEMORY, "no memory for a table");
+        return fail(err, STATUS_MEMORY, "no memory for the answer");
     enum status status = json_tree_parse(bytes_slice(&asker->answer), arena, &root, err);
     if (status != STATUS_OK)
         return status;
     if (json_member(root, "series") == NULL)
         return fail(err, STATUS_IO, "this is no answer to a query; is it a metric-store server?");
-    status = build_table(&table, root, columns, arena);
+    if (options_has(asker->options, "chart")) {
+        struct query_terminal terminal = query_terminal_ask();
+        status =
+            query_chart(root, &terminal, options_value(asker->options, "tz"), arena, text, err);
+    } else {
+        status = put_table(root, columns, arena, text, err);
+    }
     if (status == STATUS_OK)
-        status = text_table_print(&table, text);
-    if (status != STATUS_OK)
-        return fail(err, status, "the answer is too large for a table; take it as --json");
-    status = output_write(asker->output, bytes_slice(text), err);
+        status = output_write(asker->output, bytes_slice(text), err);
     if (status == STATUS_OK)
         print_notes(asker, root, columns);
     return status;
 }
 
-static enum status print_table(struct asker *asker, struct error *err)
+static enum status print_answer(struct asker *asker, struct error *err)
 {
     struct arena arena;
     struct bytes text;
     arena_init(&arena, TREE_MAX);
     bytes_init(&text, PRINT_MAX);
-    enum status status = put_table(asker, &arena, &text, err);
+    enum status status = put_answer(asker, &arena, &text, err);
     bytes_release(&text);
     arena_release(&arena);
     return status;
 }
-
-/* ---- the command ------------------------------------------------------------------------ */
 
 static int collect(const struct options *options, struct client_parameter *parameters,
                    size_t *count)
@@ -294,11 +308,14 @@ static int collect(const struct options *options, struct client_parameter *param
                                         "over",      "limit",    "after", "timeout"};
     if (options_has(options, "data") && options_has(options, "url"))
         return complain_usage(options, "--data and --url exclude each other");
+    if (options_has(options, "chart") && options_has(options, "json"))
+        return complain_usage(options, "--chart and --json exclude each other");
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *value;
         for (size_t at = 0; (value = options_each(options, names[i], &at)) != NULL;) {
-            if (*count == PARAMETERS_MAX - 1)
-                return complain_usage(options, "more than %d options", PARAMETERS_MAX - 1);
+            if (*count == PARAMETERS_MAX - OWN_PARAMETERS)
+                return complain_usage(options, "more than %d options",
+                                      PARAMETERS_MAX - OWN_PARAMETERS);
             parameters[(*count)++] = (struct client_parameter){names[i], value};
         }
     }
@@ -307,6 +324,10 @@ static int collect(const struct options *options, struct client_parameter *param
     if (options->argument_count == 0 && !options_has(options, "metric") &&
         !options_has(options, "match"))
         return complain_usage(options, "which series? give a SELECTOR, --metric or --match");
+    /* So that a line breaks where buckets are missing. */
+    if (options_has(options, "chart") && options_has(options, "interval") &&
+        !options_has(options, "fill") && options_has(options, "aggregate"))
+        parameters[(*count)++] = (struct client_parameter){"fill", "null"};
     return COMMAND_DONE;
 }
 
@@ -321,7 +342,7 @@ static int run(struct asker *asker, const struct client_parameter *parameters, s
                                                      : ask_server(asker, parameters, count, &err);
     if (status == STATUS_OK)
         status = asker->json ? output_write(asker->output, slice_from_text("\n"), &err)
-                             : print_table(asker, &err);
+                             : print_answer(asker, &err);
     if (status == STATUS_OK)
         status = output_finish(asker->output, &err);
     else

@@ -73,6 +73,7 @@ static const struct option query_options[] = {
     OPTION_URL,
     OPTION_DATA,
     OPTION_JSON,
+    {.name = "chart", .help = "the result as a chart of lines"},
     OPTION_END,
 };
 
@@ -130,13 +131,16 @@ const struct command command_table[] = {
     {
         .name = "query",
         .run = command_query,
-        .help = "ask a server or a stopped store; a table or JSON",
+        .help = "ask a server or a stopped store; a table, a chart or JSON",
         .usage = "[OPTION...] [SELECTOR]",
         .long_help = "As GET /api/v1/metrics/query; for example\n"
                      "  metric-store query --aggregate rate --interval 5m --by region "
                      "'http_requests_total'\n"
                      "TIME is RFC 3339, now, now-6h, or Unix seconds or milliseconds.\n"
-                     "Where damaged blocks had to be left out of the answer the exit code is 4.\n",
+                     "Where damaged blocks had to be left out of the answer the exit code is 4.\n\n"
+                     "--chart draws up to 8 series as wide as the terminal (80 by 20 where there\n"
+                     "is none), in colours unless NO_COLOR is set. Lines break where buckets are\n"
+                     "missing, and where samples are over five times as far apart as usual.\n",
         .options = query_options,
         .max_arguments = 1,
     },

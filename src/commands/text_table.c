@@ -76,8 +76,7 @@ static bool needs_escape(struct slice text, size_t at, size_t size)
     return code < 0x20 || (code >= 0x7f && code < 0xa0);
 }
 
-/* *text as it may be shown. */
-static enum status escape(struct arena *arena, struct slice *text)
+enum status text_printable(struct arena *arena, struct slice *text)
 {
     static const char digits[] = "0123456789abcdef";
     bool clean = true;
@@ -126,7 +125,7 @@ enum status text_table_add(struct text_table *table, struct slice text)
         table->cells = cells;
         table->capacity = capacity;
     }
-    enum status status = escape(table->arena, &text);
+    enum status status = text_printable(table->arena, &text);
     if (status == STATUS_OK)
         table->cells[table->count++] = text;
     return status;

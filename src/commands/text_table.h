@@ -26,6 +26,10 @@ MUST_CHECK enum status text_table_add(struct text_table *table, struct slice tex
 /* Appends all whole rows. LIMIT, MEMORY of `to`. */
 MUST_CHECK enum status text_table_print(const struct text_table *table, struct bytes *to);
 
+/* *text as it may be shown, with escapes for control characters and for what is no UTF-8; a copy in
+ * `arena` where it needs any. LIMIT, MEMORY of the arena. */
+MUST_CHECK enum status text_printable(struct arena *arena, struct slice *text);
+
 /* Cells that `text` takes on a terminal. */
 size_t text_width(struct slice text);
 
