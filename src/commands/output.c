@@ -11,6 +11,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "base/invariant.h"
 #include "base/utf8.h"
 
 enum { READER_LOOK_MS = 50 };
@@ -228,6 +229,12 @@ enum status output_write(struct output *output, struct slice bytes, struct error
             return status;
     }
     return STATUS_OK;
+}
+
+enum status output_flush(struct output *output, struct error *err)
+{
+    invariant(output->kind == OUTPUT_PLAIN);
+    return drain(output, false, err);
 }
 
 /* ---- ending ----------------------------------------------------------------------------- */
