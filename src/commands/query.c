@@ -83,7 +83,7 @@ static bool is_interrupted(void *context)
 static enum status ask_store(struct asker *asker, const struct client_parameter *parameters,
                              size_t count, struct error *err)
 {
-    struct query_parameter decoded[PARAMETERS_MAX];
+    struct query_parameter decoded[QUERY_FOLLOW_PARAMETERS];
     for (size_t i = 0; i < count; i++)
         decoded[i] = (struct query_parameter){slice_from_text(parameters[i].name),
                                               slice_from_text(parameters[i].value)};
@@ -104,14 +104,19 @@ static enum status ask_store(struct asker *asker, const struct client_parameter 
     return status;
 }
 
-static enum status ask_server(struct asker *asker, const struct client_parameter *parameters,
-                              size_t count, struct error *err)
+static enum status open_client(struct asker *asker, struct client **client, struct error *err)
 {
     char url[CLIENT_URL_SIZE];
     client_default_url(&asker->config, url);
     const char *given = options_value(asker->options, "url");
+    return client_open(client, given != NULL ? given : url, &asker->interrupt, err);
+}
+
+static enum status ask_server(struct asker *asker, const struct client_parameter *parameters,
+                              size_t count, struct error *err)
+{
     struct client *client = NULL;
-    enum status status = client_open(&client, given != NULL ? given : url, &asker->interrupt, err);
+    enum status status = open_client(asker, &client, err);
     if (status != STATUS_OK)
         return status;
     struct client_answer answer;
@@ -300,35 +305,121 @@ static enum status print_answer(struct asker *asker, struct error *err)
     return status;
 }
 
+/* What does not go together. */
+static int check_options(const struct options *options)
+{
+    static const char *const pairs[][2] = {
+        {"data", "url"},   {"chart", "json"},   {"follow", "chart"}, {"follow", "data"},
+        {"follow", "end"}, {"follow", "limit"}, {"follow", "after"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        if (options_has(options, pairs[i][0]) && options_has(options, pairs[i][1]))
+            return complain_usage(options, "--%s and --%s exclude each other", pairs[i][0],
+                                  pairs[i][1]);
+    if (options_has(options, "every") && !options_has(options, "follow"))
+        return complain_usage(options, "--every is of --follow only");
+    if (options_has(options, "follow") && options_has(options, "aggregate") &&
+        !options_has(options, "interval"))
+        return complain_usage(options, "--follow with --aggregate prints bucket after bucket: "
+                                       "give their length, --interval 1m");
+    if (options->argument_count == 0 && !options_has(options, "metric") &&
+        !options_has(options, "match"))
+        return complain_usage(options, "which series? give a SELECTOR, --metric or --match");
+    return COMMAND_DONE;
+}
+
+/* Whether the server shall fill what is not asked to be filled: a chart breaks its lines where
+ * buckets are missing, and following needs to see which bucket is under way. */
+static bool needs_null(const struct options *options)
+{
+    const char *fill = options_value(options, "fill");
+    if (!options_has(options, "aggregate") || !options_has(options, "interval"))
+        return false;
+    if (options_has(options, "follow"))
+        return fill == NULL || strcmp(fill, "none") == 0;
+    return options_has(options, "chart") && fill == NULL;
+}
+
 static int collect(const struct options *options, struct client_parameter *parameters,
                    size_t *count)
 {
     static const char *const names[] = {"metric",    "match",    "label", "start",  "end",
                                         "aggregate", "interval", "by",    "fill",   "tz",
                                         "over",      "limit",    "after", "timeout"};
-    if (options_has(options, "data") && options_has(options, "url"))
-        return complain_usage(options, "--data and --url exclude each other");
-    if (options_has(options, "chart") && options_has(options, "json"))
-        return complain_usage(options, "--chart and --json exclude each other");
+    bool follow = options_has(options, "follow");
+    bool null = needs_null(options);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const char *value;
+        if ((follow && strcmp(names[i], "start") == 0) || (null && strcmp(names[i], "fill") == 0))
+            continue;
         for (size_t at = 0; (value = options_each(options, names[i], &at)) != NULL;) {
-            if (*count == PARAMETERS_MAX - OWN_PARAMETERS)
-                return complain_usage(options, "more than %d options",
-                                      PARAMETERS_MAX - OWN_PARAMETERS);
+            if (*count == PARAMETERS_MAX)
+                return complain_usage(options, "more than %d options", PARAMETERS_MAX);
             parameters[(*count)++] = (struct client_parameter){names[i], value};
         }
     }
     if (options->argument_count > 0)
         parameters[(*count)++] = (struct client_parameter){"match", options->arguments[0]};
-    if (options->argument_count == 0 && !options_has(options, "metric") &&
-        !options_has(options, "match"))
-        return complain_usage(options, "which series? give a SELECTOR, --metric or --match");
-    /* So that a line breaks where buckets are missing. */
-    if (options_has(options, "chart") && options_has(options, "interval") &&
-        !options_has(options, "fill") && options_has(options, "aggregate"))
+    if (null)
         parameters[(*count)++] = (struct client_parameter){"fill", "null"};
     return COMMAND_DONE;
+}
+
+/* How often to ask: what was given, else every second, or as often as a bucket ends and at least
+ * once a minute. False when what was given is no time. */
+static bool poll_interval(const struct options *options, int64_t interval_ms, int *every_ms)
+{
+    enum { LEAST_MS = 50, MOST_MS = MS_PER_DAY };
+    const char *given = options_value(options, "every");
+    int64_t wanted = MS_PER_SECOND;
+    if (interval_ms > 0)
+        wanted = interval_ms < MS_PER_MINUTE ? interval_ms : MS_PER_MINUTE;
+    if (given != NULL &&
+        (!duration_parse(slice_from_text(given), &wanted) || wanted < LEAST_MS || wanted > MOST_MS))
+        return false;
+    *every_ms = (int)(wanted < LEAST_MS ? LEAST_MS : wanted);
+    return true;
+}
+
+static enum status follow(struct asker *asker, const struct client_parameter *parameters,
+                          size_t count, struct error *err)
+{
+    const struct options *options = asker->options;
+    const char *interval = options_value(options, "interval");
+    struct query_follow query = {
+        .options = options,
+        .interrupt = &asker->interrupt,
+        .clock = asker->os.clock,
+        .output = asker->output,
+        .parameters = parameters,
+        .parameter_count = count,
+        .start = options_value(options, "start"),
+        .skip_null = needs_null(options),
+        .json = asker->json,
+    };
+    if (interval != NULL && options_has(options, "aggregate") &&
+        !duration_parse(slice_from_text(interval), &query.interval_ms))
+        return fail(err, STATUS_INVALID, "--interval %s is no length of time, such as 1m",
+                    interval);
+    if (!poll_interval(options, query.interval_ms, &query.every_ms))
+        return fail(err, STATUS_INVALID, "--every takes a time from 50ms to 1d, such as 5s");
+    enum status status = open_client(asker, &query.client, err);
+    if (status == STATUS_OK)
+        status = query_follow(&query, err);
+    client_close(query.client);
+    return status;
+}
+
+static enum status answer_once(struct asker *asker, const struct client_parameter *parameters,
+                               size_t count, struct error *err)
+{
+    enum status status = options_has(asker->options, "data")
+                             ? ask_store(asker, parameters, count, err)
+                             : ask_server(asker, parameters, count, err);
+    if (status != STATUS_OK)
+        return status;
+    return asker->json ? output_write(asker->output, slice_from_text("\n"), err)
+                       : print_answer(asker, err);
 }
 
 static int run(struct asker *asker, const struct client_parameter *parameters, size_t count)
@@ -338,11 +429,9 @@ static int run(struct asker *asker, const struct client_parameter *parameters, s
     if (status == STATUS_OK)
         status = output_open(&asker->output, asker->os.fs, NULL, &asker->interrupt, &err);
     if (status == STATUS_OK)
-        status = options_has(asker->options, "data") ? ask_store(asker, parameters, count, &err)
-                                                     : ask_server(asker, parameters, count, &err);
-    if (status == STATUS_OK)
-        status = asker->json ? output_write(asker->output, slice_from_text("\n"), &err)
-                             : print_answer(asker, &err);
+        status = options_has(asker->options, "follow")
+                     ? follow(asker, parameters, count, &err)
+                     : answer_once(asker, parameters, count, &err);
     if (status == STATUS_OK)
         status = output_finish(asker->output, &err);
     else
@@ -360,12 +449,14 @@ int command_query(int argc, char **argv)
     struct options options;
     int exit_code;
     if (options_parse(&options, command_find("query"), argc, argv, &exit_code)) {
-        struct client_parameter parameters[PARAMETERS_MAX];
+        struct client_parameter parameters[QUERY_FOLLOW_PARAMETERS];
         size_t count = 0;
         struct asker asker = {.options = &options, .os = os_system()};
         asker.json = options_has(&options, "json");
         bytes_init(&asker.answer, ANSWER_MAX);
-        exit_code = collect(&options, parameters, &count);
+        exit_code = check_options(&options);
+        if (exit_code == COMMAND_DONE)
+            exit_code = collect(&options, parameters, &count);
         if (exit_code == COMMAND_DONE)
             exit_code = options_load_config(&options, asker.os, &asker.config);
         if (exit_code == COMMAND_DONE) {

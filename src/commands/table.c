@@ -74,6 +74,8 @@ static const struct option query_options[] = {
     OPTION_DATA,
     OPTION_JSON,
     {.name = "chart", .help = "the result as a chart of lines"},
+    {.name = "follow", .help = "go on and print what arrives, until Ctrl-C"},
+    {.name = "every", .argument = "TIME", .help = "how often --follow asks: 5s"},
     OPTION_END,
 };
 
@@ -133,14 +135,21 @@ const struct command command_table[] = {
         .run = command_query,
         .help = "ask a server or a stopped store; a table, a chart or JSON",
         .usage = "[OPTION...] [SELECTOR]",
-        .long_help = "As GET /api/v1/metrics/query; for example\n"
-                     "  metric-store query --aggregate rate --interval 5m --by region "
-                     "'http_requests_total'\n"
-                     "TIME is RFC 3339, now, now-6h, or Unix seconds or milliseconds.\n"
-                     "Where damaged blocks had to be left out of the answer the exit code is 4.\n\n"
-                     "--chart draws up to 8 series as wide as the terminal (80 by 20 where there\n"
-                     "is none), in colours unless NO_COLOR is set. Lines break where buckets are\n"
-                     "missing, and where samples are over five times as far apart as usual.\n",
+        .long_help =
+            "As GET /api/v1/metrics/query; for example\n"
+            "  metric-store query --aggregate rate --interval 5m --by region "
+            "'http_requests_total'\n"
+            "TIME is RFC 3339, now, now-6h, or Unix seconds or milliseconds.\n"
+            "Where damaged blocks had to be left out of the answer the exit code is 4.\n\n"
+            "--chart draws up to 8 series as wide as the terminal (80 by 20 where there\n"
+            "is none), in colours unless NO_COLOR is set. Lines break where buckets are\n"
+            "missing, and where samples are over five times as far apart as usual.\n\n"
+            "--follow prints new samples of a server's, one a line, each once; with\n"
+            "--json as `import --precision ms` reads them. --start adds those since then.\n"
+            "With --aggregate and --interval it prints each bucket when it is over. It\n"
+            "asks every second, or as often as a bucket ends and at least once a minute,\n"
+            "and goes on asking while the server is away. Ctrl-C ends it in good order\n"
+            "(exit code 0).\n",
         .options = query_options,
         .max_arguments = 1,
     },
