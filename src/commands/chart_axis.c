@@ -92,10 +92,12 @@ void axis_of_values(struct axis *axis, double low, double high, size_t wanted)
         step = round_step(low, high, wanted, &exponent);
     axis->count = 0;
     if (step > 0) {
-        double last = floor(high / step);
-        for (double at = ceil(low / step); at <= last; at++) {
-            values[axis->count] = at * step + 0.0;
-            axis->ticks[axis->count++].place = axis_place(at * step, low, high);
+        double first = ceil(low / step);
+        double more = floor(high / step) - first;
+        for (int i = 0; i <= more && i < AXIS_MAX_TICKS; i++) {
+            values[i] = (first + i) * step + 0.0;
+            axis->ticks[i].place = axis_place(values[i], low, high);
+            axis->count++;
         }
     }
     if (axis->count < 2) {

@@ -8,10 +8,11 @@
  * Each includes the one before it, whose result it takes, and no other.
  *
  * What an aggregate means (docs/API.md has it for users):
- *   - Buckets are [t, t + interval), aligned to 1970 UTC and named by t, those of an hour and more
- *     with `tz` as plan/local_buckets.h says; without an interval there is one, [start, end), named by start. A bucket without a value gives what `fill` says: no
- * point, null, or the value of the last bucket of the answer that has one. Series without any value
- * are left out all the same.
+ *   - Buckets are [t, t + interval), aligned to 1970 UTC and named by t; those of an hour and more
+ *     with `tz` as plan/local_buckets.h says. Without an interval there is one, [start, end), named
+ *     by start. A bucket without a value gives what `fill` says: no point, null, or the value of
+ *     the last bucket of the answer that has one. Series without any value are left out all the
+ *     same.
  *   - Stale markers are no samples. NaN is one: count counts it, first and last return it bit for
  *     bit, it makes sum, avg, stddev, rate and increase NaN, and min, max and quantiles pass over
  *     it (they are NaN where there is nothing else). A computed NaN is the ordinary one.
