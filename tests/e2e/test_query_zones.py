@@ -157,4 +157,4 @@ def test_names_that_are_asked_for_in_vain_take_no_memory(make_server, monkeypatc
         return server.rss_anon_kb()
 
     before = ask(range(1000))
-    assert ask(range(1000, 8000)) < before + 768
+    assert ask(range(1000, 8000)) < before + 512
