@@ -18,8 +18,8 @@ static void points_fill(struct points *points, enum query_fill fill, size_t at)
 }
 
 /* Finishes the next bucket into the place `at`; false: it gives no point. */
-static bool points_take(struct points *points, const struct window *window,
-                        const struct window_cells *cells, size_t at)
+static inline bool points_take(struct points *points, const struct window *window,
+                               const struct window_cells *cells, size_t at)
 {
     void *cell = window_cell(window, cells, points->bucket);
     int64_t start_ms = plan_bucket_start(&window->buckets, points->bucket);

@@ -9,10 +9,8 @@ static int64_t floor_to(int64_t time_ms, int64_t width_ms)
     return time_ms - (rest < 0 ? rest + width_ms : rest);
 }
 
-size_t plan_bucket_of(const struct plan_buckets *buckets, int64_t time_ms)
+size_t plan_bucket_search(const struct plan_buckets *buckets, int64_t time_ms)
 {
-    if (buckets->starts == NULL)
-        return (size_t)((time_ms - buckets->first_ms) / buckets->width_ms);
     size_t low = 0;
     size_t high = buckets->count;
     while (high - low > 1) {

@@ -43,8 +43,16 @@ static inline int64_t plan_bucket_start(const struct plan_buckets *buckets, size
                                    : buckets->first_ms + (int64_t)index * buckets->width_ms;
 }
 
+/* plan_bucket_of, of buckets with `starts`. */
+size_t plan_bucket_search(const struct plan_buckets *buckets, int64_t time_ms);
+
 /* The bucket that holds `time_ms`, which lies within one of them. */
-size_t plan_bucket_of(const struct plan_buckets *buckets, int64_t time_ms);
+static inline size_t plan_bucket_of(const struct plan_buckets *buckets, int64_t time_ms)
+{
+    if (buckets->starts != NULL)
+        return plan_bucket_search(buckets, time_ms);
+    return (size_t)((time_ms - buckets->first_ms) / buckets->width_ms);
+}
 
 /* Which series go together. */
 enum plan_grouping {
