@@ -24,9 +24,8 @@ struct hash128 hash128(struct slice bytes, uint64_t seed)
     return (struct hash128){.low = hash.low64, .high = hash.high64};
 }
 
-_Static_assert(sizeof(struct hash128_stream) >= sizeof(XXH3_state_t) &&
-                   _Alignof(struct hash128_stream) >= _Alignof(XXH3_state_t),
-               "the stream holds xxHash's state");
+_Static_assert(sizeof(struct hash128_stream) >= sizeof(XXH3_state_t), "it holds xxHash's state");
+_Static_assert(_Alignof(struct hash128_stream) >= _Alignof(XXH3_state_t), "aligned as that is");
 
 void hash128_begin(struct hash128_stream *stream, uint64_t seed)
 {

@@ -154,15 +154,15 @@ def test_a_part_in_the_place_of_another_is_found(commands, crashed):
 
 
 def test_parts_whose_series_are_defined_nowhere_are_found(commands, crashed):
-    """The index segment is there and sound, but another one's."""
+    """The series segment is there, but it is another file."""
     segments = files_of(crashed, "index", ".seg")
-    by_kind = {json.loads(commands.ok("inspect", "--json", path))["defines"]: path
+    by_kind = {json.loads(commands.ok("inspect", "--json", path))["kind"]: path
                for path in segments}
-    assert set(by_kind) == {"series", "metrics"}
-    shutil.copy(by_kind["metrics"], by_kind["series"])
+    assert set(by_kind) == {"series segment", "index segment"}
+    shutil.copy(by_kind["index segment"], by_kind["series segment"])
     result = verify(commands, crashed, 4)
     paths = damaged_paths(result)
-    assert by_kind["series"] in paths
+    assert by_kind["series segment"] in paths
     assert set(files_of(crashed, "parts", ".part")) <= paths
 
 
@@ -221,7 +221,7 @@ def test_inspect_knows_every_file_of_a_store(commands, crashed):
         text = commands.ok("inspect", path)
         assert found["kind"] in text
         assert len(commands.ok("inspect", "--blocks", path)) >= len(text)
-    assert sorted(kinds) == ["index segment", "log segment", "manifest", "part"]
+    assert sorted(kinds) == ["index segment", "log segment", "manifest", "part", "series segment"]
     assert sum(part["samples"] for part in kinds["part"]) == 200
     assert kinds["manifest"][0]["part_samples"] == 200
     assert sum(log["samples"] for log in kinds["log segment"]) >= 200
