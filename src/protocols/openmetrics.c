@@ -22,6 +22,9 @@
 enum { EXEMPLAR_MAX_CHARACTERS = 128, SORT_FROM_COUNT = 16 };
 
 static const char openmetrics_code[] = "openmetrics_invalid";
+static const char number_expected[] = "a decimal number, NaN, +Inf or -Inf is expected";
+static const char seconds_expected[] =
+    "a timestamp is expected here: seconds since 1970 as a decimal number";
 
 enum status openmetrics_fault(struct openmetrics *reader, uint32_t line, const char *format, ...)
 {
@@ -166,21 +169,22 @@ static int compare_label_names(const void *a, const void *b)
     return slice_compare(left->name, right->name);
 }
 
-/* Their order counts for nothing, so many are sorted in place. */
-static bool labels_repeat(struct exposition_label *labels, size_t count)
+/* The first label whose name was there before; NULL where there is none. Their order counts for
+ * nothing, so many are sorted in place. */
+static const struct exposition_label *labels_repeat(struct exposition_label *labels, size_t count)
 {
     if (count > SORT_FROM_COUNT) {
         qsort(labels, count, sizeof *labels, compare_label_names);
         for (size_t i = 1; i < count; i++)
             if (slice_equal(labels[i - 1].name, labels[i].name))
-                return true;
-        return false;
+                return &labels[i];
+        return NULL;
     }
     for (size_t i = 1; i < count; i++)
         for (size_t j = 0; j < i; j++)
             if (slice_equal(labels[i].name, labels[j].name))
-                return true;
-    return false;
+                return &labels[i];
+    return NULL;
 }
 
 /* Moves over one space, which must not end the line. */
@@ -233,14 +237,23 @@ static enum status exemplar_check(struct openmetrics *reader, struct slice line,
     double value;
     int64_t time_ms;
     int32_t time_ns;
-    if (!take_space(&at, end) ||
-        exposition_number(take_word(&at, end), &value) == EXPOSITION_NO_NUMBER)
-        return fault_at(reader, line, at, "an exemplar needs a value behind its labels");
+    if (!take_space(&at, end))
+        return fault_at(reader, line, at,
+                        "one space and a value are expected after the labels of an exemplar");
+    const uint8_t *number = at;
+    if (exposition_number(take_word(&at, end), &value) == EXPOSITION_NO_NUMBER)
+        return fault_at(reader, line, number, number_expected);
     if (at == end)
         return STATUS_OK;
-    if (!take_space(&at, end) || !seconds_parse(take_word(&at, end), &time_ms, &time_ns) ||
-        at != end)
-        return fault_at(reader, line, at, "an exemplar ends with its value or with its timestamp");
+    if (!take_space(&at, end))
+        return fault_at(reader, line, at,
+                        "one space and a timestamp, or the end of the line, are expected after the "
+                        "value of an exemplar");
+    const uint8_t *start = at;
+    if (!seconds_parse(take_word(&at, end), &time_ms, &time_ns))
+        return fault_at(reader, line, start, seconds_expected);
+    if (at != end)
+        return fault_at(reader, line, at, "nothing may follow the timestamp of an exemplar");
     return STATUS_OK;
 }
 
@@ -249,12 +262,19 @@ static enum status read_values(struct openmetrics *reader, struct slice line, co
                                struct openmetrics_sample *sample, bool *overflow)
 {
     const uint8_t *end = line.data + line.size;
+    if (at == end || (at + 1 == end && *at == ' '))
+        return fault_at(reader, line, at, "the line ends without a value");
+    bool bare = at > line.data && at[-1] != '}';
+    if (*at != ' ' && bare)
+        return fault_at(reader, line, at,
+                        "this character cannot be in a plain name, which has letters, digits, _ "
+                        "and :; after the series, one space and a value are expected");
     if (!take_space(&at, end))
         return fault_at(reader, line, at, "one space and a value are expected after the series");
     const uint8_t *start = at;
     enum exposition_number kind = exposition_number(take_word(&at, end), &sample->value);
     if (kind == EXPOSITION_NO_NUMBER)
-        return fault_at(reader, line, start, "a decimal number, NaN, +Inf or -Inf is expected");
+        return fault_at(reader, line, start, number_expected);
     *overflow = kind == EXPOSITION_OVERFLOW;
     if (*overflow)
         sample->value = sample->value < 0 ? -DBL_MAX : DBL_MAX;
@@ -268,7 +288,7 @@ static enum status read_values(struct openmetrics *reader, struct slice line, co
         start = at;
         sample->has_time = true;
         if (!seconds_parse(take_word(&at, end), &sample->time_ms, &sample->time_ns))
-            return fault_at(reader, line, start, "a timestamp in seconds is expected here");
+            return fault_at(reader, line, start, seconds_expected);
         if (at == end)
             return STATUS_OK;
         if (!take_space(&at, end))
@@ -322,8 +342,10 @@ static enum status sample_line(struct openmetrics *reader, struct slice line)
         return fault_at(reader, line, scan.at, scan.fault);
     if (scan.metric.size == 0)
         return fault_at(reader, line, line.data, "the metric name is empty");
-    if (labels_repeat(reader->labels, reader->label_count))
-        return fault_at(reader, line, line.data, "a label is given twice");
+    const struct exposition_label *repeated = labels_repeat(reader->labels, reader->label_count);
+    if (repeated != NULL)
+        return openmetrics_fault(reader, reader->line, "the label \"%.*s\" is given twice",
+                                 SLICE_FORMAT(repeated->name));
     struct openmetrics_sample sample = {
         .name = scan.metric,
         .labels = reader->labels,
@@ -354,11 +376,12 @@ static enum status metadata_set(struct openmetrics *reader, struct slice line, c
                   : word[0] == 'U' ? &family->has_unit
                                    : &family->has_help;
     if (*given)
-        return openmetrics_fault(reader, reader->line, "a second %s for \"%.*s\"", word,
+        return openmetrics_fault(reader, reader->line, "this is the second # %s of \"%.*s\"", word,
                                  SLICE_FORMAT(family->name));
     *given = true;
     if (given == &family->has_unit) {
         family->unit = text;
+        family->unit_line = reader->line;
     } else if (given == &family->has_help) {
         if (exposition_unescape(reader->arena, text, EXPOSITION_LABEL_ESCAPES, &family->help) !=
             STATUS_OK)
@@ -381,7 +404,8 @@ static enum status metadata_line(struct openmetrics *reader, struct slice line)
             word = words[i];
     if (word == NULL)
         return fault_at(reader, line, line.data,
-                        "a line that begins with # is a # TYPE, # HELP, # UNIT or the # EOF");
+                        "a line that begins with # is \"# TYPE NAME TYPE\", \"# HELP NAME TEXT\", "
+                        "\"# UNIT NAME UNIT\" or \"# EOF\"; remarks are not allowed");
     const uint8_t *at = line.data + 7;
     struct slice name;
     bool escaped;
@@ -413,9 +437,9 @@ static enum status document_read(struct openmetrics *reader, struct slice body)
             return openmetrics_family_close(reader);
         }
         if (line.size == 0)
-            return openmetrics_fault(reader, reader->line, "an empty line");
+            return openmetrics_fault(reader, reader->line, "the line is empty");
         if (!utf8_valid(line))
-            return openmetrics_fault(reader, reader->line, "not valid UTF-8");
+            return openmetrics_fault(reader, reader->line, "the line is not valid UTF-8");
         enum status status =
             line.data[0] == '#' ? metadata_line(reader, line) : sample_line(reader, line);
         if (status != STATUS_OK)

@@ -37,6 +37,7 @@ struct openmetrics_sample {
 /* What a histogram's group of samples at one time has shown so far. */
 struct openmetrics_histogram {
     bool open;
+    uint32_t line; /* its first */
     bool has_bucket, has_count, has_sum, has_gsum;
     bool has_negative_bucket, has_negative_gsum;
     double last_bound;
@@ -48,6 +49,7 @@ struct openmetrics_family {
     bool open;
     struct slice name; /* unescaped */
     uint32_t line;     /* its first */
+    uint32_t unit_line;
     enum metric_type type;
     bool has_type, has_unit, has_help;
     struct slice unit, help;

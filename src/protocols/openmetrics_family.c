@@ -5,6 +5,9 @@
  * A group is a family's samples that agree in all labels but those which tell a point's parts apart
  * (le, quantile, a stateset's own label). Groups may not interleave; within one, time runs forward.
  */
+#include <stdio.h>
+
+#include "base/invariant.h"
 #include "base/utf8.h"
 #include "protocols/openmetrics.h"
 
@@ -122,18 +125,19 @@ static enum status check_unit(struct openmetrics *reader)
     if (unit.size == 0)
         return STATUS_OK;
     if (family->type == METRIC_INFO || family->type == METRIC_STATESET)
-        return openmetrics_fault(reader, family->line, "a family of type %s has no unit",
+        return openmetrics_fault(reader, family->unit_line,
+                                 "\"%.*s\" is of type %s, which has no unit", SLICE_FORMAT(name),
                                  metric_type_name(family->type));
     bool ends = name.size > unit.size && name.data[name.size - unit.size - 1] == '_' &&
                 slice_equal(slice_from(name, name.size - unit.size), unit);
     if (!ends)
-        return openmetrics_fault(reader, family->line,
+        return openmetrics_fault(reader, family->unit_line,
                                  "the name \"%.*s\" does not end in its unit: \"_%.*s\"",
                                  SLICE_FORMAT(name), SLICE_FORMAT(unit));
     return STATUS_OK;
 }
 
-static enum status check_histogram(struct openmetrics *reader, uint32_t line)
+static enum status check_histogram(struct openmetrics *reader)
 {
     const struct openmetrics_histogram *histogram = &reader->family.histogram;
     if (!histogram->open)
@@ -144,16 +148,17 @@ static enum status check_histogram(struct openmetrics *reader, uint32_t line)
         fault = "has no bucket with le=\"+Inf\"";
     else if (histogram->has_count && histogram->count != histogram->last_value)
         fault = "has a count that differs from its bucket with le=\"+Inf\"";
+    else if (histogram->has_negative_bucket && histogram->has_sum)
+        fault = "has a bound below zero and a sum, which could then go down";
+    else if (!histogram->has_negative_bucket && histogram->has_negative_gsum)
+        fault = "has a sum below zero and no bound below zero";
     else if (has_sum && !histogram->has_count)
         fault = "has a sum and no count";
     else if (!has_sum && histogram->has_count)
         fault = "has a count and no sum";
-    else if (histogram->has_negative_bucket && histogram->has_sum)
-        fault = "has a bucket below zero and a sum";
-    else if (!histogram->has_negative_bucket && histogram->has_negative_gsum)
-        fault = "has a sum below zero and no bucket below zero";
     if (fault != NULL)
-        return openmetrics_fault(reader, line, "the histogram \"%.*s\" above this line %s",
+        return openmetrics_fault(reader, histogram->line, "the %s \"%.*s\" that begins here %s",
+                                 metric_type_name(reader->family.type),
                                  SLICE_FORMAT(reader->family.name), fault);
     return STATUS_OK;
 }
@@ -166,7 +171,7 @@ enum status openmetrics_family_close(struct openmetrics *reader)
     family->open = false;
     enum status status = check_unit(reader);
     if (status == STATUS_OK && is_histogram(family->type))
-        status = check_histogram(reader, reader->line);
+        status = check_histogram(reader);
     if (status == STATUS_OK)
         status = claim_names(reader);
     if (status != STATUS_OK)
@@ -197,8 +202,11 @@ enum status openmetrics_family_metadata(struct openmetrics *reader, struct slice
     struct openmetrics_family *family = &reader->family;
     if (family->open && slice_equal(family->name, name)) {
         if (family->has_samples)
-            return openmetrics_fault(reader, reader->line,
-                                     "metadata of \"%.*s\" behind its samples", SLICE_FORMAT(name));
+            return openmetrics_fault(
+                reader, reader->line,
+                "the metadata of \"%.*s\" stands behind its samples; it belongs "
+                "before them",
+                SLICE_FORMAT(name));
         return STATUS_OK;
     }
     enum status status = openmetrics_family_close(reader);
@@ -272,30 +280,30 @@ static const char *sample_type_fault(const struct openmetrics_family *family,
     bool total = strcmp(suffix, "_total") == 0;
     double number;
     if (bucket && !label_number(sample, "le", &number))
-        return "a bucket needs its bound in the label le, infinity as \"+Inf\"";
+        return "a bucket needs its bound as a number in the label le, infinity as \"+Inf\"";
     if ((bucket || count) && value == value && !is_whole(value))
-        return "the value of a bucket or a count is a whole number";
+        return "the value of a bucket or a count must be a whole number";
     if (family->type == METRIC_SUMMARY && suffix[0] == 0) {
         if (!label_number(sample, "quantile", &number) || number < 0 || number > 1)
-            return "a summary's sample needs the label quantile, from 0 to 1";
+            return "a summary's sample needs the label quantile, a number from 0 to 1";
         if (value < 0)
-            return "the value of a quantile is not negative";
+            return "the value of a quantile is below zero, which it cannot be";
     }
     if (family->type == METRIC_STATESET) {
         if (sample_label(sample, family->name) == NULL)
             return "a stateset's sample needs the label that bears the family's name";
         if (value != 0 && value != 1)
-            return "the value of a stateset is 0 or 1";
+            return "the value of a stateset must be 0 or 1";
     }
     if (family->type == METRIC_INFO && value != 1)
-        return "the value of an info is 1";
+        return "the value of an info must be 1";
     if ((bucket || count || sum || gsum || total) && value != value)
-        return "a total, count, sum or bucket is not NaN";
+        return "the value is NaN, which a total, count, sum or bucket cannot be";
     if ((bucket || count || sum || total) && value < 0)
-        return "a total, count, sum or bucket is not negative";
+        return "the value is below zero, which a total, count, sum or bucket cannot be";
     bool may_have_exemplar = bucket || (family->type == METRIC_COUNTER && total);
     if (sample->has_exemplar && !may_have_exemplar)
-        return "only totals and buckets have exemplars";
+        return "this sample cannot have an exemplar: only totals of counters and buckets can";
     return NULL;
 }
 
@@ -341,11 +349,13 @@ static enum status check_group(struct openmetrics *reader, const struct openmetr
     if (family->has_samples && group == family->group) {
         if (sample->has_time != family->group_has_time)
             return openmetrics_fault(reader, reader->line,
-                                     "samples of one group with and without a timestamp");
+                                     "of samples with the same labels, some have a timestamp and "
+                                     "some have none");
         int order = sample->has_time ? compare_time(family, sample) : 0;
         if (order < 0 && family->type != METRIC_INFO)
             return openmetrics_fault(reader, reader->line,
-                                     "the timestamp lies before the one above it");
+                                     "the timestamp lies before the one above it, of the same "
+                                     "labels");
         *next = order != 0;
     } else {
         bool added;
@@ -370,19 +380,20 @@ static enum status histogram_sample(struct openmetrics *reader,
 {
     struct openmetrics_histogram *histogram = &reader->family.histogram;
     if (next) {
-        enum status status = check_histogram(reader, reader->line);
+        enum status status = check_histogram(reader);
         if (status != STATUS_OK)
             return status;
-        *histogram = (struct openmetrics_histogram){.open = true};
+        *histogram = (struct openmetrics_histogram){.open = true, .line = reader->line};
     }
     if (strcmp(suffix, "_bucket") == 0) {
         double bound = 0;
         bool read = label_number(sample, "le", &bound);
         if (!read || (histogram->has_bucket && bound <= histogram->last_bound))
-            return openmetrics_fault(reader, reader->line, "buckets come by rising bounds");
+            return openmetrics_fault(reader, reader->line,
+                                     "the bound le is not above that of the bucket before it");
         if (histogram->has_bucket && sample->value < histogram->last_value)
             return openmetrics_fault(reader, reader->line,
-                                     "the bucket counts less than the one below it");
+                                     "the bucket counts less than the one before it");
         histogram->has_bucket = true;
         histogram->has_negative_bucket |= bound < 0;
         histogram->last_bound = bound;
@@ -399,11 +410,30 @@ static enum status histogram_sample(struct openmetrics *reader,
     return STATUS_OK;
 }
 
+/* The bare name of a family whose type does not have it; no other family may bear it either. */
+static enum status name_fault(struct openmetrics *reader)
+{
+    const struct openmetrics_family *family = &reader->family;
+    const char *const *suffixes = type_suffixes[family->type];
+    char names[64] = "";
+    for (size_t i = 0, used = 0; i < SUFFIXES_MAX && suffixes[i] != NULL; i++) {
+        int size =
+            snprintf(names + used, sizeof names - used, "%s%s", i == 0 ? "" : ", ", suffixes[i]);
+        used += (size_t)size;
+        invariant(size > 0 && used < sizeof names);
+    }
+    return openmetrics_fault(reader, reader->line,
+                             "\"%.*s\" is of type %s: the names of its samples end in %s",
+                             SLICE_FORMAT(family->name), metric_type_name(family->type), names);
+}
+
 enum status openmetrics_family_sample(struct openmetrics *reader,
                                       const struct openmetrics_sample *sample)
 {
     const char *suffix = family_suffix(&reader->family, sample->name);
     enum status status = STATUS_OK;
+    if (suffix == NULL && reader->family.open && slice_equal(reader->family.name, sample->name))
+        return name_fault(reader);
     if (suffix == NULL) {
         status = openmetrics_family_close(reader);
         if (status != STATUS_OK)

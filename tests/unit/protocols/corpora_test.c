@@ -65,6 +65,17 @@ static size_t each_entry(const char *directory, entry_check *check)
     return count;
 }
 
+/* One of the document's, or the one on which its end is missing. */
+static void assert_names_a_line(struct slice body, const char *message)
+{
+    unsigned line = 0;
+    unsigned lines = 1;
+    for (size_t i = 0; i < body.size; i++)
+        lines += body.data[i] == '\n';
+    assert_int_equal(sscanf(message, "line %u: ", &line), 1);
+    assert_in_range(line, 1, lines);
+}
+
 static void openmetrics_case(const char *directory)
 {
     char path[PATH_SIZE];
@@ -82,6 +93,8 @@ static void openmetrics_case(const char *directory)
     assert_int_equal(parsed.status, should_parse ? STATUS_OK : STATUS_INVALID);
     if (should_parse)
         assert_int_equal(invalid_series(&parsed.batch), 0);
+    else
+        assert_names_a_line(body, parsed.err.message);
     parsed_release(&parsed);
     release_whole(body);
 }

@@ -67,6 +67,83 @@ static void a_fault_names_its_line(void **state)
     parsed_release(&parsed);
 }
 
+/* Each message in whole: it is all that the sender has to find the fault by. */
+static void a_refusal_names_the_line_and_says_what_is_wrong(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        const char *message;
+    } cases[] = {
+        {"", "line 1: the document does not end with # EOF; it may have been cut off"},
+        {"a 1\n\n# EOF\n", "line 2: the line is empty"},
+        {"a 1\n# EOF\nb 1\n", "line 3: nothing may follow # EOF"},
+        {"a{b=\"\xff\"} 1\n# EOF\n", "line 1: the line is not valid UTF-8"},
+        {"# TYPE a gauge\n# TYPE a gauge\n# EOF\n", "line 2: this is the second # TYPE of \"a\""},
+        {"a 1\n# TYPE a gauge\n# EOF\n",
+         "line 2: the metadata of \"a\" stands behind its samples; it belongs before them"},
+        {"#remark\n# EOF\n", "line 1: column 1: a line that begins with # is \"# TYPE NAME TYPE\", "
+                             "\"# HELP NAME TEXT\", "
+                             "\"# UNIT NAME UNIT\" or \"# EOF\"; remarks are not allowed"},
+        {"# TYPE a counter\n# UNIT a seconds\na_total 1\n# EOF\n",
+         "line 2: the name \"a\" does not end in its unit: \"_seconds\""},
+        {"# TYPE a_b info\n# UNIT a_b b\n# EOF\n",
+         "line 2: \"a_b\" is of type info, which has no unit"},
+        {"# TYPE a counter\na 1\n# EOF\n",
+         "line 2: \"a\" is of type counter: the names of its samples end in _total, _created"},
+        {"# TYPE a histogram\na 1\n# EOF\n", "line 2: \"a\" is of type histogram: the names of its "
+                                             "samples end in _bucket, _count, _sum, "
+                                             "_created"},
+        {"# TYPE a counter\na_total 1\n# TYPE a_total gauge\n# EOF\n",
+         "line 3: the name \"a_total\" already belongs to a family above; keep each family in one "
+         "piece and its names to itself"},
+        {"a\n# EOF\n", "line 1: column 2: the line ends without a value"},
+        {"a{b=\"c\"} \n# EOF\n", "line 1: column 9: the line ends without a value"},
+        {"a-b 1\n# EOF\n",
+         "line 1: column 2: this character cannot be in a plain name, which has letters, digits, _ "
+         "and :; after the series, one space and a value are expected"},
+        {"a{b=\"c\"}1\n# EOF\n",
+         "line 1: column 9: one space and a value are expected after the series"},
+        {"a{b=\"1\",c=\"2\",b=\"3\"} 1\n# EOF\n", "line 1: the label \"b\" is given twice"},
+        {"a 0x1\n# EOF\n", "line 1: column 3: a decimal number, NaN, +Inf or -Inf is expected"},
+        {"a 1 NaN\n# EOF\n",
+         "line 1: column 5: a timestamp is expected here: seconds since 1970 as a decimal number"},
+        {"# TYPE a counter\na_total 1 # {} 1 z\n# EOF\n",
+         "line 2: column 18: a timestamp is expected here: seconds since 1970 as a decimal number"},
+        {"# TYPE a counter\na_total 1 # {} 1 1 \n# EOF\n",
+         "line 2: column 19: nothing may follow the timestamp of an exemplar"},
+        {"# TYPE a counter\na_total 1 # {}\n# EOF\n",
+         "line 2: column 15: one space and a value are expected after the labels of an exemplar"},
+        {"# TYPE a counter\na_total NaN\n# EOF\n",
+         "line 2: the value is NaN, which a total, count, sum or bucket cannot be"},
+        {"a 1 2\na 1 1\n# EOF\n",
+         "line 2: the timestamp lies before the one above it, of the same labels"},
+        {"a 1 2\na 1\n# EOF\n",
+         "line 2: of samples with the same labels, some have a timestamp and some have none"},
+        {"# TYPE a histogram\na_bucket{le=\"2\"} 1\na_bucket{le=\"1\"} 1\n# EOF\n",
+         "line 3: the bound le is not above that of the bucket before it"},
+        {"# TYPE a histogram\n# HELP a x\na_bucket{le=\"1\"} 1\nb 1\n# EOF\n",
+         "line 3: the histogram \"a\" that begins here has no bucket with le=\"+Inf\""},
+        {"# TYPE a histogram\na_bucket{le=\"+Inf\"} 1\na_bucket{b=\"c\",le=\"+Inf\"} 1\n"
+         "a_count{b=\"c\"} 2\na_sum{b=\"c\"} 0\n# EOF\n",
+         "line 3: the histogram \"a\" that begins here has a count that differs from its bucket "
+         "with "
+         "le=\"+Inf\""},
+        {"# TYPE a gaugehistogram\na_bucket{le=\"+Inf\"} 1\na_gsum -1\n# EOF\n",
+         "line 2: the gaugehistogram \"a\" that begins here has a sum below zero and no bound "
+         "below "
+         "zero"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct parsed parsed;
+        parse_openmetrics(&parsed, cases[i].body);
+        assert_int_equal(parsed.status, STATUS_INVALID);
+        assert_string_equal(parsed.err.code, "openmetrics_invalid");
+        assert_string_equal(parsed.err.message, cases[i].message);
+        parsed_release(&parsed);
+    }
+}
+
 static void the_end_is_exactly_one_mark(void **state)
 {
     (void)state;
@@ -374,6 +451,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_document_gives_samples_and_families),
         cmocka_unit_test(a_fault_names_its_line),
+        cmocka_unit_test(a_refusal_names_the_line_and_says_what_is_wrong),
         cmocka_unit_test(the_end_is_exactly_one_mark),
         cmocka_unit_test(syntax_is_strict),
         cmocka_unit_test(metadata_stands_once_and_before_its_samples),
