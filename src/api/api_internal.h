@@ -35,6 +35,7 @@ http_handler ingest_one;
 http_handler ingest_batch;
 http_handler ingest_remote_write;
 http_handler ingest_text;
+http_handler ingest_csv;
 http_handler register_metric;
 void ingest_jobs_free(struct api *api);
 

@@ -251,6 +251,7 @@ static bool check_parameters(const struct http_request *request, const char *con
 
 static const char *const json_parameters[] = {"atomic", "precision", NULL};
 static const char *const text_parameters[] = {"atomic", NULL};
+static const char *const csv_parameters[] = {"atomic", "format", "header", "precision", NULL};
 static const char *const no_parameters[] = {NULL};
 
 static bool flag_of(const struct http_request *request, const char *name, bool *flag,
@@ -269,18 +270,39 @@ static bool flag_of(const struct http_request *request, const char *name, bool *
     return false;
 }
 
-static bool json_options_of(const struct ingest_job *job, struct json_options *options,
-                            struct error *err)
+static bool precision_of(const struct ingest_job *job, enum time_precision *precision,
+                         struct error *err)
 {
     struct slice value;
-    *options = (struct json_options){.now_ms = clock_wall_ms(job->api->options.os.clock)};
     if (!http_request_field(job->request, "precision", &value) ||
-        time_precision_parse(value, &options->precision))
+        time_precision_parse(value, precision))
         return true;
     fail_code(err, STATUS_INVALID, "invalid_parameter",
               "invalid parameter \"precision\": \"%.*s\" is none of s, ms, us and ns",
               SLICE_FORMAT(value));
     return false;
+}
+
+static bool json_options_of(const struct ingest_job *job, struct json_options *options,
+                            struct error *err)
+{
+    *options = (struct json_options){.now_ms = clock_wall_ms(job->api->options.os.clock)};
+    return precision_of(job, &options->precision, err);
+}
+
+static bool csv_options_of(const struct ingest_job *job, struct csv_options *options,
+                           struct error *err)
+{
+    struct slice value;
+    bool header;
+    *options = (struct csv_options){.now_ms = clock_wall_ms(job->api->options.os.clock)};
+    if (!flag_of(job->request, "header", &header, err))
+        return false;
+    if (http_request_field(job->request, "header", &value))
+        options->header = header ? CSV_HEADER_YES : CSV_HEADER_NO;
+    if (!http_request_field(job->request, "format", &options->format))
+        options->format = slice_of(NULL, 0);
+    return precision_of(job, &options->precision, err);
 }
 
 static bool is_json(const struct http_request *request)
@@ -436,6 +458,42 @@ void ingest_text(struct http_request *request, void *context)
         openmetrics ? protocols_openmetrics_parse(http_request_body(request), now_ms,
                                                   api->options.hash_seed, &job->batch, &err)
                     : protocols_text_parse(http_request_body(request), now_ms, &job->batch, &err);
+    if (status == STATUS_OK)
+        job_commit(job);
+    else
+        job_fail(job, status, &err);
+}
+
+void ingest_csv(struct http_request *request, void *context)
+{
+    struct api *api = context;
+    struct slice type;
+    /* curl --data-binary says x-www-form-urlencoded of whatever it sends. */
+    if (http_request_header(request, "Content-Type", &type) &&
+        !http_request_content_type_is(request, "text/csv") &&
+        !http_request_content_type_is(request, "text/plain") &&
+        !http_request_content_type_is(request, "application/csv") &&
+        !http_request_content_type_is(request, "application/x-www-form-urlencoded")) {
+        answer_wrong_type(request, "CSV (text/csv)");
+        return;
+    }
+    struct ingest_job *job = job_begin(api, request, ANSWER_BATCH, INGEST_CSV);
+    if (job == NULL)
+        return;
+    struct error err = {0};
+    struct csv_options options;
+    bool atomic;
+    if (!check_parameters(request, csv_parameters, &err) || !csv_options_of(job, &options, &err) ||
+        !flag_of(request, "atomic", &atomic, &err)) {
+        job_fail(job, STATUS_INVALID, &err);
+        return;
+    }
+    batch_init(&job->batch, &job->arena, protocols_csv_decode_labels, PROTOCOL_TAG_CSV);
+    job->batch.atomic = atomic;
+    enum status status =
+        protocols_csv_parse(http_request_body(request), &options, &job->batch, &err);
+    if (status == STATUS_INVALID && err.code != NULL && strcmp(err.code, "invalid_parameter") == 0)
+        error_prefix(&err, "invalid parameter \"format\"");
     if (status == STATUS_OK)
         job_commit(job);
     else

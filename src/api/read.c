@@ -119,12 +119,15 @@ static void finish(struct read_job *job, enum status status, struct error *err)
 
 /* ---- exports ---------------------------------------------------------------------------- */
 
+enum export_as { EXPORT_NDJSON, EXPORT_CSV, EXPORT_OPENMETRICS };
+
 struct export
 {
     struct export_sink sink;
     struct read_job *job;
-    bool openmetrics;
+    enum export_as as;
     struct ndjson_writer ndjson;
+    struct csv_writer csv;
     struct openmetrics_writer text;
     struct bytes name; /* of the metric whose metadata stands already */
 };
@@ -158,16 +161,36 @@ static enum status export_begin(struct export_sink *sink, const struct export_se
                                 struct error *err)
 {
     struct export *export = container_of(sink, struct export, sink);
-    enum status status;
-    if (!export->openmetrics) {
+    enum status status = STATUS_OK;
+    switch (export->as) {
+    case EXPORT_NDJSON:
         status = ndjson_writer_series(&export->ndjson, series->labels);
-        return status == STATUS_OK ? status : fail(err, status, "no memory for an export");
+        break;
+    case EXPORT_CSV:
+        status = csv_writer_series(&export->csv, series->labels);
+        break;
+    case EXPORT_OPENMETRICS:
+        status = begin_metric(export, series, labels_metric_name(series->labels), err);
+        if (status != STATUS_OK)
+            return status;
+        status = openmetrics_writer_series(&export->text, series->labels);
+        break;
     }
-    status = begin_metric(export, series, labels_metric_name(series->labels), err);
-    if (status != STATUS_OK)
-        return status;
-    status = openmetrics_writer_series(&export->text, series->labels);
     return status == STATUS_OK ? status : fail(err, status, "no memory for an export");
+}
+
+static enum status put_sample(struct export *export, int64_t time_ms, double value)
+{
+    struct bytes *to = &export->job->held;
+    switch (export->as) {
+    case EXPORT_NDJSON:
+        break;
+    case EXPORT_CSV:
+        return csv_writer_sample(&export->csv, to, time_ms, value);
+    case EXPORT_OPENMETRICS:
+        return openmetrics_writer_sample(&export->text, to, time_ms, value);
+    }
+    return ndjson_writer_sample(&export->ndjson, to, time_ms, value);
 }
 
 static enum status export_samples(struct export_sink *sink, const int64_t *times,
@@ -175,10 +198,7 @@ static enum status export_samples(struct export_sink *sink, const int64_t *times
 {
     struct export *export = container_of(sink, struct export, sink);
     for (size_t i = 0; i < count; i++) {
-        struct bytes *to = &export->job->held;
-        enum status status = export->openmetrics
-                                 ? openmetrics_writer_sample(&export->text, to, times[i], values[i])
-                                 : ndjson_writer_sample(&export->ndjson, to, times[i], values[i]);
+        enum status status = put_sample(export, times[i], values[i]);
         if (status != STATUS_OK)
             return fail(err, status, "no memory for an export");
         status = export_write(export, err);
@@ -206,16 +226,27 @@ static enum status export_format(struct read_job *job, struct export *export, st
     struct slice format;
     if (!http_request_field(job->request, "format", &format))
         format = slice_from_text("ndjson");
-    export->openmetrics = slice_equal_text(format, "openmetrics");
-    export->sink.checks_types = export->openmetrics;
-    job->content_type = export->openmetrics
-                            ? "application/openmetrics-text; version=1.0.0; charset=utf-8"
-                            : "application/x-ndjson";
-    if (export->openmetrics || slice_equal_text(format, "ndjson"))
+    export->as = EXPORT_NDJSON;
+    job->content_type = "application/x-ndjson";
+    if (slice_equal_text(format, "ndjson"))
         return STATUS_OK;
-    return fail_code(err, STATUS_INVALID, "invalid_parameter",
-                     "invalid parameter \"format\": \"%.*s\" is none of ndjson and openmetrics",
-                     SLICE_FORMAT(format));
+    if (slice_equal_text(format, "csv")) {
+        export->as = EXPORT_CSV;
+        job->content_type = "text/csv; charset=utf-8; header=present";
+        return csv_writer_header(&job->held) == STATUS_OK
+                   ? STATUS_OK
+                   : fail(err, STATUS_MEMORY, "no memory for an export");
+    }
+    if (slice_equal_text(format, "openmetrics")) {
+        export->as = EXPORT_OPENMETRICS;
+        export->sink.checks_types = true;
+        job->content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        return STATUS_OK;
+    }
+    return fail_code(
+        err, STATUS_INVALID, "invalid_parameter",
+        "invalid parameter \"format\": \"%.*s\" is none of ndjson, csv and openmetrics",
+        SLICE_FORMAT(format));
 }
 
 /* A document has no place for it, and the answer's head went out long before. */
@@ -233,6 +264,7 @@ static void run_export(struct read_job *job)
     struct error err = {0};
     struct export export = {.sink = {.ops = &export_ops}, .job = job};
     ndjson_writer_init(&export.ndjson);
+    csv_writer_init(&export.csv);
     openmetrics_writer_init(&export.text);
     bytes_init(&export.name, LABEL_VALUE_MAX_SIZE);
     enum status status = export_format(job, &export, &err);
@@ -240,7 +272,7 @@ static void run_export(struct read_job *job)
     if (status == STATUS_OK)
         status = query_export(&job->environment, job->parameters, job->parameter_count,
                               &export.sink, &outcome, &err);
-    if (status == STATUS_OK && export.openmetrics &&
+    if (status == STATUS_OK && export.as == EXPORT_OPENMETRICS &&
         openmetrics_writer_end(&job->held) != STATUS_OK)
         status = fail(&err, STATUS_MEMORY, "no memory for an export");
     /* An export is a copy that somebody relies on: one with holes must not look whole. */
@@ -252,6 +284,7 @@ static void run_export(struct read_job *job)
     job->cost.series = outcome.series;
     job->cost.samples_scanned = outcome.samples;
     ndjson_writer_release(&export.ndjson);
+    csv_writer_release(&export.csv);
     openmetrics_writer_release(&export.text);
     bytes_release(&export.name);
     finish(job, status, &err);

@@ -12,6 +12,8 @@
 
 enum { FLUSH_SIZE = 256 * 1024, PENDING_MAX = 16 << 20, PARAMETERS_MAX = 256 };
 
+enum export_as { EXPORT_NDJSON, EXPORT_CSV, EXPORT_OPENMETRICS };
+
 struct exporter {
     const struct options *options;
     struct os os;
@@ -20,12 +22,13 @@ struct exporter {
     struct interrupt interrupt;
     struct progress progress;
     struct output *output;
-    bool openmetrics;
+    enum export_as as;
     uint64_t bytes;
 
     /* a stopped store: */
     struct export_sink sink;
     struct ndjson_writer ndjson;
+    struct csv_writer csv;
     struct openmetrics_writer document;
     struct bytes pending;
     struct bytes name; /* of the metric whose metadata stands already */
@@ -76,13 +79,35 @@ static enum status begin_series(struct export_sink *sink, const struct export_se
 {
     struct exporter *exporter = exporter_of(sink);
     enum status status = STATUS_OK;
-    if (exporter->openmetrics)
+    switch (exporter->as) {
+    case EXPORT_NDJSON:
+        status = ndjson_writer_series(&exporter->ndjson, series->labels);
+        break;
+    case EXPORT_CSV:
+        status = csv_writer_series(&exporter->csv, series->labels);
+        break;
+    case EXPORT_OPENMETRICS:
         status = begin_metric(exporter, series, err);
-    if (status != STATUS_OK)
-        return status;
-    status = exporter->openmetrics ? openmetrics_writer_series(&exporter->document, series->labels)
-                                   : ndjson_writer_series(&exporter->ndjson, series->labels);
+        if (status != STATUS_OK)
+            return status;
+        status = openmetrics_writer_series(&exporter->document, series->labels);
+        break;
+    }
     return status == STATUS_OK ? status : fail(err, status, "no memory for a line");
+}
+
+static enum status put_sample(struct exporter *exporter, int64_t time_ms, double value)
+{
+    struct bytes *to = &exporter->pending;
+    switch (exporter->as) {
+    case EXPORT_NDJSON:
+        break;
+    case EXPORT_CSV:
+        return csv_writer_sample(&exporter->csv, to, time_ms, value);
+    case EXPORT_OPENMETRICS:
+        return openmetrics_writer_sample(&exporter->document, to, time_ms, value);
+    }
+    return ndjson_writer_sample(&exporter->ndjson, to, time_ms, value);
 }
 
 static enum status put_samples(struct export_sink *sink, const int64_t *times, const double *values,
@@ -90,11 +115,7 @@ static enum status put_samples(struct export_sink *sink, const int64_t *times, c
 {
     struct exporter *exporter = exporter_of(sink);
     for (size_t i = 0; i < count; i++) {
-        enum status status =
-            exporter->openmetrics
-                ? openmetrics_writer_sample(&exporter->document, &exporter->pending, times[i],
-                                            values[i])
-                : ndjson_writer_sample(&exporter->ndjson, &exporter->pending, times[i], values[i]);
+        enum status status = put_sample(exporter, times[i], values[i]);
         if (status != STATUS_OK)
             return fail(err, status, "no memory for a line");
         if (exporter->pending.size >= FLUSH_SIZE && (status = flush(exporter, err)) != STATUS_OK)
@@ -128,14 +149,18 @@ static enum status run_export(struct exporter *exporter, struct tier *tier,
     };
     store_query_limits(&exporter->config, &environment.limits);
     exporter->sink.ops = &ops;
-    exporter->sink.checks_types = exporter->openmetrics;
+    exporter->sink.checks_types = exporter->as == EXPORT_OPENMETRICS;
     ndjson_writer_init(&exporter->ndjson);
+    csv_writer_init(&exporter->csv);
     openmetrics_writer_init(&exporter->document);
     bytes_init(&exporter->pending, PENDING_MAX);
     bytes_init(&exporter->name, LABEL_VALUE_MAX_SIZE);
-    enum status status =
-        query_export(&environment, parameters, count, &exporter->sink, outcome, err);
-    if (status == STATUS_OK && exporter->openmetrics &&
+    enum status status = STATUS_OK;
+    if (exporter->as == EXPORT_CSV && csv_writer_header(&exporter->pending) != STATUS_OK)
+        status = fail(err, STATUS_MEMORY, "no memory for a line");
+    if (status == STATUS_OK)
+        status = query_export(&environment, parameters, count, &exporter->sink, outcome, err);
+    if (status == STATUS_OK && exporter->as == EXPORT_OPENMETRICS &&
         openmetrics_writer_end(&exporter->pending) != STATUS_OK)
         status = fail(err, STATUS_MEMORY, "no memory for a line");
     if (status == STATUS_OK)
@@ -143,6 +168,7 @@ static enum status run_export(struct exporter *exporter, struct tier *tier,
     bytes_release(&exporter->pending);
     bytes_release(&exporter->name);
     ndjson_writer_release(&exporter->ndjson);
+    csv_writer_release(&exporter->csv);
     openmetrics_writer_release(&exporter->document);
     return status;
 }
@@ -193,7 +219,9 @@ static bool looks_whole(const struct exporter *exporter)
 {
     static const char end[] = "# EOF\n";
     size_t size = exporter->tail_size;
-    if (!exporter->openmetrics)
+    if (exporter->as == EXPORT_CSV)
+        return size > 0 && exporter->tail[size - 1] == '\n';
+    if (exporter->as == EXPORT_NDJSON)
         return size == 0 || exporter->tail[size - 1] == '\n';
     return size >= sizeof end - 1 &&
            memcmp(exporter->tail + size - (sizeof end - 1), end, sizeof end - 1) == 0;
@@ -240,6 +268,9 @@ static int from_server(struct exporter *exporter, const struct client_parameter 
 
 /* ---- the command ------------------------------------------------------------------------ */
 
+static const char *const format_names[] = {
+    [EXPORT_NDJSON] = "ndjson", [EXPORT_CSV] = "csv", [EXPORT_OPENMETRICS] = "openmetrics"};
+
 static int run_with(struct exporter *exporter)
 {
     static const char *const direct[] = {"start", "end", "limit"};
@@ -250,8 +281,7 @@ static int run_with(struct exporter *exporter)
         if (options_has(exporter->options, direct[i]))
             parameters[count++] =
                 (struct client_parameter){direct[i], options_value(exporter->options, direct[i])};
-    parameters[count++] =
-        (struct client_parameter){"format", exporter->openmetrics ? "openmetrics" : "ndjson"};
+    parameters[count++] = (struct client_parameter){"format", format_names[exporter->as]};
     const char *selector;
     for (size_t at = 0; (selector = options_each(exporter->options, "match", &at)) != NULL;) {
         if (count == PARAMETERS_MAX)
@@ -291,15 +321,18 @@ static int take_options(struct exporter *exporter)
     const char *format = options_value(options, "format");
     if (options_has(options, "data") && options_has(options, "url"))
         return complain_usage(options, "--data and --url exclude each other");
-    if (format == NULL || strcmp(format, "ndjson") == 0)
+    if (format == NULL)
         return COMMAND_DONE;
-    if (strcmp(format, "csv") == 0 || strcmp(format, "parquet") == 0)
-        return complain_usage(
-            options, "%s is not available in this version; give ndjson or openmetrics", format);
-    if (strcmp(format, "openmetrics") != 0)
-        return complain_usage(options, "\"%s\" is no format; give ndjson or openmetrics", format);
-    exporter->openmetrics = true;
-    return COMMAND_DONE;
+    for (unsigned i = EXPORT_NDJSON; i <= EXPORT_OPENMETRICS; i++)
+        if (strcmp(format, format_names[i]) == 0) {
+            exporter->as = (enum export_as)i;
+            return COMMAND_DONE;
+        }
+    if (strcmp(format, "parquet") == 0)
+        return complain_usage(options,
+                              "parquet is not available in this version; give ndjson, csv or "
+                              "openmetrics");
+    return complain_usage(options, "\"%s\" is no format; give ndjson, csv or openmetrics", format);
 }
 
 int command_export(int argc, char **argv)

@@ -294,6 +294,21 @@ static int run(struct import *import)
     return exit_code;
 }
 
+/* A mapping that is none is found before anything is stored. */
+static int check_columns(const struct import *import)
+{
+    struct csv_parser *parser = NULL;
+    struct error err;
+    struct csv_options csv = {
+        .format = slice_from_text(import->columns == NULL ? "" : import->columns),
+        .header = import->csv_header,
+    };
+    enum status status = csv_parser_new(&parser, &csv, &err);
+    csv_parser_free(parser);
+    return status == STATUS_OK ? COMMAND_DONE
+                               : complain_usage(import->options, "--columns: %s", err.message);
+}
+
 static int take_options(struct import *import)
 {
     const struct options *options = import->options;
@@ -308,14 +323,16 @@ static int take_options(struct import *import)
         return complain_usage(options, "--data and --url exclude each other");
     if (format != NULL && !import_format_parse(format, &import->format))
         return complain_usage(options,
-                              "\"%s\" is no format; give ndjson, json, text, openmetrics or "
-                              "recording",
+                              "\"%s\" is no format; give ndjson, json, csv, text, openmetrics "
+                              "or recording",
                               format);
     if (precision != NULL && !time_precision_parse(slice_from_text(precision), &import->precision))
         return complain_usage(options, "\"%s\" is no precision; give s, ms, us or ns", precision);
     if (retry != NULL && !duration_parse(slice_from_text(retry), &import->retry_ms))
         return complain_usage(options, "\"%s\" is no time; give for example 30s or 5m", retry);
-    return COMMAND_DONE;
+    import->columns = options_value(options, "columns");
+    import->csv_header = options_has(options, "no-header") ? CSV_HEADER_NO : CSV_HEADER_AUTO;
+    return check_columns(import);
 }
 
 int command_import(int argc, char **argv)

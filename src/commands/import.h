@@ -29,6 +29,7 @@ enum import_format {
     IMPORT_TEXT,
     IMPORT_OPENMETRICS,
     IMPORT_RECORDING,
+    IMPORT_CSV,
 };
 
 /* Samples refused for one reason, with the first of them. */
@@ -64,6 +65,8 @@ struct import {
     enum import_format format; /* as asked for */
     enum time_precision precision;
     const char *job;
+    const char *columns; /* of CSV, as --columns gave them; or NULL */
+    enum csv_header csv_header;
     int64_t retry_ms;
     const char *file;      /* the one that is read */
     struct input *input;   /* of it */

@@ -6,6 +6,7 @@
  *   text, recording  a scrape, or a part of one, at a time (protocols' recording)
  *   openmetrics      whole families, each piece closed by an "# EOF" of its own; a family of its
  *                    own that is larger than a piece is cut between samples where its type allows
+ *   csv              some MiB of whole records at a time
  *   json             the whole document, up to a limit
  */
 #include <stdio.h>
@@ -26,7 +27,7 @@ bool import_format_parse(const char *name, enum import_format *format)
         enum import_format format;
     } formats[] = {
         {"ndjson", IMPORT_NDJSON},           {"json", IMPORT_JSON},           {"text", IMPORT_TEXT},
-        {"openmetrics", IMPORT_OPENMETRICS}, {"recording", IMPORT_RECORDING},
+        {"openmetrics", IMPORT_OPENMETRICS}, {"recording", IMPORT_RECORDING}, {"csv", IMPORT_CSV},
     };
     for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
         if (strcmp(formats[i].name, name) == 0) {
@@ -166,6 +167,15 @@ static bool has_ending(const char *path, const char *ending)
     return false;
 }
 
+/* Such as export writes. A file whose name says nothing needs --format csv or --columns. */
+static bool is_csv_header(struct slice start)
+{
+    static const char mark[] = "\xef\xbb\xbf";
+    if (starts_with(start, mark))
+        start = slice_from(start, sizeof mark - 1);
+    return slice_equal_text(take_line(&start), "name,labels,value,timestamp");
+}
+
 static enum status detect_text(struct import *import, struct slice start, bool whole,
                                enum import_format *format, struct error *err)
 {
@@ -205,7 +215,9 @@ static enum status detect(struct import *import, enum import_format *format, str
     while (rest.size > 0 && (rest.data[0] == ' ' || rest.data[0] == '\n' || rest.data[0] == '\r' ||
                              rest.data[0] == '\t'))
         rest = slice_from(rest, 1);
-    if (rest.size == 0 || has_ending(name, ".ndjson") || has_ending(name, ".jsonl"))
+    if (import->columns != NULL || has_ending(name, ".csv") || is_csv_header(rest))
+        *format = IMPORT_CSV;
+    else if (rest.size == 0 || has_ending(name, ".ndjson") || has_ending(name, ".jsonl"))
         *format = IMPORT_NDJSON;
     else if (rest.data[0] == '[')
         *format = IMPORT_JSON;
@@ -213,8 +225,8 @@ static enum status detect(struct import *import, enum import_format *format, str
         *format = object_format(rest);
     else if (memchr(rest.data, 0, rest.size) != NULL)
         return fail(err, STATUS_INVALID,
-                    "%s is not text of any format that import reads (ndjson, json, text, "
-                    "openmetrics, recording), nor gzip or zstd of it",
+                    "%s is not text of any format that import reads (ndjson, json, csv, "
+                    "text, openmetrics, recording), nor gzip or zstd of it",
                     name);
     else
         return detect_text(import, start, whole, format, err);
@@ -281,6 +293,16 @@ static size_t last_line_end(const struct piece *piece, size_t end)
     return found == NULL ? 0 : (size_t)(found - piece->data) + 1;
 }
 
+/* What could be read was handed on; `why` the rest could not. */
+static enum status piece_outcome(const struct piece *piece, enum status status,
+                                 const struct error *why, struct error *err)
+{
+    if (status != STATUS_OK || piece->failed == STATUS_OK)
+        return status;
+    *err = *why;
+    return piece->failed;
+}
+
 /* A line that fills the whole buffer. */
 static void skip_line(struct piece *piece, struct error *err)
 {
@@ -321,11 +343,7 @@ static enum status import_lines(struct import *import, struct error *err)
         piece_drop(&piece, size);
     }
     free(piece.data);
-    if (status != STATUS_OK || piece.failed == STATUS_OK)
-        return status;
-    if (err != NULL)
-        *err = why;
-    return piece.failed;
+    return piece_outcome(&piece, status, &why, err);
 }
 
 /* ---- one document ----------------------------------------------------------------------- */
@@ -472,6 +490,63 @@ static enum status import_openmetrics(struct import *import, struct error *err)
     return status;
 }
 
+/* ---- CSV -------------------------------------------------------------------------------- */
+
+/* Hands on the whole records that the piece begins with; what is behind them stays in it. */
+static enum status send_records(struct piece *piece, struct csv_parser *parser, struct arena *arena,
+                                struct error *err)
+{
+    struct import *import = piece->import;
+    struct batch batch;
+    size_t taken = 0;
+    bool ended = piece->ended && piece->failed == STATUS_OK;
+    batch_init(&batch, arena, protocols_csv_decode_labels, PROTOCOL_TAG_CSV);
+    enum status status =
+        csv_parser_take(parser, slice_of(piece->data, piece->used), ended, &batch, &taken, err);
+    if (status != STATUS_OK)
+        error_prefix(err, "%s", input_name(import->input));
+    else if (taken == 0)
+        return STATUS_END;
+    else
+        status = import->target->ops->batch(import->target, &batch, err);
+    arena_reset(arena, IMPORT_CHUNK_SIZE);
+    if (status == STATUS_OK)
+        piece_drop(piece, taken);
+    return status;
+}
+
+static enum status import_csv(struct import *import, struct error *err)
+{
+    struct csv_options options = {
+        .now_ms = clock_wall_ms(import->os.clock),
+        .precision = import->precision,
+        .format = slice_from_text(import->columns == NULL ? "" : import->columns),
+        .header = import->csv_header,
+    };
+    struct csv_parser *parser = NULL;
+    struct arena arena;
+    struct piece piece = {0};
+    struct error why = {0};
+    arena_init(&arena, IMPORT_ARENA_SIZE);
+    enum status status = csv_parser_new(&parser, &options, err);
+    if (status == STATUS_OK)
+        status = piece_init(&piece, import, LINE_MAX_SIZE, err);
+    while (status == STATUS_OK) {
+        piece_fill(&piece, IMPORT_CHUNK_SIZE, &why);
+        if (piece.failed == STATUS_CANCELLED)
+            break;
+        status = send_records(&piece, parser, &arena, err);
+        if (status == STATUS_END && !piece.ended && piece.used < piece.capacity) {
+            piece_fill(&piece, piece.capacity, &why);
+            status = STATUS_OK;
+        }
+    }
+    free(piece.data);
+    csv_parser_free(parser);
+    arena_release(&arena);
+    return piece_outcome(&piece, status == STATUS_END ? STATUS_OK : status, &why, err);
+}
+
 /* ---- text and recordings ---------------------------------------------------------------- */
 
 static enum status import_scrapes(struct import *import, struct error *err)
@@ -511,6 +586,8 @@ enum status import_content(struct import *import, struct error *err)
         return import_document(import, err);
     case IMPORT_OPENMETRICS:
         return import_openmetrics(import, err);
+    case IMPORT_CSV:
+        return import_csv(import, err);
     case IMPORT_TEXT:
     case IMPORT_RECORDING:
     case IMPORT_AUTO:

@@ -14,7 +14,7 @@ static const struct option export_options[] = {
     {.name = "start", .argument = "TIME", .help = "from then on"},
     {.name = "end", .argument = "TIME", .help = "up to then, not included"},
     {.name = "limit", .argument = "N", .help = "at most so many series"},
-    {.name = "format", .argument = "FORMAT", .help = "ndjson (default) or openmetrics"},
+    {.name = "format", .argument = "FORMAT", .help = "ndjson (default), csv or openmetrics"},
     {.name = "output",
      .argument = "FILE",
      .letter = 'o',
@@ -29,10 +29,14 @@ static const struct option help_options[] = {OPTION_END};
 static const struct option import_options[] = {
     {.name = "format",
      .argument = "FORMAT",
-     .help = "ndjson, json, text, openmetrics or recording; default: by content"},
+     .help = "ndjson, json, csv, text, openmetrics or recording; default: by name and content"},
     {.name = "precision",
      .argument = "UNIT",
-     .help = "of whole timestamps in JSON: s, ms, us or ns"},
+     .help = "of whole timestamps in JSON and CSV: s, ms, us or ns"},
+    {.name = "columns",
+     .argument = "MAP",
+     .help = "what the columns of CSV hold: time:time,temp:metric:room_celsius,room:label"},
+    {.name = "no-header", .help = "the first line of CSV is data; --columns counts from 1"},
     {.name = "job", .argument = "NAME", .help = "label `job` of a recording (default: import)"},
     {.name = "retry",
      .argument = "TIME",
@@ -106,11 +110,14 @@ const struct command command_table[] = {
         .help = "read samples from files into a server or a stopped store",
         .usage = "[OPTION...] FILE...",
         .long_help =
-            "Reads NDJSON, JSON, Prometheus text, OpenMetrics and recorded scrapes (#SCRAPE "
-            "lines),\n"
-            "plain, .gz or .zst; `-` is standard input. Lines that cannot be taken are refused one "
-            "by\n"
-            "one, and the summary counts them by reason (exit code 3).\n\n"
+            "Reads NDJSON, JSON, CSV, Prometheus text, OpenMetrics and recorded scrapes (#SCRAPE\n"
+            "lines), plain, .gz or .zst; `-` is standard input. Lines that cannot be taken are\n"
+            "refused one by one, and the summary counts them by reason (exit code 3).\n\n"
+            "The header of CSV names the columns: name, value, timestamp and labels (a JSON "
+            "object),\n"
+            "every other one is a label. Otherwise --columns says what they hold, for example\n"
+            "  metric-store import --columns time:time,temp:metric:room_celsius,room:label "
+            "a.csv\n\n"
             "Into a running server (--url), whose limits hold; or into a store that no server has\n"
             "open (--data), where the limits are those of the configuration: for example\n"
             "  metric-store import --data DIR --set cardinality.max_labels_per_metric=40 FILE\n",
@@ -124,10 +131,12 @@ const struct command command_table[] = {
         .usage = "[OPTION...]",
         .long_help =
             "Writes every sample of the series that match, as NDJSON that `import --precision ms`\n"
-            "reads back bit for bit, or as OpenMetrics. A file gets its name when it is complete.\n"
-            "TIME is RFC 3339, now, now-6h, or Unix seconds or milliseconds. csv and parquet are "
-            "not\n"
-            "available in this version.\n",
+            "reads back bit for bit, as CSV that `import` reads back bit for bit, or as "
+            "OpenMetrics. A\n"
+            "file gets its name when it is complete. TIME is RFC 3339, now, now-6h, or Unix "
+            "seconds "
+            "or\n"
+            "milliseconds. parquet is not available in this version.\n",
         .options = export_options,
     },
     {

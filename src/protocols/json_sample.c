@@ -141,7 +141,7 @@ static bool hex_parse(struct slice text, uint64_t *value)
     return text.size > 0;
 }
 
-static bool value_word(struct slice word, double *value)
+bool json_value_word(struct slice word, double *value)
 {
     static const char nan_prefix[] = "nan:";
     enum { PREFIX = sizeof nan_prefix - 1, DIGITS = 16 };
@@ -190,7 +190,7 @@ static bool value_take(struct json_reader *reader, struct json_sample *sample, u
     if (word && (!json_string_take(tokens, &text) ||
                  !json_string_decode(tokens, text, reader->batch->arena, &text)))
         return false;
-    if (word && value_word(text, &sample->value))
+    if (word && json_value_word(text, &sample->value))
         return true;
     sample_refuse(reader, "value_invalid",
                   "the value is neither a number nor one of \"NaN\", \"+Inf\", \"-Inf\", \"stale\" "
@@ -233,6 +233,13 @@ static bool time_convert(int64_t time, const struct precision *precision, int64_
     return !__builtin_mul_overflow(whole, precision->ms_per_unit, time_ms);
 }
 
+bool time_precision_convert(int64_t time, enum time_precision precision, int64_t *time_ms)
+{
+    /* `precisions` is in the enum's order */
+    size_t unit = precision == TIME_PRECISION_NONE ? 1 : (size_t)precision - 1;
+    return time_convert(time, &precisions[unit], time_ms);
+}
+
 static bool time_plausible(const struct json_reader *reader, int64_t time_ms)
 {
     const int64_t year_1990_ms = INT64_C(631152000000);
@@ -272,11 +279,9 @@ static void time_take(struct json_reader *reader, struct json_sample *sample, in
                       struct slice text)
 {
     enum time_precision precision = reader->options->precision;
-    bool guess = precision == TIME_PRECISION_NONE;
-    size_t unit = guess ? 1 : (size_t)precision - 1; /* `precisions` is in the enum's order */
-    if (guess && !time_plausible(reader, time))
+    if (precision == TIME_PRECISION_NONE && !time_plausible(reader, time))
         refuse_implausible(reader, time);
-    else if (!time_convert(time, &precisions[unit], &sample->time_ms) ||
+    else if (!time_precision_convert(time, precision, &sample->time_ms) ||
              sample->time_ms < TIME_MIN_MS || sample->time_ms >= TIME_MAX_MS)
         refuse_out_of_range(reader, text);
 }

@@ -43,6 +43,9 @@ struct json_place {
 MUST_CHECK bool json_sample_parse(struct json_reader *reader, struct json_sample *sample,
                                   uint32_t depth);
 
+/* "NaN", "+Inf", "-Inf", "stale", or "nan:" and the 16 hexadecimal digits of a NaN. */
+bool json_value_word(struct slice word, double *value);
+
 /* Adds what json_sample_parse just read to the batch, or refuses it there. Errors: of the arena. */
 MUST_CHECK enum status json_sample_store(struct json_reader *reader,
                                          const struct json_sample *sample, struct json_place place);

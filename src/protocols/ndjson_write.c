@@ -1,63 +1,18 @@
 #include <stdio.h>
 
-#include "base/bits.h"
-#include "cxx/number.h"
-#include "model/value.h"
+#include "protocols/json_write.h"
 #include "protocols/protocols.h"
 
-enum {
-    /* Each byte of a name or value becomes at most the six of \u0000. */
-    NDJSON_SERIES_MAX = 6 * LABELS_MAX_SIZE + 8 * LABELS_MAX_COUNT + 64,
-    NDJSON_TAIL_MAX = 2 * NUMBER_TEXT_SIZE + 64,
-};
+enum { NDJSON_TAIL_MAX = 2 * NUMBER_TEXT_SIZE + 64 };
 
 void ndjson_writer_init(struct ndjson_writer *writer)
 {
-    bytes_init(&writer->series, NDJSON_SERIES_MAX);
+    bytes_init(&writer->series, JSON_LABELS_MAX);
 }
 
 void ndjson_writer_release(struct ndjson_writer *writer)
 {
     bytes_release(&writer->series);
-}
-
-static enum status string_append(struct bytes *to, struct slice text)
-{
-    enum status status = bytes_reserve(to, 6 * text.size + 2);
-    if (status != STATUS_OK)
-        return status;
-    static const char hexadecimal[] = "0123456789abcdef";
-    uint8_t *at = to->data + to->size;
-    *at++ = '"';
-    for (size_t i = 0; i < text.size; i++) {
-        uint8_t byte = text.data[i];
-        if (byte == '"' || byte == '\\') {
-            *at++ = '\\';
-            *at++ = byte;
-        } else if (byte >= 0x20) {
-            *at++ = byte;
-        } else {
-            memcpy(at, "\\u00", 4);
-            at[4] = (uint8_t)hexadecimal[byte >> 4];
-            at[5] = (uint8_t)hexadecimal[byte & 15];
-            at += 6;
-        }
-    }
-    *at++ = '"';
-    to->size = (size_t)(at - to->data);
-    return STATUS_OK;
-}
-
-static enum status label_append(struct bytes *to, const struct label *label, bool first)
-{
-    enum status status = first ? STATUS_OK : bytes_append(to, ",", 1);
-    if (status == STATUS_OK)
-        status = string_append(to, label->name);
-    if (status == STATUS_OK)
-        status = bytes_append(to, ":", 1);
-    if (status == STATUS_OK)
-        status = string_append(to, label->value);
-    return status;
 }
 
 enum status ndjson_writer_series(struct ndjson_writer *writer, const struct labels *labels)
@@ -66,33 +21,24 @@ enum status ndjson_writer_series(struct ndjson_writer *writer, const struct labe
     bytes_clear(to);
     enum status status = bytes_append_text(to, "{\"name\":");
     if (status == STATUS_OK)
-        status = string_append(to, labels_metric_name(labels));
+        status = json_write_string(to, labels_metric_name(labels));
     if (status == STATUS_OK)
-        status = bytes_append_text(to, ",\"labels\":{");
-    bool first = true;
-    for (size_t i = 0; status == STATUS_OK && i < labels->count; i++) {
-        if (slice_equal_text(labels->items[i].name, METRIC_NAME_LABEL))
-            continue;
-        status = label_append(to, &labels->items[i], first);
-        first = false;
-    }
+        status = bytes_append_text(to, ",\"labels\":");
     if (status == STATUS_OK)
-        status = bytes_append_text(to, "},\"value\":");
-    return status;
+        status = json_write_labels(to, labels);
+    return status == STATUS_OK ? bytes_append_text(to, ",\"value\":") : status;
 }
 
-/* A number, or a word in quotes for what JSON has no number for. */
+/* Words stand in quotes. */
 static size_t value_put(char *to, double value)
 {
-    uint64_t bits = bits_of_double(value);
-    if (value == value && value - value == 0)
-        return number_format(to, value);
-    if (bits == VALUE_STALE_BITS)
-        return (size_t)sprintf(to, "\"stale\"");
-    if (value != value && bits != VALUE_NORMAL_NAN_BITS)
-        return (size_t)sprintf(to, "\"nan:%016llx\"", (unsigned long long)bits);
+    bool word;
+    size_t size = json_value_format(to + 1, value, &word);
+    if (!word) {
+        memmove(to, to + 1, size);
+        return size;
+    }
     to[0] = '"';
-    size_t size = number_format(to + 1, value);
     to[size + 1] = '"';
     return size + 2;
 }

@@ -3,10 +3,10 @@
  *
  * A parser fills a batch in the caller's arena. Remote write, JSON and recordings begin the batch
  * themselves (batch_init); text 0.0.4 and OpenMetrics are given one that the caller began with
- * protocols_exposition_decode_labels and PROTOCOL_TAG_EXPOSITION. What concerns one sample (a time
- * out of range, a value that is no number) refuses that sample by batch_reject and the rest is
- * kept; what makes the whole body unreadable is returned as a status, and then the batch is of no
- * use but to be dropped.
+ * protocols_exposition_decode_labels and PROTOCOL_TAG_EXPOSITION, CSV likewise. What concerns one
+ * sample (a time out of range, a value that is no number) refuses that sample by batch_reject and
+ * the rest is kept; what makes the whole body unreadable is returned as a status, and then the
+ * batch is of no use but to be dropped.
  *
  * Ownership: the batch borrows the body (or the scratch buffer it was decompressed into), which
  * must outlive it unchanged. Threads: one at a time for each batch, parser, reader and writer.
@@ -71,6 +71,8 @@ enum time_precision {
 
 /* "s", "ms", "us" or "ns"; false otherwise. */
 bool time_precision_parse(struct slice text, enum time_precision *precision);
+/* Rounds down; NONE is milliseconds. False beyond 64 bits. */
+bool time_precision_convert(int64_t time, enum time_precision precision, int64_t *time_ms);
 
 struct json_options {
     int64_t now_ms; /* the time of a sample that has none */
@@ -134,6 +136,7 @@ MUST_CHECK enum status protocols_json_parse_metric(struct json_parser *parser, s
 enum protocol_tag {
     PROTOCOL_TAG_EXPOSITION = 3, /* text 0.0.4 and OpenMetrics */
     PROTOCOL_TAG_RECORDING = 4,
+    PROTOCOL_TAG_CSV = 5,
 };
 
 /* ---- Prometheus text 0.0.4, OpenMetrics 1.0, recordings -------------------------------------- */
@@ -203,6 +206,70 @@ MUST_CHECK enum status recording_next(struct recording *recording, struct batch 
 /* Bytes read so far, for a progress bar. */
 uint64_t recording_bytes(const struct recording *recording);
 
+/* ---- CSV ------------------------------------------------------------------------------------ */
+
+/* A line with its line ends inside of quotes; longer ones are refused. */
+enum { CSV_RECORD_MAX_SIZE = 4 * 1024 * 1024 };
+
+enum csv_header {
+    CSV_HEADER_AUTO, /* the first record names the columns, unless `format` numbers all that it
+                        names */
+    CSV_HEADER_YES,
+    CSV_HEADER_NO,
+};
+
+struct csv_options {
+    int64_t now_ms; /* the time of samples where no column holds one */
+    enum time_precision precision;
+    /*
+     * What columns hold: COLUMN:KIND[:NAME] with commas between, where COLUMN is a number from 1 or
+     * a name of the header, and KIND is
+     *   name          the metric's name             value        a value of that metric
+     *   metric:NAME   a value of the metric NAME; an empty cell is no sample
+     *   label[:NAME]  a label, by default of the column's name; an empty cell is no label
+     *   labels        labels as a JSON object       time[:UNIT]  unix_s, unix_ms, unix_us, unix_ns,
+     *                                               rfc3339
+     * Columns that are not named hold nothing. Empty: the header says it, by the names name,
+     * __name__ or metric; value; timestamp or time; labels; every other column is a label.
+     */
+    struct slice format;
+    enum csv_header header;
+};
+
+/*
+ * CSV as RFC 4180 has it, with LF or CRLF, with or without a byte order mark. A time is a whole
+ * number in `precision`, RFC 3339, or as PostgreSQL writes it ("2026-11-22 10:00:00+00"); a value
+ * is a number, NaN or infinity in any spelling, or a word as in JSON. A line that cannot be read is
+ * refused alone; where that is by its quotes, reading goes on with the next line. Refuses with the
+ * codes
+ *   csv_syntax, sample_too_large, metric_name_missing, label_invalid, value_missing, value_invalid,
+ *   value_out_of_range, timestamp_invalid, timestamp_out_of_range
+ * `index` counts values, `line` lines.
+ */
+struct csv_parser; /* opaque */
+
+/* Gives *parser, ended by csv_parser_free; copies `format`.
+ *   INVALID  code invalid_parameter: `format` is none, or does not fit `header` */
+MUST_CHECK enum status csv_parser_new(struct csv_parser **parser, const struct csv_options *options,
+                                      struct error *err);
+void csv_parser_free(struct csv_parser *parser); /* accepts NULL */
+
+/*
+ * Adds the whole records that `text` begins with to `batch`, which the caller began with
+ * protocols_csv_decode_labels and PROTOCOL_TAG_CSV and which borrows `text`. *taken is their size;
+ * the next call goes on behind it. Of more than CSV_RECORD_MAX_SIZE bytes some are taken, and all
+ * where this is the end of the document.
+ *   INVALID  code csv_header_invalid: the header does not say where names and values are
+ */
+MUST_CHECK enum status csv_parser_take(struct csv_parser *parser, struct slice text, bool ended,
+                                       struct batch *batch, size_t *taken, struct error *err);
+
+/* A whole document; otherwise the same. */
+MUST_CHECK enum status protocols_csv_parse(struct slice body, const struct csv_options *options,
+                                           struct batch *batch, struct error *err);
+
+batch_decode_labels protocols_csv_decode_labels;
+
 /* ---- exports --------------------------------------------------------------------------------- */
 
 /*
@@ -222,6 +289,26 @@ MUST_CHECK enum status ndjson_writer_series(struct ndjson_writer *writer,
 /* Appends a line. LIMIT, MEMORY of `to`. */
 MUST_CHECK enum status ndjson_writer_sample(const struct ndjson_writer *writer, struct bytes *to,
                                             int64_t time_ms, double value);
+
+/*
+ * CSV: a header and a line a sample, as protocols_csv_parse reads them back bit for bit without an
+ * option: name,labels,value,timestamp. Labels are a JSON object, lines end with LF.
+ */
+struct csv_writer {
+    struct bytes series; /* the line up to the value */
+    struct bytes object;
+};
+
+void csv_writer_init(struct csv_writer *writer);
+void csv_writer_release(struct csv_writer *writer);
+
+/* LIMIT, MEMORY of `to`. */
+MUST_CHECK enum status csv_writer_header(struct bytes *to);
+/* The samples that follow are of canonical `labels`. LIMIT, MEMORY. */
+MUST_CHECK enum status csv_writer_series(struct csv_writer *writer, const struct labels *labels);
+/* Appends a line. LIMIT, MEMORY of `to`. */
+MUST_CHECK enum status csv_writer_sample(const struct csv_writer *writer, struct bytes *to,
+                                         int64_t time_ms, double value);
 
 /*
  * OpenMetrics: a document that any strict reader takes, in memory that does not grow with it.

@@ -12,6 +12,7 @@ static const char *const protocol_names[INGEST_PROTOCOL_COUNT] = {
     [INGEST_NDJSON] = "ndjson",
     [INGEST_TEXT] = "text",
     [INGEST_OPENMETRICS] = "openmetrics",
+    [INGEST_CSV] = "csv",
 };
 
 struct protocol_telemetry {

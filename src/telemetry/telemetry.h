@@ -179,6 +179,7 @@ enum ingest_protocol {
     INGEST_NDJSON,
     INGEST_TEXT, /* Prometheus text 0.0.4 */
     INGEST_OPENMETRICS,
+    INGEST_CSV,
     INGEST_PROTOCOL_COUNT,
 };
 
