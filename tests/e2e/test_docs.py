@@ -53,9 +53,10 @@ def test_every_setting_that_a_document_names_exists(binary):
 CODE_FOLDERS = ("admission", "api", "buffer", "cxx", "http", "model", "protocols", "query",
                 "storage")
 # Words of the same form that are no codes of answers: fields of logs, of inspect and of JSON, names
-# of counters, and a warning.
+# of counters, units of times, and a warning.
 NO_CODES = {"body_slow", "cardinality_warning", "duration_ms", "header_slow", "log_samples",
-            "max_series", "nan_payloads_lost", "reader_slow", "samples_left_out", "too_large"}
+            "max_series", "nan_payloads_lost", "reader_slow", "samples_left_out", "too_large",
+            "unix_ms", "unix_ns", "unix_s", "unix_us"}
 
 
 def codes_of_source():
