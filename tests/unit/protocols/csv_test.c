@@ -355,6 +355,77 @@ static void a_full_arena_is_a_limit(void **state)
     parsed_release(&parsed);
 }
 
+/* Samples with their lines, read in pieces of `step` bytes; positions behind them where asked. */
+static void read_pieces(struct slice body, uint64_t first_line, size_t step, struct bytes *to,
+                        struct protocol_position *positions, size_t *sizes, size_t *count)
+{
+    struct csv_parser *parser;
+    struct csv_options options = {0};
+    assert_int_equal(csv_parser_new(&parser, &options, NULL), STATUS_OK);
+    csv_parser_set_line(parser, first_line);
+    for (size_t have = 0; body.size > 0;) {
+        struct parsed parsed = {0};
+        size_t taken = 0;
+        have = body.size - have > step ? have + step : body.size;
+        arena_init(&parsed.arena, TEST_ARENA_MAX);
+        batch_init(&parsed.batch, &parsed.arena, protocols_csv_decode_labels, PROTOCOL_TAG_CSV);
+        assert_int_equal(csv_parser_take(parser, slice_of(body.data, have), have == body.size,
+                                         &parsed.batch, &taken, NULL),
+                         STATUS_OK);
+        for (size_t i = 0; i < parsed.batch.sample_count; i++)
+            assert_int_equal(bytes_format(to, "%u ", parsed.batch.series[i].line), STATUS_OK);
+        for (size_t i = 0; i < parsed.batch.rejection_count; i++)
+            assert_int_equal(bytes_format(to, "bad %u ", parsed.batch.rejections[i].line),
+                             STATUS_OK);
+        assert_int_equal(bytes_append_text(to, samples_shown(&parsed.batch)), STATUS_OK);
+        parsed_release(&parsed);
+        body = slice_from(body, taken);
+        have -= taken;
+        if (taken > 0 && count != NULL) {
+            csv_parser_position(parser, &positions[*count]);
+            sizes[(*count)++] = to->size;
+        }
+    }
+    csv_parser_free(parser);
+}
+
+static void another_reader_goes_on_at_every_settled_position(void **state)
+{
+    (void)state;
+    static const char body[] = "\xef\xbb\xbf\r\n\"name\",l,value,\"x\ny\"\r\n"
+                               "a,\"1\n2\",1,\n\nb,,x,\nc,\"\"\"\",3,z\r\nd,\"e\"f,4,\n"
+                               "\xef\xbb\xbfg,,5,\nh,,6,\n";
+    enum { POSITIONS = 64 };
+    struct protocol_position positions[POSITIONS];
+    size_t sizes[POSITIONS];
+    size_t count = 0;
+    size_t settled = 0;
+    struct bytes whole;
+    bytes_init(&whole, 1 << 20);
+    read_pieces(slice_of(body, sizeof body - 1), 1, 1, &whole, positions, sizes, &count);
+    assert_true(count > 8 && count <= POSITIONS);
+    for (size_t i = 0; i < count; i++) {
+        const struct protocol_position *at = &positions[i];
+        if (!at->settled)
+            continue;
+        struct bytes document, rest;
+        bytes_init(&document, sizeof body);
+        bytes_init(&rest, 1 << 20);
+        assert_int_equal(bytes_append(&document, body + at->context_start, at->context_size),
+                         STATUS_OK);
+        assert_int_equal(bytes_append(&document, body + at->offset, sizeof body - 1 - at->offset),
+                         STATUS_OK);
+        read_pieces(bytes_slice(&document), at->line - at->context_lines, 1, &rest, NULL, NULL,
+                    NULL);
+        assert_true(slice_equal(bytes_slice(&rest), slice_from(bytes_slice(&whole), sizes[i])));
+        settled++;
+        bytes_release(&document);
+        bytes_release(&rest);
+    }
+    assert_true(settled > 6);
+    bytes_release(&whole);
+}
+
 /* ---- writing ----------------------------------------------------------------------------- */
 
 static void put_series(struct bytes *to, const struct labels *labels, const int64_t *times,
@@ -446,6 +517,7 @@ int main(void)
         cmocka_unit_test(a_line_of_more_than_its_limit_is_refused_alone),
         cmocka_unit_test(more_columns_than_a_series_may_have_labels_are_refused),
         cmocka_unit_test(a_full_arena_is_a_limit),
+        cmocka_unit_test(another_reader_goes_on_at_every_settled_position),
         cmocka_unit_test(the_writer_quotes_what_needs_it),
         cmocka_unit_test(what_was_written_is_read_back_bit_for_bit),
     };

@@ -316,6 +316,78 @@ static void a_job_that_is_no_label_value_is_refused(void **state)
     recording_free(NULL);
 }
 
+/* Samples with their lines, from all batches that are left; positions behind them where asked. */
+static void read_rest(struct reading *reading, struct bytes *to,
+                      struct protocol_position *positions, size_t *sizes, size_t *count)
+{
+    for (;;) {
+        if (count != NULL) {
+            recording_position(reading->recording, &positions[*count]);
+            sizes[(*count)++] = to->size;
+        }
+        enum status status = reading_next(reading);
+        if (status == STATUS_END)
+            return;
+        assert_int_equal(status, STATUS_OK);
+        const struct batch *batch = &reading->parsed.batch;
+        for (size_t i = 0; i < batch->sample_count; i++)
+            assert_int_equal(bytes_format(to, "%u ", batch->series[batch->sample_series[i]].line),
+                             STATUS_OK);
+        for (size_t i = 0; i < batch->rejection_count; i++)
+            assert_int_equal(bytes_format(to, "bad %u ", batch->rejections[i].line), STATUS_OK);
+        assert_int_equal(bytes_append_text(to, samples_shown(&reading->parsed.batch)), STATUS_OK);
+    }
+}
+
+static void another_reader_goes_on_at_every_settled_position(void **state)
+{
+    (void)state;
+    static const char body[] = "early 1\n"
+                               "#SCRAPE 5000 http://a:1/\n"
+                               "one 1\ntwo 2\nthree 3\nfour 4\nfive 5\nsix 6\nseven 7\neight 8\n"
+                               "#SCRAPE 6000 http://b:2/\n"
+                               "one 1\nbroken\ntwo 2\n"
+                               "#SCRAPE broken\n"
+                               "lost 1\n"
+                               "#SCRAPE 7000 http://a:1/\n"
+                               "three 3\nfour 4\nfive 5\nsix 6\nseven 7\neight 8\nnine 9\n";
+    enum { BUFFER = 64, POSITIONS = 64 };
+    struct reading reading;
+    struct bytes whole;
+    struct protocol_position positions[POSITIONS];
+    size_t sizes[POSITIONS];
+    size_t count = 0;
+    size_t within = 0;
+    bytes_init(&whole, 1 << 20);
+    reading_begin(&reading, slice_of(body, sizeof body - 1), 7, BUFFER);
+    read_rest(&reading, &whole, positions, sizes, &count);
+    reading_end(&reading);
+    assert_true(count > 5 && count <= POSITIONS);
+    for (size_t i = 0; i < count; i++) {
+        const struct protocol_position *at = &positions[i];
+        if (!at->settled)
+            continue;
+        struct bytes document, rest;
+        bytes_init(&document, sizeof body);
+        bytes_init(&rest, 1 << 20);
+        assert_int_equal(bytes_append(&document, body + at->context_start, at->context_size),
+                         STATUS_OK);
+        assert_int_equal(bytes_append(&document, body + at->offset, sizeof body - 1 - at->offset),
+                         STATUS_OK);
+        reading_begin(&reading, bytes_slice(&document), 5, BUFFER);
+        recording_set_line(reading.recording, at->line - at->context_lines);
+        read_rest(&reading, &rest, NULL, NULL, NULL);
+        reading_end(&reading);
+        /* Pieces may be cut elsewhere, but hold the same. */
+        assert_int_equal(rest.size, whole.size - sizes[i]);
+        within += at->context_size > 0;
+        bytes_release(&document);
+        bytes_release(&rest);
+    }
+    assert_true(within > 2);
+    bytes_release(&whole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +399,7 @@ int main(void)
         cmocka_unit_test(small_buffers_and_short_reads_change_nothing),
         cmocka_unit_test(a_line_longer_than_the_buffer_is_refused_alone),
         cmocka_unit_test(a_failing_source_is_reported),
+        cmocka_unit_test(another_reader_goes_on_at_every_settled_position),
         cmocka_unit_test(a_full_arena_is_a_limit),
         cmocka_unit_test(a_job_that_is_no_label_value_is_refused),
     };
