@@ -5,7 +5,8 @@
 #include "os/memory.h"
 
 enum {
-    HEAD_SHARE = 6, /* of the memory budget, for one head; two may be there */
+    HEAD_SHARE = 6,   /* of the memory budget, for one head; two may be there */
+    TABLE_SHARE = 12, /* a third of what admission lets series have: a flush may be under way */
     RAW_CACHE_SHARE = 16,
     LOG_PAGE = 4096, /* a segment of the log is some of them */
     PATH_SIZE = 4200,
@@ -29,6 +30,7 @@ struct engine_options store_engine_options(const struct config *config, struct o
         .sync = syncs[config->storage.sync],
         .sync_interval_ms = config->storage.sync_interval_ms,
         .head_bytes = (size_t)head_bytes,
+        .table_bytes = (size_t)(memory_bytes / TABLE_SHARE),
         .raw_cache_bytes = (size_t)(memory_bytes / RAW_CACHE_SHARE),
         .log_segment_bytes =
             (config->storage.wal_segment_bytes + LOG_PAGE - 1) / LOG_PAGE * LOG_PAGE,

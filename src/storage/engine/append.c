@@ -233,6 +233,8 @@ static void apply_definitions(struct engine *engine, struct batch *const *batche
             engine->registry_dirty = true;
         }
     }
+    atomic_store_explicit(&engine->table_bytes, series_table_memory(&engine->index.active),
+                          memory_order_relaxed);
     rwlock_unlock(&engine->series_lock);
 }
 
@@ -244,9 +246,17 @@ static bool log_is_long(const struct engine *engine)
            segments >= engine->options.head_bytes / engine->options.log_segment_bytes;
 }
 
+/* New series leave memory with the flush. */
+static bool table_is_large(const struct engine *engine)
+{
+    size_t most = engine->options.table_bytes;
+    return most != 0 && atomic_load_explicit(&engine->table_bytes, memory_order_relaxed) >= most;
+}
+
 bool engine_head_is_due(const struct engine *engine)
 {
-    return head_is_full(engine->version->active->head) || log_is_long(engine);
+    return head_is_full(engine->version->active->head) || log_is_long(engine) ||
+           table_is_large(engine);
 }
 
 static enum status reserve_room(struct engine *engine, struct batch *const *batches, size_t count,

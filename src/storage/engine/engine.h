@@ -25,7 +25,9 @@ struct engine_options {
     const struct log *log; /* may be NULL */
     enum engine_sync sync;
     int64_t sync_interval_ms;
-    size_t head_bytes; /* of memory, before the head is flushed; two heads may be there at once */
+    size_t head_bytes;  /* of memory, before the head is flushed; two heads may be there at once */
+    size_t table_bytes; /* of series in memory, before the head is flushed and they go to disk; 0:
+                         * as much as comes */
     size_t raw_cache_bytes;
     uint64_t log_segment_bytes;
     uint32_t max_chunks;   /* days with samples */

@@ -82,7 +82,8 @@ struct engine {
     struct registry registry;
     struct raw_cache raw_cache;
     struct day_set days;
-    bool registry_dirty; /* the newest metrics segment does not say what the registry does */
+    atomic_size_t table_bytes; /* of index.active, as of the last commit */
+    bool registry_dirty;       /* the newest metrics segment does not say what the registry does */
 
     struct mutex flush_lock, maintenance_lock;
 
@@ -128,8 +129,9 @@ enum status engine_append(struct tier *tier, struct batch *const *batches, size_
 enum status engine_sync_log(struct engine *engine, struct error *err);
 /* Seals the active head. With append_lock; BUSY while another is sealed, END when it is empty. */
 enum status engine_rotate(struct engine *engine, struct error *err);
-/* Whether the active head is to be sealed: by its memory, or by the log that it keeps from being
- * used again, which descriptors and tiny commits fill and memory does not. With append_lock. */
+/* Whether the active head is to be sealed: by its memory, by that of new series, or by the log that
+ * it keeps from being used again, which descriptors and tiny commits fill and memory does not. With
+ * append_lock. */
 bool engine_head_is_due(const struct engine *engine);
 
 /* flush.c: END when nothing is sealed. With flush_lock. */

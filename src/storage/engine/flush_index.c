@@ -67,6 +67,7 @@ static enum status write_series(struct engine *engine, struct index_flush *flush
 {
     rwlock_write(&engine->series_lock);
     enum status status = series_index_seal(&engine->index);
+    atomic_store(&engine->table_bytes, 0);
     rwlock_unlock(&engine->series_lock);
     if (status != STATUS_OK)
         return fail(err, status, "no memory for a flush");
