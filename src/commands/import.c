@@ -133,6 +133,9 @@ static void print_text(const struct import *import, double seconds)
         printf(": %s\n", reason->message);
     }
     printf("new series  %" PRIu64 "\n", summary->new_series);
+    if (import->resume.skipped_files > 0)
+        printf("skipped     %" PRIu64 " files that an earlier run has imported whole\n",
+               import->resume.skipped_files);
     printf("seconds     %.1f\n", seconds);
 }
 
@@ -158,12 +161,12 @@ static enum status put_json(const struct import *import, double seconds, bool co
                             struct bytes *to)
 {
     const struct import_summary *summary = &import->summary;
-    enum status status =
-        bytes_format(to,
-                     "{\"accepted\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"new_series\":%" PRIu64
-                     ",\"seconds\":%.3f,\"complete\":%s,\"reasons\":[",
-                     summary->accepted, summary->rejected, summary->new_series, seconds,
-                     complete ? "true" : "false");
+    enum status status = bytes_format(
+        to,
+        "{\"accepted\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"new_series\":%" PRIu64
+        ",\"seconds\":%.3f,\"complete\":%s,\"skipped_files\":%" PRIu64 ",\"reasons\":[",
+        summary->accepted, summary->rejected, summary->new_series, seconds,
+        complete ? "true" : "false", import->resume.skipped_files);
     for (size_t i = 0; i < summary->reason_count && status == STATUS_OK; i++)
         status = put_reason(to, &summary->reasons[i], i == 0);
     if (status == STATUS_OK)
@@ -233,36 +236,93 @@ static bool ends_all(enum status status)
            status != STATUS_LIMIT;
 }
 
+static enum status import_file(struct import *import, struct error *err)
+{
+    bool whole = false;
+    enum status status = input_open(&import->input, import->file, &import->interrupt, err);
+    if (status != STATUS_OK)
+        return status;
+    status = import_resume_begin(import, &whole, err);
+    if (status == STATUS_OK && whole)
+        import->progress.resumed += input_size(import->input);
+    else if (status == STATUS_OK)
+        status = import_content(import, err);
+    if (!whole)
+        import_resume_end(import, status);
+    import->before_bytes += whole ? input_size(import->input) : input_consumed(import->input);
+    input_close(import->input);
+    import->input = NULL;
+    return status;
+}
+
 static int import_files(struct import *import)
 {
     int exit_code = COMMAND_DONE;
+    bool through = true;
     for (size_t i = 0; i < import->options->argument_count; i++) {
         struct error err = {0};
         import->file = import->options->arguments[i];
-        enum status status = input_open(&import->input, import->file, &import->interrupt, &err);
-        if (status == STATUS_OK)
-            status = import_content(import, &err);
-        if (import->input != NULL)
-            import->before_bytes += input_consumed(import->input);
-        input_close(import->input);
-        import->input = NULL;
+        enum status status = import_file(import, &err);
         if (status == STATUS_OK)
             continue;
         progress_erase(&import->progress);
         exit_code = complain_of(import->options, &err);
-        if (ends_all(status))
+        through = !ends_all(status);
+        if (!through)
             break;
     }
+    if (through)
+        import_resume_forget(import);
     return exit_code;
+}
+
+/* What a run that did not come through leaves behind. */
+static void tell_how_to_go_on(const struct import *import, int exit_code)
+{
+    const struct import_resume *resume = &import->resume;
+    if (exit_code == COMMAND_INTERRUPTED)
+        complain(import->options,
+                 "interrupted in %s after %" PRIu64 " samples; what the summary "
+                 "counts is stored",
+                 import->file, import->summary.accepted);
+    if (import_resume_possible(import))
+        complain(import->options,
+                 "the same command again goes on in %s at line %" PRIu64
+                 " (--restart: from its beginning)",
+                 import->file, resume->position.line);
+    else if (exit_code == COMMAND_INTERRUPTED)
+        complain(import->options,
+                 "the same command again begins %s anew, which changes nothing of "
+                 "what is stored",
+                 import->file);
+}
+
+/* With other limits lines that were refused may be taken: it is another import then. */
+static void name_store(struct import *import)
+{
+    const struct config *config = &import->config;
+    char *full = realpath(config->storage.path, NULL);
+    snprintf(import->target_name, sizeof import->target_name,
+             "data %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64 " %s",
+             (uint64_t)config->cardinality.max_series_per_metric,
+             (uint64_t)config->cardinality.max_labels_per_metric,
+             (uint64_t)config->cardinality.max_label_value_length, config->admission.max_age_ms,
+             config->admission.max_future_ms, full != NULL ? full : config->storage.path);
+    free(full);
 }
 
 static enum status open_target(struct import *import, struct error *err)
 {
-    if (options_has(import->options, "data"))
-        return import_store_open(import, &import->target, err);
+    if (options_has(import->options, "data")) {
+        enum status status = import_store_open(import, &import->target, err);
+        name_store(import);
+        return status;
+    }
     char url[CLIENT_URL_SIZE];
     client_default_url(&import->config, url);
     const char *given = options_value(import->options, "url");
+    snprintf(import->target_name, sizeof import->target_name, "url %s",
+             given != NULL ? given : url);
     return import_server_open(import, given != NULL ? given : url, &import->target, err);
 }
 
@@ -278,18 +338,16 @@ static int run(struct import *import)
     if (exit_code == COMMAND_DONE) {
         int64_t started_ns = clock_monotonic_ns(import->os.clock);
         progress_begin(&import->progress, import->os.clock, "import");
+        import_resume_open(import);
         exit_code = import_files(import);
         if (import->target->ops->close(import->target, &err) != STATUS_OK)
             exit_code = complain_of(import->options, &err);
         progress_erase(&import->progress);
-        if (exit_code == COMMAND_INTERRUPTED)
-            complain(import->options,
-                     "interrupted in %s after %" PRIu64 " samples; what the summary counts is "
-                     "stored, and importing the same files again changes nothing of it",
-                     import->file, import->summary.accepted);
+        tell_how_to_go_on(import, exit_code);
         double seconds = (double)(clock_monotonic_ns(import->os.clock) - started_ns) / 1e9;
         exit_code = print_summary(import, seconds, exit_code);
     }
+    import_resume_close(import);
     interrupt_close(&import->interrupt);
     return exit_code;
 }

@@ -3,12 +3,16 @@
  *
  *   import.c          the command: files one after the other, and the summary
  *   import_format.c   a file's format, and its content in pieces of bounded size
+ *   import_resume.c   how far each file was imported, kept for a later run
+ *   import_witness.c  whether the target still has a sample
  *   import_store.c    pieces into a stopped store
  *   import_server.c   pieces into a running server
  */
 #ifndef METRIC_STORE_COMMANDS_IMPORT_H
 #define METRIC_STORE_COMMANDS_IMPORT_H
 
+#include "base/times.h"
+#include "commands/import_resume.h"
 #include "commands/input.h"
 #include "commands/options.h"
 #include "commands/progress.h"
@@ -62,6 +66,8 @@ struct import {
     struct progress progress;
     struct import_summary summary;
     struct import_target *target;
+    char target_name[2 * PATH_MAX]; /* where samples go, as state files know it */
+    struct import_resume resume;
     enum import_format format; /* as asked for */
     enum time_precision precision;
     const char *job;
@@ -88,6 +94,9 @@ struct import_target_ops {
                                struct error *err);
     /* A batch that was parsed here; its arena is that of the batch. */
     enum status (*batch)(struct import_target *target, struct batch *batch, struct error *err);
+    /* Whether a sample is there. */
+    enum status (*holds)(struct import_target *target, const struct labels *labels, int64_t time_ms,
+                         bool *holds, struct error *err);
     /* Largest `json` and `openmetrics` body, in bytes. */
     size_t (*document_max)(const struct import_target *target);
     enum status (*close)(struct import_target *target, struct error *err);
@@ -108,6 +117,22 @@ MUST_CHECK enum status import_content(struct import *import, struct error *err);
 
 /* "ndjson", ...; false for another name. */
 bool import_format_parse(const char *name, enum import_format *format);
+
+/* ---- a sample in the target --------------------------------------------------------------- */
+
+/* The parameters of an export that gives little more than one sample. */
+enum { IMPORT_WITNESS_PARAMETERS = 4 };
+struct import_witness {
+    struct bytes selector;
+    char start[INSTANT_TEXT_SIZE], end[INSTANT_TEXT_SIZE];
+    const char *names[IMPORT_WITNESS_PARAMETERS];
+    const char *values[IMPORT_WITNESS_PARAMETERS];
+};
+/* Ended by import_witness_release also on failure. */
+MUST_CHECK enum status import_witness_init(struct import_witness *witness,
+                                           const struct labels *labels, int64_t time_ms,
+                                           struct error *err);
+void import_witness_release(struct import_witness *witness);
 
 /* ---- the summary ------------------------------------------------------------------------ */
 

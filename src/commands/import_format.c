@@ -167,13 +167,26 @@ static bool has_ending(const char *path, const char *ending)
     return false;
 }
 
-/* Such as export writes. A file whose name says nothing needs --format csv or --columns. */
+/* A header that names a metric and its value, as export writes one. No line of another format has
+ * these between commas. */
 static bool is_csv_header(struct slice start)
 {
     static const char mark[] = "\xef\xbb\xbf";
     if (starts_with(start, mark))
         start = slice_from(start, sizeof mark - 1);
-    return slice_equal_text(take_line(&start), "name,labels,value,timestamp");
+    struct slice line = take_line(&start);
+    bool name = false;
+    bool value = false;
+    while (line.data != NULL) {
+        const uint8_t *comma = line.size == 0 ? NULL : memchr(line.data, ',', line.size);
+        size_t size = comma == NULL ? line.size : (size_t)(comma - line.data);
+        struct slice cell = slice_of(line.data, size);
+        name = name || slice_equal_text(cell, "name") || slice_equal_text(cell, "metric") ||
+               slice_equal_text(cell, METRIC_NAME_LABEL);
+        value = value || slice_equal_text(cell, "value");
+        line = comma == NULL ? slice_of(NULL, 0) : slice_from(line, size + 1);
+    }
+    return name && value;
 }
 
 static enum status detect_text(struct import *import, struct slice start, bool whole,
@@ -242,12 +255,14 @@ struct piece {
     bool ended;
     enum status failed; /* reading: what came before is handed on first */
     uint64_t line;      /* of the first byte, from 1 */
+    uint64_t offset;    /* of the first byte, in what this run reads */
 };
 
 static enum status piece_init(struct piece *piece, struct import *import, size_t capacity,
                               struct error *err)
 {
-    *piece = (struct piece){.import = import, .capacity = capacity, .line = 1};
+    *piece = (struct piece){
+        .import = import, .capacity = capacity, .line = import_resume_first_line(import)};
     piece->data = malloc(capacity);
     if (piece->data != NULL)
         return STATUS_OK;
@@ -282,6 +297,7 @@ static uint64_t count_lines(const uint8_t *data, size_t size)
 static void piece_drop(struct piece *piece, size_t size)
 {
     piece->line += count_lines(piece->data, size);
+    piece->offset += size;
     memmove(piece->data, piece->data + size, piece->used - size);
     piece->used -= size;
 }
@@ -308,6 +324,7 @@ static void skip_line(struct piece *piece, struct error *err)
 {
     uint64_t line = piece->line;
     do {
+        piece->offset += piece->used;
         piece->used = 0;
         piece_fill(piece, 1, err);
     } while (piece->used > 0 && memchr(piece->data, '\n', piece->used) == NULL);
@@ -321,11 +338,49 @@ static void skip_line(struct piece *piece, struct error *err)
     }
 }
 
+/* The last line in `text`, with its end if it has one. */
+static struct slice last_line(struct slice text)
+{
+    const uint8_t *feed = text.size < 2 ? NULL : memrchr(text.data, '\n', text.size - 1);
+    return feed == NULL ? text : slice_from(text, (size_t)(feed - text.data) + 1);
+}
+
+/* A sample of these lines to find them again by: the last one, if it has a time of its own. */
+static void lines_candidate(struct import *import, struct json_parser *parser, struct slice lines)
+{
+    struct json_options options = {.now_ms = clock_wall_ms(import->os.clock),
+                                   .precision = import->precision};
+    struct arena arena;
+    struct batch batch;
+    arena_init(&arena, IMPORT_ARENA_SIZE);
+    if (protocols_ndjson_parse(parser, last_line(lines), &options, &arena, &batch, NULL) !=
+        STATUS_OK)
+        batch_init(&batch, &arena, protocols_json_decode_labels, 0);
+    if (batch.sample_count > 0 && batch.sample_times[0] == options.now_ms)
+        batch.sample_count = 0;
+    batch.rejected = 0; /* the target counts it */
+    import_resume_candidate(import, &batch);
+    arena_release(&arena);
+}
+
+/* What stood before the piece is safe. */
+static void piece_mark(const struct piece *piece)
+{
+    struct protocol_position here = {.settled = true, .offset = piece->offset, .line = piece->line};
+    struct protocol_position place = import_resume_place(piece->import, &here);
+    import_resume_mark(piece->import, &place);
+}
+
 static enum status import_lines(struct import *import, struct error *err)
 {
-    struct piece piece;
+    struct piece piece = {0};
     struct error why = {0};
-    enum status status = piece_init(&piece, import, LINE_MAX_SIZE, err);
+    struct protocol_limits limits = {.decoded_max_bytes = LINE_MAX_SIZE,
+                                     .json_max_depth = JSON_DEPTH_CEILING};
+    struct json_parser *parser = NULL;
+    enum status status = json_parser_new(&parser, &limits, err);
+    if (status == STATUS_OK)
+        status = piece_init(&piece, import, LINE_MAX_SIZE, err);
     while (status == STATUS_OK) {
         piece_fill(&piece, IMPORT_CHUNK_SIZE, &why);
         size_t size = piece.ended && piece.failed == STATUS_OK ? piece.used
@@ -338,10 +393,14 @@ static enum status import_lines(struct import *import, struct error *err)
                 skip_line(&piece, &why);
             continue;
         }
+        lines_candidate(import, parser, slice_of(piece.data, size));
         status =
             import->target->ops->lines(import->target, slice_of(piece.data, size), piece.line, err);
         piece_drop(&piece, size);
+        if (status == STATUS_OK)
+            piece_mark(&piece);
     }
+    json_parser_free(parser);
     free(piece.data);
     return piece_outcome(&piece, status, &why, err);
 }
@@ -425,6 +484,36 @@ static bool can_be_cut(const struct piece *piece, size_t *metadata)
     return good && *metadata <= METADATA_MAX;
 }
 
+/* A sample of the document's part to find it again by: one of the last, with a time of its own. */
+static void families_candidate(struct import *import, struct slice text)
+{
+    static const char end[] = "\n# EOF\n";
+    enum { LINES_TRIED = 32 };
+    struct arena arena;
+    struct batch batch;
+    arena_init(&arena, IMPORT_ARENA_SIZE);
+    batch_init(&batch, &arena, protocols_exposition_decode_labels, PROTOCOL_TAG_EXPOSITION);
+    for (size_t i = 0; i < LINES_TRIED && text.size > 0; i++) {
+        struct slice line = last_line(text);
+        text.size -= line.size;
+        size_t size = line.size - (line.data[line.size - 1] == '\n');
+        uint8_t *document = arena_alloc(&arena, size + sizeof end - 1);
+        if (document == NULL || line.data[0] == '#')
+            continue;
+        memcpy(document, line.data, size);
+        memcpy(document + size, end, sizeof end - 1);
+        batch_init(&batch, &arena, protocols_exposition_decode_labels, PROTOCOL_TAG_EXPOSITION);
+        if (protocols_openmetrics_parse(slice_of(document, size + sizeof end - 1), INT64_MIN, 0,
+                                        &batch, NULL) == STATUS_OK &&
+            batch.sample_count == 1 && batch.sample_times[0] != INT64_MIN)
+            break;
+        batch.sample_count = 0;
+    }
+    batch.rejected = 0; /* the target counts it */
+    import_resume_candidate(import, &batch);
+    arena_release(&arena);
+}
+
 static enum status send_families(struct piece *piece, size_t size, bool add_end, struct error *err)
 {
     static const char end[] = "# EOF\n";
@@ -433,6 +522,7 @@ static enum status send_families(struct piece *piece, size_t size, bool add_end,
     uint8_t saved[END_SIZE];
     /* The end goes over what follows for the moment; there is room for it behind the buffer. */
     memcpy(saved, piece->data + size, END_SIZE);
+    families_candidate(import, slice_of(piece->data, size));
     if (add_end)
         memcpy(piece->data + size, end, END_SIZE);
     enum status status = import->target->ops->openmetrics(
@@ -442,8 +532,30 @@ static enum status send_families(struct piece *piece, size_t size, bool add_end,
     return status;
 }
 
+/* The metadata that a piece begins with. */
+struct families {
+    uint64_t metadata_offset; /* in what this run reads */
+    bool repeated;            /* it stands further up in the file than what follows it */
+};
+
+/* Behind `cut` reading may go on, with the metadata before it. */
+static void mark_families(const struct piece *piece, const struct families *families, size_t cut,
+                          size_t metadata)
+{
+    struct protocol_position here = {
+        .settled = true,
+        .offset = piece->offset + cut,
+        .line = piece->line + count_lines(piece->data, cut),
+        .context_start = families->metadata_offset,
+        .context_size = metadata,
+        .context_lines = count_lines(piece->data, metadata),
+    };
+    struct protocol_position place = import_resume_place(piece->import, &here);
+    import_resume_mark(piece->import, &place);
+}
+
 /* A full piece without an end. */
-static enum status send_part(struct piece *piece, struct error *err)
+static enum status send_part(struct piece *piece, struct families *families, struct error *err)
 {
     size_t metadata = 0;
     size_t cut = last_family(piece);
@@ -458,7 +570,13 @@ static enum status send_part(struct piece *piece, struct error *err)
     enum status status = send_families(piece, cut, true, err);
     if (status != STATUS_OK)
         return status;
-    /* The rest of a family that was cut needs its metadata again. */
+    if (!families->repeated)
+        families->metadata_offset = piece->offset;
+    mark_families(piece, families, cut, metadata);
+    families->repeated = metadata > 0;
+    /* The rest of a family that was cut needs its metadata again. Its offset is then as if it stood
+     * right before that rest. */
+    piece->offset += cut - metadata;
     uint64_t line = piece->line + count_lines(piece->data, cut);
     memmove(piece->data + metadata, piece->data + cut, piece->used - cut);
     piece->used -= cut - metadata;
@@ -469,6 +587,7 @@ static enum status send_part(struct piece *piece, struct error *err)
 static enum status import_openmetrics(struct import *import, struct error *err)
 {
     struct piece piece;
+    struct families families = {.repeated = import->resume.begun.context_size > 0};
     enum { SLACK = 16 };
     enum status status = piece_init(&piece, import, OPENMETRICS_PIECE + SLACK, err);
     if (status == STATUS_OK) {
@@ -482,10 +601,12 @@ static enum status import_openmetrics(struct import *import, struct error *err)
         else if (piece.ended)
             break;
         else
-            status = send_part(&piece, err);
+            status = send_part(&piece, &families, err);
     }
     if (status == STATUS_OK)
         status = send_families(&piece, piece.used, false, err);
+    if (status == STATUS_OK)
+        mark_families(&piece, &families, piece.used, 0);
     free(piece.data);
     return status;
 }
@@ -507,18 +628,25 @@ static enum status send_records(struct piece *piece, struct csv_parser *parser, 
         error_prefix(err, "%s", input_name(import->input));
     else if (taken == 0)
         return STATUS_END;
-    else
+    if (status == STATUS_OK) {
+        import_resume_candidate(import, &batch);
         status = import->target->ops->batch(import->target, &batch, err);
+    }
     arena_reset(arena, IMPORT_CHUNK_SIZE);
-    if (status == STATUS_OK)
-        piece_drop(piece, taken);
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    piece_drop(piece, taken);
+    struct protocol_position position;
+    csv_parser_position(parser, &position);
+    position = import_resume_place(import, &position);
+    import_resume_mark(import, &position);
+    return STATUS_OK;
 }
 
 static enum status import_csv(struct import *import, struct error *err)
 {
     struct csv_options options = {
-        .now_ms = clock_wall_ms(import->os.clock),
+        .now_ms = import->resume.now_ms,
         .precision = import->precision,
         .format = slice_from_text(import->columns == NULL ? "" : import->columns),
         .header = import->csv_header,
@@ -529,8 +657,10 @@ static enum status import_csv(struct import *import, struct error *err)
     struct error why = {0};
     arena_init(&arena, IMPORT_ARENA_SIZE);
     enum status status = csv_parser_new(&parser, &options, err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
+        csv_parser_set_line(parser, import_resume_first_line(import));
         status = piece_init(&piece, import, LINE_MAX_SIZE, err);
+    }
     while (status == STATUS_OK) {
         piece_fill(&piece, IMPORT_CHUNK_SIZE, &why);
         if (piece.failed == STATUS_CANCELLED)
@@ -556,15 +686,24 @@ static enum status import_scrapes(struct import *import, struct error *err)
     arena_init(&arena, IMPORT_ARENA_SIZE);
     enum status status =
         recording_new(&recording, input_read, import->input, slice_from_text(import->job),
-                      clock_wall_ms(import->os.clock), RECORDING_BUFFER_SIZE, err);
+                      import->resume.now_ms, RECORDING_BUFFER_SIZE, err);
+    if (status == STATUS_OK)
+        recording_set_line(recording, import_resume_first_line(import));
     while (status == STATUS_OK) {
         struct batch batch;
         status = recording_next(recording, &batch, &arena, err);
         if (status != STATUS_OK)
             break;
+        import_resume_candidate(import, &batch);
         status = import->target->ops->batch(import->target, &batch, err);
         arena_reset(&arena, IMPORT_CHUNK_SIZE);
         show_progress(import);
+        if (status == STATUS_OK) {
+            struct protocol_position position;
+            recording_position(recording, &position);
+            position = import_resume_place(import, &position);
+            import_resume_mark(import, &position);
+        }
         if (status == STATUS_OK && interrupt_pending(&import->interrupt))
             status = interrupt_fail(err);
     }

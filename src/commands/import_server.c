@@ -386,6 +386,54 @@ static enum status server_batch(struct import_target *target, struct batch *batc
     return status;
 }
 
+/* ---- a sample --------------------------------------------------------------------------- */
+
+/* Whether one of the lines of an export is of that series. */
+static bool answer_has(struct server_target *server, const struct labels *labels)
+{
+    struct protocol_limits limits = {.decoded_max_bytes = ANSWER_MAX, .json_max_depth = 8};
+    struct json_options options = {.precision = TIME_PRECISION_MILLISECONDS};
+    struct json_parser *parser = NULL;
+    struct arena arena;
+    struct batch batch;
+    bool found = false;
+    arena_init(&arena, TREE_MAX);
+    if (json_parser_new(&parser, &limits, NULL) == STATUS_OK &&
+        protocols_ndjson_parse(parser, bytes_slice(&server->answer.body), &options, &arena, &batch,
+                               NULL) == STATUS_OK)
+        for (size_t i = 0; i < batch.series_count && !found; i++) {
+            struct labels there;
+            found = batch.decode_labels(batch.series[i].raw, &arena, &there, NULL) == STATUS_OK &&
+                    labels_canonicalise(&there, NULL) == STATUS_OK &&
+                    labels_compare(&there, labels) == 0;
+        }
+    json_parser_free(parser);
+    arena_release(&arena);
+    return found;
+}
+
+static enum status server_holds(struct import_target *target, const struct labels *labels,
+                                int64_t time_ms, bool *holds, struct error *err)
+{
+    struct server_target *server = server_of(target);
+    struct import_witness witness;
+    struct client_parameter parameters[IMPORT_WITNESS_PARAMETERS];
+    enum status status = import_witness_init(&witness, labels, time_ms, err);
+    for (size_t i = 0; i < IMPORT_WITNESS_PARAMETERS; i++)
+        parameters[i] = (struct client_parameter){witness.names[i], witness.values[i]};
+    struct client_request request = {
+        .path = "/api/v1/metrics/export",
+        .parameters = parameters,
+        .parameter_count = IMPORT_WITNESS_PARAMETERS,
+    };
+    if (status == STATUS_OK)
+        status = send_patiently(server, &request, err);
+    import_witness_release(&witness);
+    /* More series than an answer has room for: not known, and so not there. */
+    *holds = status == STATUS_OK && server->answer.status < 300 && answer_has(server, labels);
+    return status == STATUS_LIMIT ? STATUS_OK : status;
+}
+
 /* ---- opening ---------------------------------------------------------------------------- */
 
 static size_t server_document_max(const struct import_target *target)
@@ -415,6 +463,7 @@ enum status import_server_open(struct import *import, const char *url,
         .json = server_json,
         .openmetrics = server_openmetrics,
         .batch = server_batch,
+        .holds = server_holds,
         .document_max = server_document_max,
         .close = server_close,
     };

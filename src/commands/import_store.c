@@ -132,6 +132,72 @@ static enum status store_batch(struct import_target *target, struct batch *batch
     return commit(store_of(target), batch, 0, err);
 }
 
+/* ---- a sample --------------------------------------------------------------------------- */
+
+struct search {
+    struct export_sink sink;
+    const struct labels *labels;
+    bool found;
+};
+
+static enum status search_series(struct export_sink *sink, const struct export_series *series,
+                                 struct error *err)
+{
+    (void)err;
+    struct search *search = container_of(sink, struct search, sink);
+    search->found = search->found || labels_compare(series->labels, search->labels) == 0;
+    return STATUS_OK;
+}
+
+static enum status search_samples(struct export_sink *sink, const int64_t *times,
+                                  const double *values, size_t count, struct error *err)
+{
+    (void)sink, (void)times, (void)values, (void)count, (void)err;
+    return STATUS_OK;
+}
+
+static enum status search_end(struct export_sink *sink, struct error *err)
+{
+    (void)sink, (void)err;
+    return STATUS_OK;
+}
+
+static bool is_interrupted(void *context)
+{
+    return interrupt_pending(context);
+}
+
+/* Series without a sample in the range are not given. */
+static enum status store_holds(struct import_target *target, const struct labels *labels,
+                               int64_t time_ms, bool *holds, struct error *err)
+{
+    static const struct export_sink_ops ops = {
+        .begin_series = search_series, .samples = search_samples, .end_series = search_end};
+    struct store_target *store = store_of(target);
+    struct search search = {.sink = {.ops = &ops}, .labels = labels};
+    struct query_environment environment = {
+        .tier = store->tier,
+        .clock = target->import->os.clock,
+        .cancelled = is_interrupted,
+        .context = &target->import->interrupt,
+    };
+    store_query_limits(&target->import->config, &environment.limits);
+    struct import_witness witness;
+    struct export_outcome outcome;
+    enum status status = import_witness_init(&witness, labels, time_ms, err);
+    if (status == STATUS_OK) {
+        struct query_parameter parameters[IMPORT_WITNESS_PARAMETERS];
+        for (size_t i = 0; i < IMPORT_WITNESS_PARAMETERS; i++)
+            parameters[i] = (struct query_parameter){slice_from_text(witness.names[i]),
+                                                     slice_from_text(witness.values[i])};
+        status = query_export(&environment, parameters, IMPORT_WITNESS_PARAMETERS, &search.sink,
+                              &outcome, err);
+    }
+    import_witness_release(&witness);
+    *holds = search.found;
+    return status;
+}
+
 static size_t store_document_max(const struct import_target *target)
 {
     return (size_t)target->import->config.server.max_decoded_bytes;
@@ -165,6 +231,7 @@ enum status import_store_open(struct import *import, struct import_target **targ
         .json = store_json,
         .openmetrics = store_openmetrics,
         .batch = store_batch,
+        .holds = store_holds,
         .document_max = store_document_max,
         .close = store_close,
     };

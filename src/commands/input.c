@@ -30,11 +30,18 @@ struct input {
     bool peeked;
     bool peeked_all;
     uint8_t peek[INPUT_PEEK_SIZE];
+    uint8_t *context; /* given before what follows */
+    size_t context_start, context_end;
 };
 
 const char *input_name(const struct input *input)
 {
     return input->name;
+}
+
+bool input_is_regular(const struct input *input)
+{
+    return input->regular && input->fd != STDIN_FILENO;
 }
 
 uint64_t input_size(const struct input *input)
@@ -152,6 +159,7 @@ void input_close(struct input *input)
     ZSTD_freeDCtx(input->zstd);
     if (input->fd > STDIN_FILENO)
         close(input->fd);
+    free(input->context);
     free(input);
 }
 
@@ -289,6 +297,13 @@ enum status input_read(void *context, uint8_t *to, size_t capacity, size_t *size
 {
     struct input *input = context;
     *size = 0;
+    if (input->context_start < input->context_end) {
+        size_t left = input->context_end - input->context_start;
+        *size = left < capacity ? left : capacity;
+        memcpy(to, input->context + input->context_start, *size);
+        input->context_start += *size;
+        return STATUS_OK;
+    }
     if (input->peek_start == input->peek_end && input->peeked_all)
         return STATUS_OK;
     if (input->peek_start == input->peek_end)
@@ -297,5 +312,75 @@ enum status input_read(void *context, uint8_t *to, size_t capacity, size_t *size
     *size = there < capacity ? there : capacity;
     memcpy(to, input->peek + input->peek_start, *size);
     input->peek_start += *size;
+    return STATUS_OK;
+}
+
+/* ---- going on in the middle --------------------------------------------------------------- */
+
+static enum status read_exactly(struct input *input, uint8_t *to, uint64_t size, struct error *err)
+{
+    while (size > 0) {
+        size_t got = 0;
+        enum status status =
+            input_read(input, to, size < RAW_SIZE ? (size_t)size : RAW_SIZE, &got, err);
+        if (status != STATUS_OK)
+            return status;
+        if (got == 0)
+            return fail(err, STATUS_CORRUPT, "%s is shorter than it was", input->name);
+        to += got;
+        size -= got;
+    }
+    return STATUS_OK;
+}
+
+/* What is decoded has to be decoded again. */
+static enum status drop(struct input *input, uint64_t size, struct error *err)
+{
+    uint8_t *scratch = malloc(RAW_SIZE);
+    enum status status =
+        scratch != NULL ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory to read %s", input->name);
+    while (status == STATUS_OK && size > 0) {
+        uint64_t piece = size < RAW_SIZE ? size : RAW_SIZE;
+        status = read_exactly(input, scratch, piece, err);
+        size -= piece;
+    }
+    free(scratch);
+    return status;
+}
+
+static enum status seek_to(struct input *input, uint64_t offset, struct error *err)
+{
+    if (lseek(input->fd, (off_t)offset, SEEK_SET) < 0)
+        return fail_errno(err, errno, "cannot go on in %s", input->name);
+    input->peek_start = input->peek_end;
+    input->peeked_all = false;
+    input->raw_start = input->raw_end = 0;
+    input->ended = false;
+    input->consumed = offset;
+    return STATUS_OK;
+}
+
+enum status input_resume(struct input *input, uint64_t context_start, size_t context_size,
+                         uint64_t offset, struct error *err)
+{
+    if (context_size > INPUT_CONTEXT_MAX || context_start + context_size > offset)
+        return fail(err, STATUS_INVALID, "%s cannot be gone on in there", input->name);
+    uint8_t *context = malloc(context_size + 1);
+    if (context == NULL)
+        return fail(err, STATUS_MEMORY, "no memory to read %s", input->name);
+    bool seeks = input->regular && input->kind == INPUT_PLAIN;
+    enum status status =
+        seeks ? seek_to(input, context_start, err) : drop(input, context_start, err);
+    if (status == STATUS_OK)
+        status = read_exactly(input, context, context_size, err);
+    if (status == STATUS_OK)
+        status = seeks ? seek_to(input, offset, err)
+                       : drop(input, offset - context_start - context_size, err);
+    if (status != STATUS_OK) {
+        free(context);
+        return status;
+    }
+    input->context = context;
+    input->context_end = context_size;
     return STATUS_OK;
 }

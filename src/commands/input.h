@@ -23,6 +23,8 @@ void input_close(struct input *input); /* accepts NULL */
 
 /* As messages name it. */
 const char *input_name(const struct input *input);
+/* Whether it is a file that can be read again. */
+bool input_is_regular(const struct input *input);
 /* Bytes of the file; 0 where nobody knows. */
 uint64_t input_size(const struct input *input);
 /* Bytes of the file read so far, compressed as they are. */
@@ -38,5 +40,15 @@ MUST_CHECK enum status input_tail(struct input *input, uint8_t tail[INPUT_TAIL_S
 /* Up to `capacity` bytes; *size is 0 at the end only. Fits recording_read. */
 MUST_CHECK enum status input_read(void *input, uint8_t *to, size_t capacity, size_t *size,
                                   struct error *err);
+
+/*
+ * Goes on at byte `offset` of the content, behind which input_read gives what follows; before that
+ * it gives again the `context_size` bytes (CONTEXT_MAX at most) from `context_start`, which lie
+ * before `offset`. To be called once, after peeking. Compressed content is decoded and dropped up
+ * to there. CORRUPT: the content ends before.
+ */
+enum { INPUT_CONTEXT_MAX = 8 << 20 };
+MUST_CHECK enum status input_resume(struct input *input, uint64_t context_start,
+                                    size_t context_size, uint64_t offset, struct error *err);
 
 #endif

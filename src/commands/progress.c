@@ -34,19 +34,22 @@ static size_t append(char line[PROGRESS_LINE_SIZE], size_t used, const char *tex
     return used < PROGRESS_LINE_SIZE ? used : PROGRESS_LINE_SIZE - 1;
 }
 
-size_t progress_format(char line[PROGRESS_LINE_SIZE], const char *name, uint64_t done,
-                       uint64_t total, int64_t elapsed_ns)
+size_t progress_format(char line[PROGRESS_LINE_SIZE], const char *name, uint64_t resumed,
+                       uint64_t done, uint64_t total, int64_t elapsed_ns)
 {
     char text[PROGRESS_LINE_SIZE];
     double divisor;
     size_t used = append(line, 0, name);
     if (done > total && total > 0)
         done = total;
+    if (resumed > done)
+        resumed = done;
     double share = total > 0 ? (double)done / (double)total : 0;
     if (total > 0) {
         char bar[BAR_WIDTH + 1];
         memset(bar, '-', BAR_WIDTH);
         memset(bar, '#', (size_t)(share * BAR_WIDTH));
+        memset(bar, '=', (size_t)((double)resumed / (double)total * BAR_WIDTH));
         bar[BAR_WIDTH] = 0;
         const char *unit = unit_of(total, &divisor);
         snprintf(text, sizeof text, "  [%s] %3d%%  %.1f of %.1f %s", bar, (int)(share * 100),
@@ -57,9 +60,9 @@ size_t progress_format(char line[PROGRESS_LINE_SIZE], const char *name, uint64_t
     }
     used = append(line, used, text);
     /* What the first moments say of the rate is noise. */
-    if (elapsed_ns < ESTIMATE_NS || done == 0)
+    if (elapsed_ns < ESTIMATE_NS || done == resumed)
         return used;
-    double rate = (double)done * 1e9 / (double)elapsed_ns;
+    double rate = (double)(done - resumed) * 1e9 / (double)elapsed_ns;
     const char *unit = unit_of((uint64_t)rate, &divisor);
     snprintf(text, sizeof text, "  %.1f %s/s", rate / divisor, unit);
     used = append(line, used, text);
@@ -80,7 +83,8 @@ void progress_update(struct progress *progress, uint64_t done, uint64_t total)
         (progress->drawn && now_ns - progress->drawn_ns < REDRAW_NS))
         return;
     char line[PROGRESS_LINE_SIZE];
-    progress_format(line, progress->name, done, total, now_ns - progress->started_ns);
+    progress_format(line, progress->name, progress->resumed, done, total,
+                    now_ns - progress->started_ns);
     fprintf(stderr, "\r\033[K%s", line);
     fflush(stderr);
     progress->drawn = true;

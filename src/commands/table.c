@@ -41,6 +41,10 @@ static const struct option import_options[] = {
     {.name = "retry",
      .argument = "TIME",
      .help = "go on trying so long while the server or disk is busy (default: 1m)"},
+    {.name = "restart", .help = "import from the beginning what an earlier run began"},
+    {.name = "state",
+     .argument = "DIR",
+     .help = "where it is kept how far files are (default: ~/.local/state/metric-store/import)"},
     OPTION_URL,
     OPTION_DATA,
     OPTION_JSON,
@@ -118,6 +122,9 @@ const struct command command_table[] = {
             "every other one is a label. Otherwise --columns says what they hold, for example\n"
             "  metric-store import --columns time:time,temp:metric:room_celsius,room:label "
             "a.csv\n\n"
+            "An import that was interrupted, or failed, goes on where it was when the same "
+            "command\n"
+            "is given again; a file or store that has changed since then is begun anew.\n\n"
             "Into a running server (--url), whose limits hold; or into a store that no server has\n"
             "open (--data), where the limits are those of the configuration: for example\n"
             "  metric-store import --data DIR --set cardinality.max_labels_per_metric=40 FILE\n",

@@ -31,6 +31,8 @@ struct csv_parser {
     bool titled;   /* the header was read, or there is none */
     bool skipping; /* inside of a line that is too long */
     uint64_t line; /* of the next byte, from 1 */
+    uint64_t taken;
+    uint64_t header_size, header_lines; /* with all before it; 0: it was not read */
     uint32_t index;
     struct cell cells[CSV_COLUMNS_MAX];
     size_t cell_count;
@@ -480,11 +482,13 @@ static enum status refuse_line(struct csv_parser *parser, struct batch *batch,
 }
 
 /* Takes one record, or the rest of a line that is skipped; *at stays where more is needed. */
-static enum status take_next(struct csv_parser *parser, const uint8_t **at, const uint8_t *end,
+static enum status take_next(struct csv_parser *parser, struct slice text, const uint8_t **at,
                              bool ended, struct batch *batch, struct error *err)
 {
     const uint8_t *start = *at;
+    const uint8_t *end = text.data + text.size;
     bool found = false;
+    bool begins = false;
     if (parser->skipping) {
         *at = line_after(start, end, &found);
         parser->skipping = !found;
@@ -501,9 +505,14 @@ static enum status take_next(struct csv_parser *parser, const uint8_t **at, cons
     enum status status = STATUS_OK;
     switch (record_scan(parser, &record)) {
     case RECORD_TAKEN:
+        begins = !parser->titled;
         status = take_record(parser, batch, err);
         count_lines(parser, start, record.at);
         *at = record.at;
+        if (begins && parser->titled) {
+            parser->header_size = parser->taken + (uint64_t)(record.at - text.data);
+            parser->header_lines = parser->line - 1;
+        }
         return status;
     case RECORD_MORE:
         if (!cut)
@@ -537,12 +546,30 @@ enum status csv_parser_take(struct csv_parser *parser, struct slice text, bool e
     enum status status = STATUS_OK;
     while (status == STATUS_OK && at < end) {
         const uint8_t *before = at;
-        status = take_next(parser, &at, end, ended, batch, err);
+        status = take_next(parser, text, &at, ended, batch, err);
         if (at == before)
             break;
     }
     *taken = (size_t)(at - text.data);
+    parser->taken += *taken;
     return status;
+}
+
+void csv_parser_position(const struct csv_parser *parser, struct protocol_position *position)
+{
+    *position = (struct protocol_position){
+        .settled = parser->titled && !parser->skipping,
+        .offset = parser->taken,
+        .line = parser->line,
+        .context_size = parser->header_size,
+        .context_lines = parser->header_lines,
+    };
+}
+
+void csv_parser_set_line(struct csv_parser *parser, uint64_t line)
+{
+    parser->line = line;
+    parser->begun = parser->titled;
 }
 
 enum status protocols_csv_parse(struct slice body, const struct csv_options *options,

@@ -26,6 +26,17 @@ struct protocol_limits {
     uint32_t json_max_depth;  /* of nested arrays and objects, at most JSON_DEPTH_CEILING */
 };
 
+/* Where a reader may stop, and what another one needs to go on from there: bytes and lines of the
+ * document that say how the rest is read, before the rest itself. */
+struct protocol_position {
+    bool settled;           /* a reader can go on here; otherwise the rest counts for nothing */
+    uint64_t offset;        /* bytes taken */
+    uint64_t line;          /* of the next byte, from 1 */
+    uint64_t context_start; /* the CSV header, or the #SCRAPE line in force; */
+    uint64_t context_size;  /* 0: nothing is needed */
+    uint64_t context_lines;
+};
+
 /* ---- remote write 1.0 ---------------------------------------------------------------------- */
 
 struct remote_write_counts {
@@ -206,6 +217,11 @@ MUST_CHECK enum status recording_next(struct recording *recording, struct batch 
 /* Bytes read so far, for a progress bar. */
 uint64_t recording_bytes(const struct recording *recording);
 
+/* Behind the last batch. */
+void recording_position(const struct recording *recording, struct protocol_position *position);
+/* The next byte is one of line `line`. */
+void recording_set_line(struct recording *recording, uint64_t line);
+
 /* ---- CSV ------------------------------------------------------------------------------------ */
 
 /* A line with its line ends inside of quotes; longer ones are refused. */
@@ -263,6 +279,10 @@ void csv_parser_free(struct csv_parser *parser); /* accepts NULL */
  */
 MUST_CHECK enum status csv_parser_take(struct csv_parser *parser, struct slice text, bool ended,
                                        struct batch *batch, size_t *taken, struct error *err);
+
+void csv_parser_position(const struct csv_parser *parser, struct protocol_position *position);
+/* Goes on in a document: the next byte is one of line `line`, the header's where there is one. */
+void csv_parser_set_line(struct csv_parser *parser, uint64_t line);
 
 /* A whole document; otherwise the same. */
 MUST_CHECK enum status protocols_csv_parse(struct slice body, const struct csv_options *options,

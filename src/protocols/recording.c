@@ -37,10 +37,11 @@ struct recording {
     size_t job_size;
     uint8_t prefix[PREFIX_MAX_SIZE];
     size_t prefix_size;
-    uint32_t line;        /* lines taken so far */
-    uint32_t broken_line; /* the #SCRAPE line in force, when it could not be read */
-    bool ended;           /* read has said so */
-    bool skipping;        /* inside a line longer than the buffer */
+    uint32_t line;                      /* lines taken so far */
+    uint32_t broken_line;               /* the #SCRAPE line in force, when it could not be read */
+    uint64_t scrape_start, scrape_size; /* of the #SCRAPE line in force; 0: there is none */
+    bool ended;                         /* read has said so */
+    bool skipping;                      /* inside a line longer than the buffer */
     uint64_t bytes;
     size_t start; /* of what was not yet taken */
     size_t end;
@@ -97,6 +98,28 @@ void recording_free(struct recording *recording)
 uint64_t recording_bytes(const struct recording *recording)
 {
     return recording->bytes;
+}
+
+static uint64_t recording_taken(const struct recording *recording)
+{
+    return recording->bytes - (recording->end - recording->start);
+}
+
+void recording_position(const struct recording *recording, struct protocol_position *position)
+{
+    *position = (struct protocol_position){
+        .settled = !recording->skipping && recording->broken_line == 0,
+        .offset = recording_taken(recording),
+        .line = (uint64_t)recording->line + 1,
+        .context_start = recording->scrape_start,
+        .context_size = recording->scrape_size,
+        .context_lines = recording->scrape_size > 0,
+    };
+}
+
+void recording_set_line(struct recording *recording, uint64_t line)
+{
+    recording->line = (uint32_t)(line - 1);
 }
 
 /* ---- labels of the target -------------------------------------------------------------------- */
@@ -334,8 +357,9 @@ static void parser_follow(struct text_parser *parser, const struct recording *re
     parser->refused_by_line = recording->broken_line;
 }
 
+/* `start` is where the line begins in the document. */
 static enum status recording_take(struct recording *recording, struct text_parser *parser,
-                                  struct slice line, struct error *err)
+                                  struct slice line, uint64_t start, struct error *err)
 {
     recording->line++;
     parser->line = recording->line;
@@ -345,6 +369,8 @@ static enum status recording_take(struct recording *recording, struct text_parse
     }
     if (is_scrape_line(line)) {
         recording_scrape(recording, parser, line);
+        recording->scrape_start = start;
+        recording->scrape_size = recording_taken(recording) - start;
         parser_follow(parser, recording);
         return STATUS_OK;
     }
@@ -376,8 +402,9 @@ static enum status recording_block(struct recording *recording, struct text_pars
         } else if (outcome == LINE_TOO_LONG) {
             recording_skip(recording, parser);
         } else {
+            uint64_t start = recording_taken(recording);
             recording->start = next;
-            status = recording_take(recording, parser, line, err);
+            status = recording_take(recording, parser, line, start, err);
             if (status != STATUS_OK)
                 return status;
         }

@@ -16,7 +16,8 @@ class Commands:
         # No proxy stands between a test and its own server, and a new store is not 128 MiB.
         return {name: value for name, value in os.environ.items()
                 if not name.lower().endswith("_proxy")} | {
-                    "METRIC_STORE_STORAGE__WAL_SEGMENT_SIZE": "1MiB"}
+                    "METRIC_STORE_STORAGE__WAL_SEGMENT_SIZE": "1MiB",
+                    "XDG_STATE_HOME": os.path.join(self.directory, "state")}
 
     def run(self, *arguments, data=None, **options):
         """The completed process; `data` is standard input. Output is bytes."""

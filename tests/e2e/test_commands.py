@@ -50,7 +50,7 @@ def test_no_command_and_a_wrong_one_are_wrong_usage(commands):
     (["import", "--format", "xml", "x"], '"xml" is no format'),
     (["import", "--precision", "days", "x"], '"days" is no precision'),
     (["export", "--format", "parquet"], "parquet is not available in this version"),
-    (["export", "--format", "csv"], "csv is not available in this version"),
+    (["export", "--format", "parquet"], "parquet is not available in this version"),
     (["query"], "which series?"),
     (["inspect"], "no FILE is named"),
     (["inspect", "--json", "--blocks", "x"], "--blocks has no JSON form"),
