@@ -142,7 +142,7 @@ static enum status state_write(const struct import *import, struct bytes *to)
     const struct protocol_position *at = &resume->position;
     enum status status = bytes_format(
         to,
-        STATE_TITLE "\nkey %016" PRIx64 "%016" PRIx64 "\nsize %" PRIu64 "\nchanged %" PRId64
+        STATE_TITLE "\nkey %016" PRIx64 " %016" PRIx64 "\nsize %" PRIu64 "\nchanged %" PRId64
                     "\nhead %016" PRIx64 "\nnow %" PRId64 "\nrefused %" PRIu64
                     "\nwhole %d\noffset %" PRIu64 "\nline %" PRIu64 "\ncontext %" PRIu64 " %" PRIu64
                     " %" PRIu64 "\nwitness %" PRId64 " ",
@@ -158,47 +158,97 @@ static enum status state_write(const struct import *import, struct bytes *to)
                : status;
 }
 
-static bool take_hex(const char *text, struct bytes *to)
+/* `word` and a blank or line end behind it. */
+static bool take_word(const char **at, const char *word)
+{
+    size_t size = strlen(word);
+    if (strncmp(*at, word, size) != 0 || ((*at)[size] != ' ' && (*at)[size] != '\n'))
+        return false;
+    *at += size + 1;
+    return true;
+}
+
+static bool take_number(const char **at, int base, uint64_t *number)
+{
+    char *end;
+    errno = 0;
+    *number = strtoull(*at, &end, base);
+    if (errno != 0 || end == *at || (*end != ' ' && *end != '\n'))
+        return false;
+    *at = end + 1;
+    return true;
+}
+
+static bool take_time(const char **at, int64_t *time)
+{
+    char *end;
+    errno = 0;
+    *time = strtoll(*at, &end, 10);
+    if (errno != 0 || end == *at || (*end != ' ' && *end != '\n'))
+        return false;
+    *at = end + 1;
+    return true;
+}
+
+static bool hex_digit(char digit, uint8_t *value)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *found = digit == 0 ? NULL : strchr(digits, digit);
+    *value = found == NULL ? 0 : (uint8_t)(found - digits);
+    return found != NULL;
+}
+
+/* Up to the end of the line. */
+static bool take_bytes(const char *text, struct bytes *to)
 {
     bytes_clear(to);
     for (; text[0] != '\n'; text += 2) {
-        unsigned byte;
-        char pair[3] = {text[0], text[0] == 0 ? 0 : text[1], 0};
-        if (strspn(pair, "0123456789abcdef") != 2 || sscanf(pair, "%2x", &byte) != 1)
+        uint8_t high, low;
+        if (!hex_digit(text[0], &high) || !hex_digit(text[1], &low))
             return false;
-        uint8_t one = (uint8_t)byte;
-        if (bytes_append(to, &one, 1) != STATUS_OK)
+        uint8_t byte = (uint8_t)(high << 4 | low);
+        if (bytes_append(to, &byte, 1) != STATUS_OK)
             return false;
     }
     return true;
 }
 
+static bool read_position(const char **at, struct protocol_position *position)
+{
+    return take_word(at, "offset") && take_number(at, 10, &position->offset) &&
+           take_word(at, "line") && take_number(at, 10, &position->line) &&
+           take_word(at, "context") && take_number(at, 10, &position->context_start) &&
+           take_number(at, 10, &position->context_size) &&
+           take_number(at, 10, &position->context_lines) &&
+           position->context_size <= INPUT_CONTEXT_MAX &&
+           position->context_start <= position->offset &&
+           position->context_size <= position->offset - position->context_start &&
+           position->line > position->context_lines;
+}
+
 /* `text` ends with a zero byte. False where it is no whole state. */
-static bool state_read(char *text, size_t size, struct import_resume *found)
+static bool state_read(const char *text, size_t size, struct import_resume *found)
 {
     enum { CHECKSUM_SIZE = sizeof "checksum 01234567\n" - 1 };
-    uint32_t checksum;
-    int whole;
-    int end = 0;
-    struct protocol_position *at = &found->position;
-    if (size <= CHECKSUM_SIZE ||
-        sscanf(text + size - CHECKSUM_SIZE, "checksum %8" SCNx32, &checksum) != 1 ||
-        crc32c(0, text, size - CHECKSUM_SIZE) != checksum)
+    if (size <= CHECKSUM_SIZE)
         return false;
-    int fields =
-        sscanf(text,
-               STATE_TITLE " key %16" SCNx64 "%16" SCNx64 " size %" SCNu64 " changed %" SCNd64
-                           " head %16" SCNx64 " now %" SCNd64 " refused %" SCNu64
-                           " whole %d offset %" SCNu64 " line %" SCNu64 " context %" SCNu64
-                           " %" SCNu64 " %" SCNu64 " witness %" SCNd64 " %n",
-               &found->key.high, &found->key.low, &found->size, &found->changed_ns,
-               &found->head_hash, &found->now_ms, &found->refused, &whole, &at->offset, &at->line,
-               &at->context_start, &at->context_size, &at->context_lines, &found->witness_ms, &end);
-    if (fields != 14 || end == 0 || !take_hex(text + end, &found->witness))
-        return false;
-    found->whole = whole != 0;
-    return at->context_size <= INPUT_CONTEXT_MAX && at->context_start <= at->offset &&
-           at->context_size <= at->offset - at->context_start && at->line > at->context_lines;
+    const char *at = text;
+    const char *last = text + size - CHECKSUM_SIZE;
+    uint64_t checksum, whole;
+    bool good = take_word(&last, "checksum") && take_number(&last, 16, &checksum) &&
+                crc32c(0, text, size - CHECKSUM_SIZE) == checksum && take_word(&at, STATE_TITLE) &&
+                take_word(&at, "key") && take_number(&at, 16, &found->key.high) &&
+                take_number(&at, 16, &found->key.low) && take_word(&at, "size") &&
+                take_number(&at, 10, &found->size) && take_word(&at, "changed") &&
+                take_time(&at, &found->changed_ns) && take_word(&at, "head") &&
+                take_number(&at, 16, &found->head_hash) && take_word(&at, "now") &&
+                take_time(&at, &found->now_ms) && take_word(&at, "refused") &&
+                take_number(&at, 10, &found->refused) && take_word(&at, "whole") &&
+                take_number(&at, 10, &whole) && read_position(&at, &found->position) &&
+                take_word(&at, "witness") && take_time(&at, &found->witness_ms) &&
+                take_bytes(at, &found->witness);
+    found->whole = good && whole != 0;
+    return good;
 }
 
 /* ---- on disk ----------------------------------------------------------------------------- */

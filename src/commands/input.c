@@ -337,8 +337,11 @@ static enum status read_exactly(struct input *input, uint8_t *to, uint64_t size,
 static enum status drop(struct input *input, uint64_t size, struct error *err)
 {
     uint8_t *scratch = malloc(RAW_SIZE);
-    enum status status =
-        scratch != NULL ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory to read %s", input->name);
+    enum status status = STATUS_OK;
+    if (scratch == NULL) {
+        fail(err, STATUS_MEMORY, "no memory to read %s", input->name);
+        return STATUS_MEMORY;
+    }
     while (status == STATUS_OK && size > 0) {
         uint64_t piece = size < RAW_SIZE ? size : RAW_SIZE;
         status = read_exactly(input, scratch, piece, err);

@@ -45,8 +45,10 @@ enum status csv_parser_new(struct csv_parser **result, const struct csv_options 
 {
     *result = NULL;
     struct csv_parser *parser = calloc(1, sizeof *parser);
-    if (parser == NULL)
-        return fail(err, STATUS_MEMORY, "no memory to read CSV");
+    if (parser == NULL) {
+        fail(err, STATUS_MEMORY, "no memory to read CSV");
+        return STATUS_MEMORY;
+    }
     parser->options = *options;
     parser->line = 1;
     arena_init(&parser->arena, CSV_HEADER_MEMORY);

@@ -161,7 +161,8 @@ static enum status put_rules(struct csv_columns *columns, const struct slice *ti
     for (size_t i = 0; i < columns->rule_count; i++) {
         const struct csv_rule *rule = &columns->rules[i];
         size_t at = rule->number > 0 ? rule->number - 1 : 0;
-        while (rule->number == 0 && at < columns->count && !slice_equal(titles[at], rule->title))
+        while (rule->number == 0 && titles != NULL && at < columns->count &&
+               !slice_equal(titles[at], rule->title))
             at++;
         if (at >= columns->count)
             return fail_code(err, STATUS_INVALID, code,
