@@ -99,10 +99,15 @@ static void mend(uint8_t *file, size_t size, unsigned what)
         if ((what & MEND_INDEX) != 0)
             store_u32(trailer + 100,
                       part_checksum(id, index_offset, file + index_offset, (size_t)index_size));
+        uint64_t set_size = load_u32(trailer + 104);
+        if ((what & MEND_INDEX) != 0 && set_size <= index_offset)
+            store_u32(trailer + 108,
+                      part_checksum(id, index_offset - set_size, file + index_offset - set_size,
+                                    (size_t)set_size));
     }
     if ((what & MEND_FRAME) != 0) {
         store_u32(file + 48, crc32c(0, file, 48));
-        store_u32(trailer + 112, crc32c(0, trailer, 112));
+        store_u32(trailer + PART_TRAILER_SIZE - 4, crc32c(0, trailer, PART_TRAILER_SIZE - 4));
     }
 }
 

@@ -131,6 +131,28 @@ static void check_totals(struct check *check)
     report(check, &local);
 }
 
+/* The set of series says what the pages do. */
+static enum status check_set(struct check *check, struct error *err)
+{
+    struct part *part = check->part;
+    if (part->set_size == 0)
+        return STATUS_OK;
+    struct error local = {0};
+    roaring_bitmap_t *told = NULL;
+    roaring_bitmap_t *seen = NULL;
+    enum status status = part_read_set(part, &told, &local);
+    if (status == STATUS_OK)
+        status = part_collect_series(part, &seen, &local);
+    if (status == STATUS_OK && !roaring_bitmap_equals(told, seen))
+        status = fail(&local, STATUS_CORRUPT,
+                      "part %s: its set of series is not that of its blocks", part->path);
+    if (told != NULL)
+        roaring_bitmap_free(told);
+    if (seen != NULL)
+        roaring_bitmap_free(seen);
+    return pass_damage(check, status, &local, err);
+}
+
 enum status part_verify(struct part *part, part_report *report_damage, void *context,
                         uint64_t *found, struct error *err)
 {
@@ -155,6 +177,8 @@ enum status part_verify(struct part *part, part_report *report_damage, void *con
         status = check_page(check, i, &expected, err);
     if (status == STATUS_OK && check->found == 0)
         check_totals(check);
+    if (status == STATUS_OK)
+        status = check_set(check, err);
     *found = check->found;
     part_cursor_free(check->cursor);
     free(check);

@@ -17,20 +17,20 @@ void part_header_encode(const struct part_identity *identity, uint8_t to[PART_HE
 static enum status check_identity(uint32_t version, const struct part_identity *identity,
                                   struct error *err)
 {
-    if (version == PART_VERSION) {
+    if (version >= 1 && version <= PART_VERSION) {
         if (identity->day < day_of_time(TIME_MIN_MS) || identity->day > day_of_time(TIME_MAX_MS))
             return fail(err, STATUS_CORRUPT, "day %lld is outside the range of times",
                         (long long)identity->day);
         return STATUS_OK;
     }
     return fail(err, STATUS_UNSUPPORTED,
-                "it has format version %u and this program reads version %d: use the program that "
-                "wrote it, or a later one",
+                "it has format version %u and this program reads versions 1 to %d: use the program "
+                "that wrote it, or a later one",
                 version, PART_VERSION);
 }
 
 enum status part_header_decode(const uint8_t from[PART_HEADER_SIZE], struct part_identity *identity,
-                               struct error *err)
+                               uint32_t *version, struct error *err)
 {
     if (load_u64(from) != PART_HEADER_MAGIC)
         return fail(err, STATUS_CORRUPT, "the header does not begin like a part's");
@@ -46,7 +46,8 @@ enum status part_header_decode(const uint8_t from[PART_HEADER_SIZE], struct part
         .min_sequence = load_u64(from + 32),
         .max_sequence = load_u64(from + 40),
     };
-    return check_identity(load_u32(from + 8), identity, err);
+    *version = load_u32(from + 8);
+    return check_identity(*version, identity, err);
 }
 
 void part_trailer_encode(const struct part_trailer *trailer, uint8_t to[PART_TRAILER_SIZE])
@@ -66,20 +67,37 @@ void part_trailer_encode(const struct part_trailer *trailer, uint8_t to[PART_TRA
     store_u64(to + 84, trailer->totals.bytes);
     store_u64(to + 92, trailer->index_offset);
     store_u32(to + 100, trailer->index_crc);
-    store_u64(to + 104, PART_TRAILER_MAGIC);
-    store_u32(to + 112, crc32c(0, to, 112));
+    store_u32(to + 104, trailer->set_size);
+    store_u32(to + 108, trailer->set_crc);
+    store_u64(to + 112, PART_TRAILER_MAGIC);
+    store_u32(to + 120, crc32c(0, to, 120));
 }
 
-enum status part_trailer_decode(const uint8_t from[PART_TRAILER_SIZE], uint64_t file_size,
-                                struct part_trailer *trailer, struct error *err)
+static enum status check_places(const struct part_trailer *trailer, uint64_t size,
+                                uint64_t file_size, struct error *err)
 {
-    if (load_u64(from + 104) != PART_TRAILER_MAGIC)
-        return fail(err, STATUS_CORRUPT, "the file does not end like a part");
-    uint32_t want = load_u32(from + 112);
-    uint32_t got = crc32c(0, from, 112);
+    uint64_t index_size = trailer->totals.pages * PART_INDEX_ENTRY_SIZE;
+    if (trailer->totals.bytes != file_size)
+        return fail(err, STATUS_CORRUPT, "the file has %llu bytes where its trailer says %llu",
+                    (unsigned long long)file_size, (unsigned long long)trailer->totals.bytes);
+    if (trailer->index_offset < PART_HEADER_SIZE || trailer->index_offset > file_size ||
+        file_size - trailer->index_offset != index_size + size)
+        return fail(err, STATUS_CORRUPT, "the trailer places the index outside the file");
+    if (trailer->set_size > trailer->index_offset - PART_HEADER_SIZE)
+        return fail(err, STATUS_CORRUPT, "the trailer places the series set outside the file");
+    return STATUS_OK;
+}
+
+/* `from` is where the trailer begins, `size` what it has up to its magic number. */
+static enum status decode_trailer(const uint8_t *from, uint32_t size, uint64_t file_size,
+                                  struct part_trailer *trailer, struct error *err)
+{
+    uint32_t want = load_u32(from + size - 4);
+    uint32_t got = crc32c(0, from, size - 4);
     if (got != want)
         return fail(err, STATUS_CORRUPT, "trailer checksum differs (got %08x, want %08x)", got,
                     want);
+    bool has_set = size == PART_TRAILER_SIZE;
     *trailer = (struct part_trailer){
         .identity = {.id = load_u64(from),
                      .day = (int64_t)load_u64(from + 8),
@@ -95,18 +113,24 @@ enum status part_trailer_decode(const uint8_t from[PART_TRAILER_SIZE], uint64_t 
                    .bytes = load_u64(from + 84)},
         .index_offset = load_u64(from + 92),
         .index_crc = load_u32(from + 100),
+        .set_size = has_set ? load_u32(from + 104) : 0,
+        .set_crc = has_set ? load_u32(from + 108) : 0,
     };
     enum status status = check_identity(load_u32(from + 36), &trailer->identity, err);
-    if (status != STATUS_OK)
-        return status;
-    uint64_t index_size = trailer->totals.pages * PART_INDEX_ENTRY_SIZE;
-    if (trailer->totals.bytes != file_size)
-        return fail(err, STATUS_CORRUPT, "the file has %llu bytes where its trailer says %llu",
-                    (unsigned long long)file_size, (unsigned long long)trailer->totals.bytes);
-    if (trailer->index_offset < PART_HEADER_SIZE || trailer->index_offset > file_size ||
-        file_size - trailer->index_offset != index_size + PART_TRAILER_SIZE)
-        return fail(err, STATUS_CORRUPT, "the trailer places the index outside the file");
-    return STATUS_OK;
+    return status == STATUS_OK ? check_places(trailer, size, file_size, err) : status;
+}
+
+enum status part_trailer_decode(const uint8_t from[PART_TRAILER_SIZE], uint64_t file_size,
+                                struct part_trailer *trailer, struct error *err)
+{
+    /* All versions end with the same 12 bytes; what begins earlier has more before them. */
+    const uint8_t *first = from + PART_TRAILER_SIZE - PART_TRAILER_SIZE_1;
+    if (load_u64(from + PART_TRAILER_SIZE - 12) != PART_TRAILER_MAGIC)
+        return fail(err, STATUS_CORRUPT, "the file does not end like a part");
+    if (load_u32(first + 36) == 1 &&
+        load_u32(first + PART_TRAILER_SIZE_1 - 4) == crc32c(0, first, PART_TRAILER_SIZE_1 - 4))
+        return decode_trailer(first, PART_TRAILER_SIZE_1, file_size, trailer, err);
+    return decode_trailer(from, PART_TRAILER_SIZE, file_size, trailer, err);
 }
 
 void part_index_entry_encode(const struct part_index_entry *entry, uint8_t *to)

@@ -1,10 +1,12 @@
 /*
  * part_format - what the writer and the reader of part files agree on; docs/formats/part.md.
  *
- *   file   := header, group *, index, trailer
+ *   file   := header, group *, series set, index, trailer
  *   group  := (time column, values of a block) *, page
  *   page   := block headers of the group, in columns                       part_page.h
+ *   set    := ids of all series in the part                                bitmap_codec.h
  *   index  := one entry a page: its first key, place, and range of times
+ * Version 1 has no set.
  *
  * Every checksum is a CRC32C that begins with the part's id and the offset in the file, so that
  * bytes of another part, or of another place, are never taken for the right ones.
@@ -19,13 +21,14 @@
 #include "storage/engine/value_codec.h"
 
 enum {
-    PART_VERSION = 1,
+    PART_VERSION = 2,                             /* what is written; earlier ones are read */
     PART_BLOCK_MAX_COUNT = VALUE_BLOCK_MAX_COUNT, /* what may be read */
     PART_BLOCK_COUNT = 1024,                      /* what is written */
     PART_PAGE_MAX_BLOCKS = 256,
     PART_PAGE_MAX_SIZE = 128 * 1024,
     PART_HEADER_SIZE = 52,
-    PART_TRAILER_SIZE = 116,
+    PART_TRAILER_SIZE = 124,
+    PART_TRAILER_SIZE_1 = 116, /* of version 1 */
     PART_INDEX_ENTRY_SIZE = 40,
 };
 
@@ -104,16 +107,20 @@ static inline int part_compare_keys(uint32_t metric_a, uint32_t series_a, uint32
 void part_header_encode(const struct part_identity *identity, uint8_t to[PART_HEADER_SIZE]);
 /* CORRUPT; UNSUPPORTED for a version that is not ours. */
 MUST_CHECK enum status part_header_decode(const uint8_t from[PART_HEADER_SIZE],
-                                          struct part_identity *identity, struct error *err);
+                                          struct part_identity *identity, uint32_t *version,
+                                          struct error *err);
 
 struct part_trailer {
     struct part_identity identity;
     struct part_totals totals; /* bytes: of the whole file */
     uint64_t index_offset;
     uint32_t index_crc;
+    uint32_t set_size; /* it ends where the index begins; 0: there is none */
+    uint32_t set_crc;
 };
 
 void part_trailer_encode(const struct part_trailer *trailer, uint8_t to[PART_TRAILER_SIZE]);
+/* The bytes are the file's last ones. */
 MUST_CHECK enum status part_trailer_decode(const uint8_t from[PART_TRAILER_SIZE],
                                            uint64_t file_size, struct part_trailer *trailer,
                                            struct error *err);

@@ -16,14 +16,14 @@ static void note_damage(struct part *part, const struct error *err)
         memcpy(part->damage, err->message, sizeof part->damage);
 }
 
-static bool index_is_sound(const struct part *part, uint64_t index_offset)
+static bool index_is_sound(const struct part *part, uint64_t pages_end)
 {
     uint64_t at = PART_HEADER_SIZE;
     uint64_t blocks = 0;
     for (size_t i = 0; i < part->index_count; i++) {
         const struct part_index_entry *entry = &part->index[i];
         if (entry->size == 0 || entry->size > PART_PAGE_MAX_SIZE || entry->offset < at ||
-            entry->offset > index_offset || entry->size > index_offset - entry->offset)
+            entry->offset > pages_end || entry->size > pages_end - entry->offset)
             return false;
         if (i > 0 &&
             part_compare_keys(entry[-1].metric, entry[-1].series, entry->metric, entry->series) > 0)
@@ -31,7 +31,7 @@ static bool index_is_sound(const struct part *part, uint64_t index_offset)
         at = entry->offset + entry->size;
         blocks += entry->blocks;
     }
-    return at == index_offset && blocks == part->totals.blocks;
+    return at == pages_end && blocks == part->totals.blocks;
 }
 
 static enum status load_index(struct part *part, const struct part_trailer *trailer,
@@ -58,7 +58,7 @@ static enum status load_index(struct part *part, const struct part_trailer *trai
         part_index_entry_decode(bytes + i * PART_INDEX_ENTRY_SIZE, &part->index[i]);
     free(bytes);
     part->index_count = status == STATUS_OK ? count : 0;
-    if (status == STATUS_OK && !index_is_sound(part, trailer->index_offset))
+    if (status == STATUS_OK && !index_is_sound(part, trailer->index_offset - trailer->set_size))
         status = fail(err, STATUS_CORRUPT, "the index contradicts itself");
     return status;
 }
@@ -77,7 +77,7 @@ static enum status read_frame(struct part *part, struct error *err)
     if (part->size < PART_HEADER_SIZE)
         return fail(err, STATUS_CORRUPT, "it has %llu bytes, which is less than any part",
                     (unsigned long long)part->size);
-    bool has_trailer = part->size >= PART_HEADER_SIZE + PART_TRAILER_SIZE;
+    bool has_trailer = part->size >= PART_HEADER_SIZE + PART_TRAILER_SIZE_1;
     enum status status = file_read_exactly(part->file, header_bytes, sizeof header_bytes, 0, err);
     if (status == STATUS_OK && has_trailer)
         status = file_read_exactly(part->file, trailer_bytes, sizeof trailer_bytes,
@@ -87,7 +87,8 @@ static enum status read_frame(struct part *part, struct error *err)
 
     struct error trailer_error;
     struct part_trailer trailer = {0};
-    enum status header = part_header_decode(header_bytes, &part->identity, err);
+    uint32_t version = 0;
+    enum status header = part_header_decode(header_bytes, &part->identity, &version, err);
     enum status end = has_trailer
                           ? part_trailer_decode(trailer_bytes, part->size, &trailer, &trailer_error)
                           : fail(&trailer_error, STATUS_CORRUPT, "the trailer is missing");
@@ -103,6 +104,9 @@ static enum status read_frame(struct part *part, struct error *err)
     }
     if (end == STATUS_OK) {
         part->totals = trailer.totals;
+        part->set_offset = trailer.index_offset - trailer.set_size;
+        part->set_size = trailer.set_size;
+        part->set_crc = trailer.set_crc;
         end = load_index(part, &trailer, &trailer_error);
         if (end != STATUS_OK && end != STATUS_CORRUPT) {
             if (err != NULL)

@@ -14,6 +14,8 @@
 #ifndef METRIC_STORE_STORAGE_ENGINE_PART_READER_H
 #define METRIC_STORE_STORAGE_ENGINE_PART_READER_H
 
+#include <roaring/roaring.h>
+
 #include "base/bytes.h"
 #include "os/file.h"
 #include "storage/engine/part_format.h"
@@ -43,6 +45,13 @@ const struct part_totals *part_totals(const struct part *part);
 size_t part_memory(const struct part *part);
 /* What was found wrong at opening and got round; NULL for a sound part. */
 const char *part_damage(const struct part *part);
+
+/*
+ * Gives the ids of all series in the part, ended by roaring_bitmap_free: as they are written there,
+ * or, where that is damaged or of version 1, out of all pages.
+ *   CORRUPT  a page cannot be read either: any series may be in it
+ */
+MUST_CHECK enum status part_series(struct part *part, roaring_bitmap_t **ids, struct error *err);
 
 /* ---- cursors ---------------------------------------------------------------------------- */
 

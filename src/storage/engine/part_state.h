@@ -21,6 +21,9 @@ struct part {
     uint64_t size; /* of the file */
     struct part_identity identity;
     struct part_totals totals;
+    uint64_t set_offset; /* of the series set */
+    uint32_t set_size;   /* 0: there is none, or nobody knows where */
+    uint32_t set_crc;
     /* In the order of the file and of keys. An entry of size 0 is a hole: pages that cannot be
      * found, from offset on; its key is the last one before it. */
     struct part_index_entry *index;
@@ -65,5 +68,11 @@ MUST_CHECK enum status part_load_page(struct part_cursor *cursor, size_t index, 
 
 /* Rebuilds part->index, and part->totals, from the pages alone. */
 MUST_CHECK enum status part_salvage(struct part *part, struct error *err);
+
+/* part_series.c: what the file says of its series, and what its pages do; CORRUPT. */
+MUST_CHECK enum status part_read_set(const struct part *part, roaring_bitmap_t **ids,
+                                     struct error *err);
+MUST_CHECK enum status part_collect_series(struct part *part, roaring_bitmap_t **ids,
+                                           struct error *err);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "base/invariant.h"
 #include "base/times.h"
+#include "storage/engine/bitmap_codec.h"
 #include "storage/engine/part_page.h"
 #include "storage/engine/part_reader.h"
 #include "storage/engine/time_codec.h"
@@ -53,6 +54,8 @@ struct part_writer {
     int64_t last_ms;
     int64_t times[PART_BLOCK_COUNT];
     double values[PART_BLOCK_COUNT];
+
+    roaring_bitmap_t *series_set;
 
     struct part_totals totals;
     union {
@@ -322,6 +325,7 @@ static enum status begin_samples(struct part_writer *writer, uint32_t metric, ui
         if (status != STATUS_OK)
             return status;
         writer->totals.series++;
+        roaring_bitmap_add(writer->series_set, series);
     }
     writer->started = true;
     writer->metric = metric;
@@ -418,6 +422,17 @@ enum status part_writer_copy(struct part_writer *writer, struct part_cursor *cur
 
 /* ---- beginning and end ------------------------------------------------------------------ */
 
+static void writer_free(struct part_writer *writer)
+{
+    file_close(writer->file);
+    if (writer->series_set != NULL)
+        roaring_bitmap_free(writer->series_set);
+    free(writer->columns);
+    free(writer->index);
+    free(writer->path);
+    free(writer);
+}
+
 enum status part_writer_open(struct part_writer **writer, struct filesystem *fs, const char *path,
                              const struct part_writer_options *options, struct error *err)
 {
@@ -430,12 +445,12 @@ enum status part_writer_open(struct part_writer **writer, struct filesystem *fs,
     made->options = *options;
     made->totals = (struct part_totals){0};
     made->path = strdup(path);
-    enum status status = made->path == NULL
+    made->series_set = roaring_bitmap_create();
+    enum status status = made->path == NULL || made->series_set == NULL
                              ? fail(err, STATUS_MEMORY, "part %s: no memory for its writer", path)
                              : filesystem_open(fs, path, FILE_CREATE_NEW, &made->file, err);
     if (status != STATUS_OK) {
-        free(made->path);
-        free(made);
+        writer_free(made);
         return status;
     }
     part_header_encode(&options->identity, made->buffer);
@@ -443,6 +458,25 @@ enum status part_writer_open(struct part_writer **writer, struct filesystem *fs,
     made->page.values_offset = PART_HEADER_SIZE;
     *writer = made;
     return STATUS_OK;
+}
+
+static enum status write_set(struct part_writer *writer, struct part_trailer *trailer,
+                             struct error *err)
+{
+    struct bytes bytes;
+    bytes_init(&bytes, UINT32_MAX);
+    roaring_bitmap_run_optimize(writer->series_set);
+    enum status status = bitmap_encode(writer->series_set, &bytes);
+    if (status != STATUS_OK)
+        status = fail(err, status, "part %s: no memory for its set of series", writer->path);
+    if (status == STATUS_OK) {
+        trailer->set_size = (uint32_t)bytes.size;
+        trailer->set_crc =
+            part_checksum(writer->options.identity.id, position(writer), bytes.data, bytes.size);
+        status = put_large(writer, bytes.data, bytes.size, err);
+    }
+    bytes_release(&bytes);
+    return status;
 }
 
 static enum status write_index(struct part_writer *writer, uint64_t *offset, uint32_t *crc,
@@ -473,7 +507,9 @@ static enum status write_end(struct part_writer *writer, struct error *err)
     if (writer->totals.pages > UINT32_MAX)
         return fail(err, STATUS_LIMIT, "part %s: it has too many pages", writer->path);
     struct part_trailer trailer = {.identity = writer->options.identity};
-    status = write_index(writer, &trailer.index_offset, &trailer.index_crc, err);
+    status = write_set(writer, &trailer, err);
+    if (status == STATUS_OK)
+        status = write_index(writer, &trailer.index_offset, &trailer.index_crc, err);
     if (status != STATUS_OK)
         return status;
     writer->totals.bytes = position(writer) + PART_TRAILER_SIZE;
@@ -482,15 +518,6 @@ static enum status write_end(struct part_writer *writer, struct error *err)
     writer->buffered += PART_TRAILER_SIZE;
     status = flush_buffer(writer, err);
     return status == STATUS_OK ? file_sync(writer->file, err) : status;
-}
-
-static void writer_free(struct part_writer *writer)
-{
-    file_close(writer->file);
-    free(writer->columns);
-    free(writer->index);
-    free(writer->path);
-    free(writer);
 }
 
 enum status part_writer_finish(struct part_writer *writer, struct part_totals *totals,

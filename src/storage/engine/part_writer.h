@@ -7,7 +7,7 @@
  * and the caller renames it and publishes it in the manifest.
  *
  * Memory: under 256 KiB until samples with unsteady times come, then up to 2 MiB more, which
- * remember time columns so that they are stored once.
+ * remember time columns so that they are stored once; and the set of series, a bit to 2 bytes each.
  * Threads: one writer belongs to one thread at a time.
  * Errors: IO, NO_SPACE, MEMORY; after a failed add only part_writer_abort is left.
  */

@@ -4,6 +4,7 @@
 
 #include "base/invariant.h"
 #include "base/times.h"
+#include "storage/engine/narrowing.h"
 
 enum { SELECT_ATTEMPTS = 3 };
 
@@ -66,17 +67,34 @@ static enum status take_ids(struct selection *selection, const roaring_bitmap_t 
     return status;
 }
 
-/* Sets *commits to the state of the index that was matched. */
-static enum status match(struct selection *selection, const struct matchers *matchers, size_t count,
-                         uint64_t *commits, struct error *err)
-{
+/* What one attempt has found. */
+struct attempt {
     struct matched matched;
-    enum status status = engine_match(selection->engine, matchers, count, &matched, err);
-    *commits = matched.commits;
-    selection->stats.partial = matched.partial;
-    if (status == STATUS_OK)
-        status = take_ids(selection, matched.ids, err);
-    matched_release(&matched);
+    struct narrowing narrowing;
+};
+
+static void attempt_release(struct attempt *attempt)
+{
+    narrowing_release(&attempt->narrowing);
+    matched_release(&attempt->matched);
+}
+
+static enum status match(struct selection *selection, const struct matchers *matchers, size_t count,
+                         bool narrow, struct attempt *attempt, struct error *err)
+{
+    struct engine *engine = selection->engine;
+    enum status status = engine_match(engine, matchers, count, &attempt->matched, err);
+    const roaring_bitmap_t *ids = attempt->matched.ids;
+    selection->stats.partial = attempt->matched.partial;
+    if (status == STATUS_OK && narrow)
+        status = narrowing_make(&attempt->narrowing, engine, ids, selection->options.range, err);
+    if (status != STATUS_OK || attempt->narrowing.in_use == NULL)
+        return status == STATUS_OK ? take_ids(selection, ids, err) : status;
+    roaring_bitmap_t *narrowed = roaring_bitmap_and(ids, attempt->narrowing.in_use);
+    if (narrowed == NULL)
+        return no_memory(err);
+    status = take_ids(selection, narrowed, err);
+    roaring_bitmap_free(narrowed);
     return status;
 }
 
@@ -208,38 +226,48 @@ static void take_snapshot(struct selection *selection)
         selection->entries[i] = head_entry(head, selection->ids[i]);
 }
 
+static enum status prepare(struct selection *selection, const struct matchers *matchers,
+                           size_t count, bool narrow, struct attempt *attempt, struct error *err)
+{
+    enum status status = match(selection, matchers, count, narrow, attempt, err);
+    if (status == STATUS_OK)
+        status = selection->options.ordered ? sort_by_labels(selection, err)
+                                            : sort_as_stored(selection, err);
+    return status == STATUS_OK ? allocate_entries(selection, err) : status;
+}
+
+/* Whether nothing came since that the attempt would have found. With head_lock. */
+static bool still_holds(struct engine *engine, const struct attempt *attempt)
+{
+    rwlock_read(&engine->series_lock);
+    bool same = engine->index.commits == attempt->matched.commits;
+    rwlock_unlock(&engine->series_lock);
+    return same && narrowing_holds(&attempt->narrowing, engine, attempt->matched.ids);
+}
+
 /*
  * Series and samples of one commit become visible together under head_lock. Matching outside of it
- * keeps commits going; if a commit brought new series meanwhile, it is done again, and the last
- * time with commits shut out.
+ * keeps commits going; if a commit brought new series meanwhile, or samples of series that had none
+ * in the range, it is done again, and the last time with commits shut out.
  */
 static enum status match_at_one_moment(struct selection *selection, const struct matchers *matchers,
                                        size_t count, struct error *err)
 {
     struct engine *engine = selection->engine;
-    for (int attempt = 1;; attempt++) {
-        bool shut_out = attempt == SELECT_ATTEMPTS;
-        uint64_t commits = 0;
+    for (int number = 1;; number++) {
+        bool shut_out = number == SELECT_ATTEMPTS;
+        struct attempt attempt = {0};
         if (shut_out)
             rwlock_read(&engine->head_lock);
-        enum status status = match(selection, matchers, count, &commits, err);
-        if (status == STATUS_OK)
-            status = selection->options.ordered ? sort_by_labels(selection, err)
-                                                : sort_as_stored(selection, err);
-        if (status == STATUS_OK)
-            status = allocate_entries(selection, err);
+        enum status status = prepare(selection, matchers, count, !shut_out, &attempt, err);
         if (!shut_out)
             rwlock_read(&engine->head_lock);
-        bool same = shut_out;
-        if (!shut_out) {
-            rwlock_read(&engine->series_lock);
-            same = engine->index.commits == commits;
-            rwlock_unlock(&engine->series_lock);
-        }
-        if (status == STATUS_OK && same)
+        bool holds = shut_out || (status == STATUS_OK && still_holds(engine, &attempt));
+        if (status == STATUS_OK && holds)
             take_snapshot(selection);
         rwlock_unlock(&engine->head_lock);
-        if (status != STATUS_OK || same)
+        attempt_release(&attempt);
+        if (status != STATUS_OK || holds)
             return status;
     }
 }

@@ -916,6 +916,55 @@ static void parts_are_not_merged_around_a_missing_one(void **state)
     end(&test);
 }
 
+/* ---- many series, few of them in use ----------------------------------------------------- */
+
+static size_t selected_in(struct test *test, struct time_range range)
+{
+    struct select_options options = {.range = range};
+    struct selection *selection = select_all(test, &options);
+    size_t count = selection_count(test->store.tier, selection);
+    selection_close(test->store.tier, selection);
+    char why[FIXTURE_WHY_SIZE];
+    if (!fixture_same(test->store.tier, &test->ledger, range, why))
+        test_fail("%s", why);
+    return count;
+}
+
+static void put_day(struct test *test, int64_t day_start, uint32_t from, uint32_t to)
+{
+    for (uint32_t series = from; series < to; series++)
+        put_one(test, series, day_start + series, series);
+}
+
+static void of_many_series_only_those_with_samples_in_the_range_are_selected(void **state)
+{
+    (void)state;
+    enum { MANY = 3000 };
+    struct test test;
+    begin(&test, LARGE_HEAD);
+    ledger_release(&test.ledger);
+    ledger_init(&test.ledger, MANY);
+    int64_t day = NOW - NOW % MS_PER_DAY;
+    put_day(&test, day, 0, MANY);
+    store_flush(&test.store);
+    put_day(&test, day + MS_PER_DAY, 100, 200);
+    store_flush(&test.store);
+    put_day(&test, day + 2 * (int64_t)MS_PER_DAY, 150, 170);
+    struct time_range second = {day + MS_PER_DAY, day + 2 * (int64_t)MS_PER_DAY};
+    struct time_range last = {day + 2 * (int64_t)MS_PER_DAY, TIME_MAX_MS};
+    for (int round = 0; round < 3; round++) {
+        assert_int_equal(selected_in(&test, fixture_always()), MANY);
+        assert_in_range(selected_in(&test, second), 100, 120);
+        /* What is in a head may be of any time. */
+        assert_in_range(selected_in(&test, last), 20, 20 + 10 * (size_t)round);
+        if (round == 0)
+            put_one(&test, 2500, day + MS_PER_DAY + 5, 1);
+        else
+            store_reopen(&test.store);
+    }
+    end(&test);
+}
+
 /* ---- merging ---------------------------------------------------------------------------- */
 
 /* The log apart, each sample is written by its flush and by two merges. */
@@ -1022,6 +1071,7 @@ int main(void)
         cmocka_unit_test(a_part_in_place_of_another_is_not_read),
         cmocka_unit_test(a_part_whose_frame_is_damaged_is_read_whole),
         cmocka_unit_test(parts_are_not_merged_around_a_missing_one),
+        cmocka_unit_test(of_many_series_only_those_with_samples_in_the_range_are_selected),
         cmocka_unit_test(samples_in_order_of_time_are_written_three_times_at_the_most),
         cmocka_unit_test(series_of_many_flushes_stand_in_few_segments),
         cmocka_unit_test(a_few_late_samples_do_not_have_a_large_part_written_again),

@@ -87,13 +87,12 @@ static void no_damage(void *context, const struct error *err)
     test_fail("%s", err->message);
 }
 
-static void a_part_of_version_1_reads_as_it_was_written(void **state)
+static void reads_as_it_was_written(const char *path)
 {
-    (void)state;
     struct part *part;
     struct part_cursor *cursor;
     struct error err;
-    if (part_open(&part, filesystem_posix(), GOLDEN "/part-v1.part", &err) != STATUS_OK)
+    if (part_open(&part, filesystem_posix(), path, &err) != STATUS_OK)
         test_fail("%s", err.message);
     assert_int_equal(part_identity(part)->id, 17);
     assert_int_equal(part_identity(part)->day, DAY);
@@ -123,7 +122,19 @@ static void a_part_of_version_1_reads_as_it_was_written(void **state)
     uint64_t found;
     assert_int_equal(part_verify(part, no_damage, NULL, &found, &err), STATUS_OK);
     assert_int_equal(found, 0);
+    roaring_bitmap_t *ids;
+    assert_int_equal(part_series(part, &ids, &err), STATUS_OK);
+    assert_int_equal(roaring_bitmap_get_cardinality(ids), SERIES);
+    assert_true(roaring_bitmap_contains_range(ids, 0, SERIES));
+    roaring_bitmap_free(ids);
     part_close(part);
+}
+
+static void parts_of_every_version_read_as_they_were_written(void **state)
+{
+    (void)state;
+    reads_as_it_was_written(GOLDEN "/part-v1.part");
+    reads_as_it_was_written(GOLDEN "/part-v2.part");
 }
 
 int main(int argc, char **argv)
@@ -131,7 +142,7 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "write") == 0)
         return write_golden(argv[2]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_part_of_version_1_reads_as_it_was_written),
+        cmocka_unit_test(parts_of_every_version_read_as_they_were_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,106 @@
+#include "storage/engine/narrowing.h"
+
+#include <stdlib.h>
+
+/* Fewer are looked for one by one. */
+enum { WORTH_IT = 1024 };
+
+static bool overlaps(const struct manifest_part *part, struct time_range range)
+{
+    return part->min_ms < range.end_ms && part->max_ms >= range.start_ms;
+}
+
+/* CORRUPT: nobody knows what is in a part. */
+static enum status add_parts(roaring_bitmap_t *in_use, const struct version *version,
+                             struct time_range range, struct error *err)
+{
+    for (size_t i = 0; i < version->part_count; i++) {
+        if (!overlaps(&version->parts[i]->info, range))
+            continue;
+        roaring_bitmap_t *series;
+        enum status status = part_series(version->parts[i]->part, &series, err);
+        if (status != STATUS_OK)
+            return status;
+        roaring_bitmap_or_inplace(in_use, series);
+        roaring_bitmap_free(series);
+    }
+    return STATUS_OK;
+}
+
+static void add_head(roaring_bitmap_t *in_use, struct engine *engine, const struct head_ref *ref)
+{
+    enum { A_LOCK = 4096 }; /* series before commits get a turn */
+    uint32_t id = 0;
+    while (id != UINT32_MAX) {
+        rwlock_read(&engine->head_lock);
+        id = head_next_series(ref->head, id);
+        for (int i = 0; i < A_LOCK && id != UINT32_MAX; i++) {
+            roaring_bitmap_add(in_use, id);
+            id = head_next_series(ref->head, id + 1);
+        }
+        rwlock_unlock(&engine->head_lock);
+    }
+}
+
+static bool is_worth_it(const struct version *version, const roaring_bitmap_t *matched,
+                        struct time_range range)
+{
+    if (roaring_bitmap_get_cardinality(matched) < WORTH_IT)
+        return false;
+    for (size_t i = 0; i < version->part_count; i++)
+        if (!overlaps(&version->parts[i]->info, range))
+            return true;
+    return false;
+}
+
+enum status narrowing_make(struct narrowing *narrowing, struct engine *engine,
+                           const roaring_bitmap_t *matched, struct time_range range,
+                           struct error *err)
+{
+    *narrowing = (struct narrowing){0};
+    struct version *version = engine_version(engine);
+    narrowing->version = version;
+    enum status status = STATUS_OK;
+    if (is_worth_it(version, matched, range)) {
+        narrowing->in_use = roaring_bitmap_create();
+        struct error why = {0};
+        status = narrowing->in_use == NULL ? fail(&why, STATUS_MEMORY, "no memory for a query")
+                                           : add_parts(narrowing->in_use, version, range, &why);
+        if (status == STATUS_OK) {
+            add_head(narrowing->in_use, engine, version->active);
+            if (version->sealed != NULL)
+                add_head(narrowing->in_use, engine, version->sealed);
+        } else if (status == STATUS_CORRUPT) {
+            /* Reading the part will say so. */
+            narrowing_release(narrowing);
+            status = STATUS_OK;
+        } else {
+            status = fail(err, status, "%s", why.message);
+        }
+    }
+    return status;
+}
+
+void narrowing_release(struct narrowing *narrowing)
+{
+    if (narrowing->in_use != NULL)
+        roaring_bitmap_free(narrowing->in_use);
+    version_release(narrowing->version);
+    *narrowing = (struct narrowing){0};
+}
+
+bool narrowing_holds(const struct narrowing *narrowing, const struct engine *engine,
+                     const roaring_bitmap_t *matched)
+{
+    if (narrowing->in_use == NULL)
+        return true;
+    /* All samples that came since are in the active head, if it is still the same one. */
+    if (engine->version->active != narrowing->version->active)
+        return false;
+    const struct head *head = engine->version->active->head;
+    for (uint32_t id = head_next_series(head, 0); id != UINT32_MAX;
+         id = head_next_series(head, id + 1))
+        if (!roaring_bitmap_contains(narrowing->in_use, id) && roaring_bitmap_contains(matched, id))
+            return false;
+    return true;
+}

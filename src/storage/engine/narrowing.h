@@ -1,0 +1,30 @@
+/*
+ * narrowing - of many matching series, those that have samples in the days of a query.
+ *
+ * Years of history leave millions of series of which a day has thousands: without their samples
+ * being looked for one by one, the series sets of the parts in the range tell which.
+ */
+#ifndef METRIC_STORE_STORAGE_ENGINE_NARROWING_H
+#define METRIC_STORE_STORAGE_ENGINE_NARROWING_H
+
+#include "storage/engine/engine_internal.h"
+
+struct narrowing {
+    roaring_bitmap_t
+        *in_use;             /* a superset of the series with samples in the range; NULL: unknown */
+    struct version *version; /* of that moment, held */
+};
+
+/* Leaves in_use NULL where it is not worth it: few series, or no part lies outside of the range.
+ * Takes head_lock. Ended by narrowing_release. */
+MUST_CHECK enum status narrowing_make(struct narrowing *narrowing, struct engine *engine,
+                                      const roaring_bitmap_t *matched, struct time_range range,
+                                      struct error *err);
+void narrowing_release(struct narrowing *narrowing);
+
+/* Whether it still holds for the present version: no other series of `matched` has got a sample.
+ * With head_lock. */
+bool narrowing_holds(const struct narrowing *narrowing, const struct engine *engine,
+                     const roaring_bitmap_t *matched);
+
+#endif
