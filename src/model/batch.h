@@ -84,6 +84,7 @@ struct batch {
     uint32_t new_series; /* first committed with this batch; set by storage */
     uint32_t *reserved;  /* ids that this batch holds a place for; storage's */
     size_t reserved_count;
+    uint8_t gate;     /* storage's: it waits for batches that are between resolve and settle */
     uint32_t *missed; /* entries that were not known by their raw bytes; storage's */
     size_t missed_count;
     bool atomic; /* store all or nothing */

@@ -99,6 +99,8 @@ static void write_background(struct metrics_writer *writer, const struct storage
             "Merges of index segments.");
     counter(writer, "metric_store_index_merge_written_bytes", "bytes",
             metrics->index_merged_bytes_written, "Bytes that they wrote.");
+    counter(writer, "metric_store_series_ids_freed", NULL, metrics->series_ids_freed,
+            "Ids of series without samples that may be given again.");
     if (metrics->flushed_bytes == 0)
         return;
     double written = (double)(metrics->flushed_bytes + metrics->merged_bytes_written);

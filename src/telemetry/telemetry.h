@@ -276,6 +276,7 @@ struct storage_metrics {
     uint64_t merged_bytes_written;
     uint64_t index_merges;
     uint64_t index_merged_bytes_written;
+    uint64_t series_ids_freed;
 
     uint64_t disk_size_bytes; /* 0: the system did not say; both are left out */
     uint64_t disk_free_bytes;

@@ -60,6 +60,8 @@ static enum status merge_step(struct engine *engine, bool *did, struct error *er
     enum status status = engine_merge_step(engine, did, err);
     if (status == STATUS_OK && !*did)
         status = engine_index_merge_step(engine, did, err);
+    if (status == STATUS_OK && !*did)
+        status = engine_reclaim_step(engine, did, err);
     mutex_unlock(&engine->maintenance_lock);
     return status;
 }

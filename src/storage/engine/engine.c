@@ -46,6 +46,7 @@ static void engine_free(struct engine *engine)
     version_release(engine->version);
     wal_close(engine->wal);
     manifest_close(engine->manifest);
+    reclaim_release(&engine->reclaim);
     series_index_release(&engine->index);
     registry_release(&engine->registry);
     raw_cache_release(&engine->raw_cache);
@@ -280,6 +281,7 @@ void engine_stats(struct tier *tier, struct engine_stats *stats)
         .merged_bytes_written = atomic_load(&counters->merged_bytes_written),
         .index_merges = atomic_load(&counters->index_merges),
         .index_merged_bytes_written = atomic_load(&counters->index_merged_bytes_written),
+        .series_ids_freed = atomic_load(&counters->series_ids_freed),
         .chunks_dropped = atomic_load(&counters->chunks_dropped),
         .damaged_blocks = atomic_load(&counters->damaged_blocks),
         .index_segments = atomic_load(&counters->index_segments),

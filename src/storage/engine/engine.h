@@ -58,7 +58,7 @@ struct engine_stats {
     uint64_t log_bytes_written, log_syncs, log_segments, log_sync_ns_sum, log_sync_ns_max;
     uint64_t flushes, flush_failures, flushed_samples, flushed_bytes;
     uint64_t merges, merge_failures, merged_bytes_read, merged_bytes_written;
-    uint64_t index_merges, index_merged_bytes_written;
+    uint64_t index_merges, index_merged_bytes_written, series_ids_freed;
     uint64_t chunks_dropped;
     uint64_t damaged_blocks;
     uint64_t disk_total_bytes, disk_free_bytes;

@@ -15,9 +15,11 @@
 #include "base/invariant.h"
 #include "storage/engine/day_set.h"
 #include "storage/engine/engine.h"
+#include "storage/engine/gate.h"
 #include "storage/engine/index_segment.h"
 #include "storage/engine/manifest.h"
 #include "storage/engine/raw_cache.h"
+#include "storage/engine/reclaim.h"
 #include "storage/engine/record.h"
 #include "storage/engine/registry.h"
 #include "storage/engine/series_index.h"
@@ -42,7 +44,7 @@ struct engine_counters {
     atomic_uint_fast64_t merges, merge_failures, merged_bytes_read, merged_bytes_written;
     atomic_uint_fast64_t chunks_dropped, damaged_blocks;
     atomic_uint_fast64_t index_segments, index_bytes; /* now */
-    atomic_uint_fast64_t index_merges, index_merged_bytes_written;
+    atomic_uint_fast64_t index_merges, index_merged_bytes_written, series_ids_freed;
 };
 
 /* Each has a condition of its own; the worst is the store's. */
@@ -102,6 +104,10 @@ struct engine {
     atomic_llong retention_ms;
     struct mutex trouble_lock;
     struct storage_condition troubles[TROUBLE_SOURCES];
+
+    struct gate batches;    /* between resolve and settle */
+    struct gate selections; /* open ones */
+    struct reclaim reclaim;
 
     struct day_set lost_days; /* with a part that could not be opened; set at start */
     struct engine_recovery recovery;
@@ -170,6 +176,13 @@ enum status engine_recover(struct engine *engine, struct error *err);
 /* merge.c, index_merge.c, retention.c: *did says whether there was something to do. With
  * maintenance_lock. */
 enum status engine_merge_step(struct engine *engine, bool *did, struct error *err);
+/* One segment out of `count`, without some series; then in their place. `made` may be NULL in the
+ * second where nothing is left. After a failure `made` only has to be released. */
+enum status index_write_merged(struct engine *engine, struct segment_ref *const *refs, size_t count,
+                               const roaring_bitmap_t *without, struct segment_ref **made,
+                               struct error *err);
+enum status index_publish_merged(struct engine *engine, struct segment_ref *const *refs,
+                                 size_t count, struct segment_ref *made, struct error *err);
 enum status engine_index_merge_step(struct engine *engine, bool *did, struct error *err);
 enum status engine_retention_step(struct engine *engine, bool *did, struct error *err);
 

@@ -40,6 +40,8 @@ static enum status replace(struct engine *engine, struct index_flush *flush,
 static enum status write_sealed(struct engine *engine, struct index_flush *flush,
                                 struct manifest_edit *edit, struct error *err)
 {
+    /* All of the table was logged by now. While the log is replayed nobody knows how far. */
+    uint64_t logged_until = engine->wal == NULL ? UINT64_MAX : wal_position(engine->wal);
     struct manifest_segment info = {.id = engine_take_file_id(engine), .kind = SEGMENT_INDEX};
     char *path = path_of_segment(engine->dir, info.id);
     if (path == NULL)
@@ -57,6 +59,7 @@ static enum status write_sealed(struct engine *engine, struct index_flush *flush
         remove_segment(engine, info.id);
         return status;
     }
+    flush->series->logged_until = logged_until;
     manifest_add_segment(edit, &info);
     /* What earlier versions wrote was loaded into the table, all of it. */
     return replace(engine, flush, edit, SEGMENT_SERIES, err);

@@ -43,8 +43,9 @@ static bool goes_on(void *context)
     return !stopping;
 }
 
-static enum status write_merged(struct engine *engine, struct segment_ref *const *refs,
-                                size_t count, struct segment_ref **made, struct error *err)
+enum status index_write_merged(struct engine *engine, struct segment_ref *const *refs, size_t count,
+                               const roaring_bitmap_t *without, struct segment_ref **made,
+                               struct error *err)
 {
     struct manifest_segment info = {.id = engine_take_file_id(engine), .kind = SEGMENT_INDEX};
     char *path = path_of_segment(engine->dir, info.id);
@@ -56,7 +57,7 @@ static enum status write_merged(struct engine *engine, struct segment_ref *const
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
         segments[i] = refs[i]->segment;
     if (status == STATUS_OK)
-        status = series_segment_merge(segments, count, NULL, engine->os, path, info.id, goes_on,
+        status = series_segment_merge(segments, count, without, engine->os, path, info.id, goes_on,
                                       engine, &stats, err);
     free(path);
     free(segments);
@@ -64,21 +65,30 @@ static enum status write_merged(struct engine *engine, struct segment_ref *const
         return status;
     info.entries = stats.series;
     info.bytes = stats.bytes;
-    return segment_ref_open(made, engine->os, engine->dir, &info, err);
+    status = segment_ref_open(made, engine->os, engine->dir, &info, err);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        if (refs[i]->logged_until > (*made)->logged_until)
+            (*made)->logged_until = refs[i]->logged_until;
+    return status;
 }
 
-static enum status publish(struct engine *engine, struct segment_ref *const *refs, size_t count,
-                           struct segment_ref *made, struct error *err)
+enum status index_publish_merged(struct engine *engine, struct segment_ref *const *refs,
+                                 size_t count, struct segment_ref *made, struct error *err)
 {
     struct manifest_edit edit;
     manifest_edit_init(&edit);
     for (size_t i = 0; i < count; i++)
         manifest_remove_segment(&edit, refs[i]->info.id);
-    manifest_add_segment(&edit, &made->info);
+    if (made != NULL)
+        manifest_add_segment(&edit, &made->info);
     enum status status = engine_publish(engine, &edit, &(struct parts_change){0}, err);
     manifest_edit_release(&edit);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK) {
+        /* After a failed sync the edit may be on disk. */
+        if (made != NULL)
+            atomic_store(&made->doomed, !manifest_broken(engine->manifest));
         return status;
+    }
     rwlock_write(&engine->series_lock);
     struct segment_set *set = segment_set_replace(engine->index.segments, refs, count, made);
     /* The edit is on disk: the old files are named no more. */
@@ -88,7 +98,8 @@ static enum status publish(struct engine *engine, struct segment_ref *const *ref
     for (size_t i = 0; i < count; i++)
         atomic_store(&refs[i]->doomed, true);
     atomic_fetch_add(&engine->counters.index_merges, 1);
-    atomic_fetch_add(&engine->counters.index_merged_bytes_written, made->info.bytes);
+    if (made != NULL)
+        atomic_fetch_add(&engine->counters.index_merged_bytes_written, made->info.bytes);
     return STATUS_OK;
 }
 
@@ -96,13 +107,9 @@ static enum status merge(struct engine *engine, struct segment_ref *const *refs,
                          struct error *err)
 {
     struct segment_ref *made = NULL;
-    enum status status = write_merged(engine, refs, count, &made, err);
-    if (status == STATUS_OK) {
-        status = publish(engine, refs, count, made, err);
-        /* After a failed sync the edit may be on disk. */
-        if (status != STATUS_OK)
-            atomic_store(&made->doomed, !manifest_broken(engine->manifest));
-    }
+    enum status status = index_write_merged(engine, refs, count, NULL, &made, err);
+    if (status == STATUS_OK)
+        status = index_publish_merged(engine, refs, count, made, err);
     segment_ref_release(made);
     return status;
 }

@@ -80,6 +80,23 @@ void raw_cache_insert(struct raw_cache *cache, struct hash128 hash, uint32_t id)
     put(cache, hash, id, 1);
 }
 
+uint64_t raw_cache_forget(struct raw_cache *cache, const roaring_bitmap_t *ids, uint64_t from,
+                          uint64_t count)
+{
+    if (from != 0 && cache->forgot_mask != cache->mask)
+        from = 0;
+    cache->forgot_mask = cache->mask;
+    uint64_t end = cache->mask + RAW_CACHE_WINDOW;
+    for (; from < end && count > 0; from++, count--) {
+        struct raw_cache_entry *entry = &cache->entries[from];
+        if (entry_empty(entry) || !roaring_bitmap_contains(ids, entry->id))
+            continue;
+        *entry = (struct raw_cache_entry){0};
+        cache->count--;
+    }
+    return from == end ? UINT64_MAX : from;
+}
+
 size_t raw_cache_memory(const struct raw_cache *cache)
 {
     return (cache->mask + RAW_CACHE_WINDOW) * sizeof(struct raw_cache_entry);

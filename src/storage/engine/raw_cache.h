@@ -13,6 +13,8 @@
 
 #include <stdatomic.h>
 
+#include <roaring/roaring.h>
+
 #include "base/hash.h"
 #include "base/status.h"
 
@@ -30,7 +32,8 @@ struct raw_cache {
     uint64_t count;
     uint64_t max_entries;
     uint64_t evictions;
-    uint32_t hand; /* where in a full window the search for a victim begins */
+    uint64_t forgot_mask; /* of the table that raw_cache_forget is walking over */
+    uint32_t hand;        /* where in a full window the search for a victim begins */
 };
 
 MUST_CHECK enum status raw_cache_init(struct raw_cache *cache, size_t max_bytes);
@@ -55,6 +58,10 @@ static inline uint32_t raw_cache_find(struct raw_cache *cache, struct hash128 ha
     return UINT32_MAX;
 }
 
+/* Forgets the entries whose ids are in `ids`: of `count` places from `from` on (0 the first time).
+ * Returns where to go on, UINT64_MAX at the end. A cache that grew in between begins anew. */
+uint64_t raw_cache_forget(struct raw_cache *cache, const roaring_bitmap_t *ids, uint64_t from,
+                          uint64_t count);
 /* Never fails: without room the cache forgets something. */
 void raw_cache_insert(struct raw_cache *cache, struct hash128 hash, uint32_t id);
 size_t raw_cache_memory(const struct raw_cache *cache);

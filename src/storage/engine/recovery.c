@@ -484,6 +484,10 @@ static enum status recover(struct recovery *recovery, struct error *err)
         engine_note_index(engine);
     }
     series_index_drop_known(&engine->index);
+    const struct segment_set *set = engine->index.segments;
+    for (size_t i = 0; i < set->count && status == STATUS_OK; i++)
+        set->segments[i]->logged_until = wal_position(engine->wal);
+    engine->reclaim.due = !read_only;
     if (status == STATUS_OK)
         status = restore_next_ids(recovery, err);
     return status;

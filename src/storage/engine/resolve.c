@@ -63,10 +63,13 @@ static enum status probe(struct resolution *work, uint32_t **misses, size_t *mis
         series[i].hash = hash128(series[i].raw, seed);
     size_t missed = 0;
     rwlock_read(&engine->series_lock);
+    const roaring_bitmap_t *dying = engine->reclaim.dying;
     for (size_t i = 0; i < batch->series_count; i++) {
         if (i + PROBE_AHEAD < batch->series_count)
             raw_cache_prefetch(&engine->raw_cache, series[i + PROBE_AHEAD].hash);
         series[i].id = raw_cache_find(&engine->raw_cache, series[i].hash);
+        if (dying != NULL && roaring_bitmap_contains(dying, series[i].id))
+            series[i].id = SERIES_ID_NONE;
         missed += series[i].id == SERIES_ID_NONE;
     }
     rwlock_unlock(&engine->series_lock);
@@ -144,6 +147,10 @@ static enum status find_or_reserve(struct resolution *work, struct missed *misse
             return status;
         id = missed->id;
     }
+    if (index->leaving != NULL && roaring_bitmap_contains(index->leaving, id))
+        id = SERIES_ID_NONE;
+    if (work->engine->reclaim.dying != NULL)
+        roaring_bitmap_remove(work->engine->reclaim.dying, id);
     if (id == SERIES_ID_NONE) {
         struct admission_question question;
         question_fill(work->engine, labels, &question);
@@ -347,6 +354,7 @@ enum status engine_resolve(struct tier *tier, struct batch *batch, struct admitt
     uint32_t *misses;
     size_t miss_count;
     batch->reserved_count = 0;
+    batch->gate = gate_enter(&work.engine->batches);
     enum status status = probe(&work, &misses, &miss_count);
     if (status == STATUS_OK && miss_count > 0)
         status = resolve_misses(&work, misses, miss_count);
@@ -403,4 +411,5 @@ void engine_settle(struct tier *tier, struct batch *batch)
     }
     batch->reserved_count = 0;
     batch->missed_count = 0;
+    gate_leave(&engine->batches, &batch->gate);
 }

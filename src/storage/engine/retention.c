@@ -41,6 +41,7 @@ static enum status drop(struct engine *engine, struct part_ref *const *parts, si
     if (status != STATUS_OK)
         return status;
     forget_days(engine, keep_from_ms);
+    engine->reclaim.due = true;
     int64_t days = 0;
     for (size_t i = 0; i < count; i++)
         days += i == 0 || parts[i]->info.day != parts[i - 1]->info.day;

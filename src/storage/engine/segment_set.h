@@ -20,6 +20,7 @@ struct segment_ref {
     struct manifest_segment info;
     struct os os;
     char *path;
+    uint64_t logged_until;  /* the log defines its series below this position, or not at all */
     atomic_bool doomed;     /* its file goes with the last reference */
     atomic_bool unreadable; /* a merge found damage: it is left as it is */
 };

@@ -296,6 +296,7 @@ enum status engine_select(struct tier *tier, const struct matchers *matchers, si
         return no_memory(err);
     selection->engine = engine_of(tier);
     selection->options = *options;
+    selection->gate = gate_enter(&selection->engine->selections);
     label_reader_init(&selection->labels, selection->engine);
     enum status status = match_at_one_moment(selection, matchers, count, err);
     if (status != STATUS_OK) {
@@ -332,6 +333,7 @@ void engine_selection_close(struct selection *selection)
 {
     storage_cursor_free(selection->cursors);
     version_release(selection->version);
+    gate_leave(&selection->engine->selections, &selection->gate);
     free(selection->ids);
     free(selection->metrics);
     free(selection->entries);

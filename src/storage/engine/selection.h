@@ -16,6 +16,7 @@ struct selection {
     uint32_t *metrics;          /* of each */
     struct head_entry *entries; /* in the active head */
     struct label_reader labels;
+    uint8_t gate;                   /* of engine->selections */
     struct storage_cursor *cursors; /* linked; closed with the selection */
     size_t memory_bytes;
     struct read_stats stats;

@@ -21,6 +21,8 @@ void series_index_release(struct series_index *index)
     series_table_release(&index->sealed);
     series_space_release(&index->space);
     segment_set_release(index->segments);
+    if (index->leaving != NULL)
+        roaring_bitmap_free(index->leaving);
     *index = (struct series_index){0};
 }
 
@@ -101,7 +103,6 @@ void series_index_replace_set(struct series_index *index, struct segment_set *se
 {
     segment_set_release(index->segments);
     index->segments = set;
-    index->generation++;
 }
 
 void series_index_drop_sealed(struct series_index *index, struct segment_set *set)

@@ -7,7 +7,7 @@
  *
  * A series is in exactly one of the three. The authority over labels is asked in two steps: the
  * segments without a lock, as they need the disk; then, with the lock, the tables, and that no
- * segment came meanwhile (`generation`).
+ * segment came meanwhile.
  *
  * Threads: the owner's lock (series_lock) guards all fields; a segment_set that was acquired is
  * read without it.
@@ -25,8 +25,8 @@ struct series_index {
     struct series_table sealed; /* empty unless has_sealed */
     bool has_sealed;
     struct segment_set *segments;
-    uint64_t generation; /* of the set */
-    uint64_t commits;    /* series committed since the start: tells whether a selection is stale */
+    roaring_bitmap_t *leaving; /* on their way out: as good as gone; or NULL (reclaim.h) */
+    uint64_t commits; /* series committed since the start: tells whether a selection is stale */
 };
 
 MUST_CHECK enum status series_index_init(struct series_index *index, uint64_t seed);

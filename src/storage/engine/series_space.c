@@ -44,18 +44,28 @@ void series_space_release(struct series_space *space)
 
 /* ---- series ids ------------------------------------------------------------------------- */
 
+/* Room for `more` free ids beside those that may come back. */
+static enum status free_series_reach(struct series_space *space, size_t more)
+{
+    uint64_t need = (uint64_t)space->free_count + space->lent + more;
+    if (need <= space->free_capacity)
+        return STATUS_OK;
+    uint64_t capacity = space->free_capacity == 0 ? 256 : 2 * (uint64_t)space->free_capacity;
+    while (capacity < need)
+        capacity *= 2;
+    uint32_t *grown = realloc(space->free_series, capacity * sizeof grown[0]);
+    if (grown == NULL)
+        return STATUS_MEMORY;
+    space->memory_bytes += (capacity - space->free_capacity) * sizeof grown[0];
+    space->free_series = grown;
+    space->free_capacity = (uint32_t)capacity;
+    return STATUS_OK;
+}
+
 enum status series_space_take(struct series_space *space, uint32_t *id)
 {
-    uint64_t need = (uint64_t)space->free_count + space->lent + 1;
-    if (need > space->free_capacity) {
-        uint64_t capacity = space->free_capacity == 0 ? 256 : 2 * (uint64_t)space->free_capacity;
-        uint32_t *grown = realloc(space->free_series, capacity * sizeof grown[0]);
-        if (grown == NULL)
-            return STATUS_MEMORY;
-        space->memory_bytes += (capacity - space->free_capacity) * sizeof grown[0];
-        space->free_series = grown;
-        space->free_capacity = (uint32_t)capacity;
-    }
+    if (free_series_reach(space, 1) != STATUS_OK)
+        return STATUS_MEMORY;
     if (space->free_count > 0)
         *id = space->free_series[--space->free_count];
     else if (space->next_series < SERIES_ID_END)
@@ -63,6 +73,16 @@ enum status series_space_take(struct series_space *space, uint32_t *id)
     else
         return STATUS_MEMORY;
     space->lent++;
+    return STATUS_OK;
+}
+
+enum status series_space_free(struct series_space *space, const uint32_t *ids, size_t count)
+{
+    if (free_series_reach(space, count) != STATUS_OK)
+        return STATUS_MEMORY;
+    /* The lowest are given first. */
+    for (size_t i = count; i-- > 0;)
+        space->free_series[space->free_count++] = ids[i];
     return STATUS_OK;
 }
 

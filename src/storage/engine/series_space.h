@@ -53,6 +53,9 @@ void series_space_release(struct series_space *space);
 MUST_CHECK enum status series_space_take(struct series_space *space, uint32_t *id);
 void series_space_give_back(struct series_space *space, uint32_t id);
 void series_space_keep(struct series_space *space);
+/* These ids, none of which is lent or free, may be given again. MEMORY. */
+MUST_CHECK enum status series_space_free(struct series_space *space, const uint32_t *ids,
+                                         size_t count);
 /* Ids below `next` were given, whatever became of them: parts and log may name them though their
  * definition was lost, and a new series under such an id would show the old one's samples. */
 void series_space_reach(struct series_space *space, uint32_t next);

@@ -653,6 +653,79 @@ static void days_beyond_retention_go_and_others_stay(void **state)
     end(&test);
 }
 
+/* Drops the days before today; what is left in the ledger is today's. */
+static void drop_the_past(struct test *test)
+{
+    int64_t today = clock_wall_ms(test->store.options.os.clock) / MS_PER_DAY;
+    engine_set_retention(test->store.tier, MS_PER_DAY);
+    store_settle_down(&test->store);
+    ledger_drop_before(&test->ledger, (today - 1) * MS_PER_DAY);
+}
+
+static void series_whose_samples_have_gone_leave_and_their_ids_are_used_again(void **state)
+{
+    (void)state;
+    enum { ALL = 400, LIVE = 10 };
+    struct test test;
+    begin(&test, LARGE_HEAD);
+    ledger_release(&test.ledger);
+    ledger_init(&test.ledger, 2 * ALL);
+    int64_t now = clock_wall_ms(test.store.options.os.clock);
+    for (uint32_t i = 0; i < ALL; i++)
+        put_one(&test, i, now - 5 * (int64_t)MS_PER_DAY, i);
+    for (uint32_t i = 0; i < LIVE; i++)
+        put_one(&test, i, now, i);
+    store_flush(&test.store);
+    store_settle_down(&test.store);
+    /* The log tells of series up to the flush before. */
+    put_one(&test, 0, now + 1, 1);
+    store_flush(&test.store);
+    assert_int_equal(stats_of(&test).series_committed, ALL);
+    drop_the_past(&test);
+    assert_int_equal(stats_of(&test).series_committed, LIVE);
+    assert_int_equal(stats_of(&test).series_ids_freed, ALL - LIVE);
+    check_all_ways(&test);
+    store_settle_down(&test.store);
+    /* What comes back is new, and what is new takes the old ids. */
+    for (uint32_t i = 0; i < 2 * ALL; i++)
+        put_one(&test, i, now + 2, -(double)i);
+    assert_int_equal(stats_of(&test).series_committed, 2 * ALL);
+    struct select_options options = {.range = fixture_always()};
+    struct selection *selection = select_all(&test, &options);
+    for (size_t i = 0; i < selection_count(test.store.tier, selection); i++) {
+        struct selected_series series;
+        assert_int_equal(selection_series(test.store.tier, selection, i, &series, NULL), STATUS_OK);
+        assert_true(series.id < 2 * ALL);
+    }
+    selection_close(test.store.tier, selection);
+    check_all_ways(&test);
+    end(&test);
+}
+
+static void ids_are_not_used_again_while_a_selection_may_mean_them(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test, LARGE_HEAD);
+    int64_t now = clock_wall_ms(test.store.options.os.clock);
+    for (uint32_t i = 0; i < SERIES; i++)
+        put_one(&test, i, now - 5 * (int64_t)MS_PER_DAY, i);
+    store_flush(&test.store);
+    store_settle_down(&test.store);
+    put_one(&test, 0, now, 1);
+    store_flush(&test.store);
+    struct select_options options = {.range = fixture_always()};
+    struct selection *selection = select_all(&test, &options);
+    drop_the_past(&test);
+    assert_int_equal(stats_of(&test).series_committed, 1);
+    assert_int_equal(stats_of(&test).series_ids_freed, 0);
+    selection_close(test.store.tier, selection);
+    store_settle_down(&test.store);
+    assert_int_equal(stats_of(&test).series_ids_freed, SERIES - 1);
+    check_all_ways(&test);
+    end(&test);
+}
+
 static void limits_of_a_query_are_kept(void **state)
 {
     (void)state;
@@ -1063,6 +1136,8 @@ int main(void)
         cmocka_unit_test(an_ordered_selection_is_in_label_order),
         cmocka_unit_test(a_selection_shows_its_moment_until_it_closes),
         cmocka_unit_test(days_beyond_retention_go_and_others_stay),
+        cmocka_unit_test(series_whose_samples_have_gone_leave_and_their_ids_are_used_again),
+        cmocka_unit_test(ids_are_not_used_again_while_a_selection_may_mean_them),
         cmocka_unit_test(limits_of_a_query_are_kept),
         cmocka_unit_test(count_sum_and_increase_come_from_headers),
         cmocka_unit_test(samples_read_are_counted_once),

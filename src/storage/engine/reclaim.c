@@ -1,0 +1,379 @@
+#include "storage/engine/reclaim.h"
+
+#include <stdlib.h>
+
+#include "base/invariant.h"
+#include "storage/engine/engine_internal.h"
+#include "storage/engine/lookup.h"
+#include "storage/engine/paths.h"
+
+/* A segment is written again for so many series, or for this share of its own. */
+enum { WORTH_SERIES = 100000, WORTH_SHARE = 8 };
+
+void reclaim_release(struct reclaim *reclaim)
+{
+    if (reclaim->dying != NULL)
+        roaring_bitmap_free(reclaim->dying);
+    if (reclaim->freed != NULL)
+        roaring_bitmap_free(reclaim->freed);
+    *reclaim = (struct reclaim){0};
+}
+
+static enum status no_memory(struct error *err)
+{
+    return fail(err, STATUS_MEMORY, "no memory to take series out of the index");
+}
+
+/* ---- what is in use --------------------------------------------------------------------- */
+
+static void take_head(roaring_bitmap_t *from, struct engine *engine, const struct head_ref *ref)
+{
+    for (uint32_t id = 0; id != UINT32_MAX; id++) {
+        rwlock_read(&engine->head_lock);
+        id = head_next_series(ref->head, id);
+        rwlock_unlock(&engine->head_lock);
+        if (id == UINT32_MAX)
+            return;
+        roaring_bitmap_remove(from, id);
+    }
+}
+
+/* Takes what parts and heads name from `from`. CORRUPT where a part cannot tell. */
+static enum status take_used(roaring_bitmap_t *from, struct engine *engine, struct error *err)
+{
+    struct version *version = engine_version(engine);
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < version->part_count && status == STATUS_OK; i++) {
+        roaring_bitmap_t *series;
+        status = part_series(version->parts[i]->part, &series, err);
+        if (status != STATUS_OK)
+            break;
+        roaring_bitmap_andnot_inplace(from, series);
+        roaring_bitmap_free(series);
+    }
+    if (status == STATUS_OK) {
+        take_head(from, engine, version->active);
+        if (version->sealed != NULL)
+            take_head(from, engine, version->sealed);
+    }
+    version_release(version);
+    return status;
+}
+
+/* ---- looking ---------------------------------------------------------------------------- */
+
+static void take_table(roaring_bitmap_t *from, const struct series_table *table)
+{
+    uint32_t id = series_table_next_committed(table, 0);
+    for (; id != SERIES_ID_NONE; id = series_table_next_committed(table, id + 1))
+        roaring_bitmap_remove(from, id);
+    id = series_table_next_reserved(table, 0);
+    for (; id != SERIES_ID_NONE; id = series_table_next_reserved(table, id + 1))
+        roaring_bitmap_remove(from, id);
+}
+
+/* Ids that were given and that nothing defines. With series_lock. */
+static roaring_bitmap_t *undefined_ids(const struct series_index *index)
+{
+    roaring_bitmap_t *ids = roaring_bitmap_from_range(0, index->space.next_series, 1);
+    if (ids == NULL)
+        return roaring_bitmap_create();
+    for (size_t i = 0; i < index->segments->count; i++)
+        roaring_bitmap_andnot_inplace(ids,
+                                      series_segment_ids(index->segments->segments[i]->segment));
+    take_table(ids, &index->active);
+    if (index->has_sealed)
+        take_table(ids, &index->sealed);
+    for (uint32_t i = 0; i < index->space.free_count; i++)
+        roaring_bitmap_remove(ids, index->space.free_series[i]);
+    return ids;
+}
+
+/* Those whose definitions no longer stand in the part of the log that a start replays. */
+static enum status settled_ids(struct engine *engine, roaring_bitmap_t *ids)
+{
+    mutex_lock(&engine->manifest_lock);
+    uint64_t flushed = manifest_state(engine->manifest)->log_position;
+    mutex_unlock(&engine->manifest_lock);
+    rwlock_read(&engine->series_lock);
+    struct segment_set *set = segment_set_acquire(engine->index.segments);
+    rwlock_unlock(&engine->series_lock);
+    for (size_t i = 0; i < set->count; i++)
+        if (set->segments[i]->logged_until <= flushed &&
+            !atomic_load(&set->segments[i]->unreadable))
+            roaring_bitmap_or_inplace(ids, series_segment_ids(set->segments[i]->segment));
+    segment_set_release(set);
+    return STATUS_OK;
+}
+
+static bool damage_hides(const struct engine *engine)
+{
+    return engine->definitions_lost || engine->lost_days.count > 0;
+}
+
+static enum status look(struct engine *engine, bool *did, struct error *err)
+{
+    struct reclaim *reclaim = &engine->reclaim;
+    reclaim->due = false;
+    if (damage_hides(engine))
+        return STATUS_OK;
+    roaring_bitmap_t *dying = roaring_bitmap_create();
+    if (dying == NULL)
+        return no_memory(err);
+    enum status status = settled_ids(engine, dying);
+    if (status == STATUS_OK)
+        status = take_used(dying, engine, err);
+    if (status != STATUS_OK) {
+        roaring_bitmap_free(dying);
+        return status == STATUS_CORRUPT ? STATUS_OK : status;
+    }
+    rwlock_write(&engine->series_lock);
+    reclaim->freed = undefined_ids(&engine->index);
+    reclaim->dying = dying;
+    rwlock_unlock(&engine->series_lock);
+    gate_turn(&engine->batches);
+    reclaim->stage = RECLAIM_DRAINING;
+    *did = true;
+    return STATUS_OK;
+}
+
+/* ---- taking them out -------------------------------------------------------------------- */
+
+/* Whatever bytes once meant a dying series are forgotten, some at a time. */
+static void forget_bytes(struct engine *engine)
+{
+    enum { AT_ONCE = 1 << 16 };
+    for (uint64_t from = 0; from != UINT64_MAX;) {
+        rwlock_write(&engine->series_lock);
+        from = raw_cache_forget(&engine->raw_cache, engine->reclaim.dying, from, AT_ONCE);
+        rwlock_unlock(&engine->series_lock);
+    }
+}
+
+/* The segments that are worth writing again, of `refs` with room for all. */
+static size_t affected(const struct segment_set *set, const roaring_bitmap_t *dying,
+                       struct segment_ref **refs)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        const roaring_bitmap_t *ids = series_segment_ids(set->segments[i]->segment);
+        uint64_t gone = roaring_bitmap_and_cardinality(ids, dying);
+        if (gone > 0 &&
+            (gone >= WORTH_SERIES || gone >= set->segments[i]->info.entries / WORTH_SHARE))
+            refs[count++] = set->segments[i];
+    }
+    return count;
+}
+
+struct removal {
+    struct engine *engine;
+    struct segment_ref **refs;
+    size_t count;
+    roaring_bitmap_t *gone; /* of dying, those that stand in `refs` */
+    struct segment_ref *made;
+    uint32_t *ids, *metrics;
+    struct error *err;
+};
+
+static enum status write_rest(struct removal *removal)
+{
+    struct engine *engine = removal->engine;
+    uint64_t all = 0;
+    for (size_t i = 0; i < removal->count; i++)
+        all += removal->refs[i]->info.entries;
+    if (all == roaring_bitmap_get_cardinality(removal->gone))
+        return STATUS_OK; /* nothing is left */
+    return index_write_merged(engine, removal->refs, removal->count, removal->gone, &removal->made,
+                              removal->err);
+}
+
+/* Their metrics, while the segments still say them. */
+static enum status note_metrics(struct removal *removal)
+{
+    size_t count = (size_t)roaring_bitmap_get_cardinality(removal->gone);
+    bool partial = false;
+    removal->ids = malloc((count + 1) * sizeof removal->ids[0]);
+    removal->metrics = malloc((count + 1) * sizeof removal->metrics[0]);
+    if (removal->ids == NULL || removal->metrics == NULL)
+        return no_memory(removal->err);
+    roaring_bitmap_to_uint32_array(removal->gone, removal->ids);
+    enum status status = engine_metrics_of(removal->engine, removal->ids, count, removal->metrics,
+                                           &partial, removal->err);
+    return status == STATUS_OK && partial
+               ? fail(removal->err, STATUS_CORRUPT, "metrics of series cannot be read")
+               : status;
+}
+
+/* From here on until the new set is there, whoever resolves one of them makes a new series: one
+ * that goes must not be found any more. BUSY when one was wanted since. */
+static enum status send_off(struct removal *removal)
+{
+    struct engine *engine = removal->engine;
+    struct series_index *index = &engine->index;
+    enum status status = STATUS_OK;
+    rwlock_write(&engine->series_lock);
+    if (!roaring_bitmap_is_subset(removal->gone, engine->reclaim.dying)) {
+        status = STATUS_BUSY;
+    } else if (index->leaving == NULL) {
+        index->leaving = roaring_bitmap_copy(removal->gone);
+        status = index->leaving == NULL ? no_memory(removal->err) : STATUS_OK;
+    } else {
+        roaring_bitmap_or_inplace(index->leaving, removal->gone);
+    }
+    rwlock_unlock(&engine->series_lock);
+    return status;
+}
+
+static enum status publish(struct removal *removal)
+{
+    struct engine *engine = removal->engine;
+    struct series_index *index = &engine->index;
+    enum status status = send_off(removal);
+    /* After a failure they stay sent off: some may have been made anew under other ids. */
+    if (status == STATUS_OK)
+        status = index_publish_merged(engine, removal->refs, removal->count, removal->made,
+                                      removal->err);
+    if (status != STATUS_OK)
+        return status;
+    size_t count = (size_t)roaring_bitmap_get_cardinality(removal->gone);
+    rwlock_write(&engine->series_lock);
+    for (size_t i = 0; i < count; i++)
+        series_space_remove(&index->space, removal->metrics[i]);
+    roaring_bitmap_free(index->leaving);
+    index->leaving = NULL;
+    rwlock_unlock(&engine->series_lock);
+    roaring_bitmap_or_inplace(engine->reclaim.freed, removal->gone);
+    return STATUS_OK;
+}
+
+static void removal_release(struct removal *removal)
+{
+    segment_ref_release(removal->made);
+    if (removal->gone != NULL)
+        roaring_bitmap_free(removal->gone);
+    free(removal->refs);
+    free(removal->ids);
+    free(removal->metrics);
+}
+
+static enum status gather(struct removal *removal)
+{
+    const roaring_bitmap_t *dying = removal->engine->reclaim.dying;
+    roaring_bitmap_t *ids = roaring_bitmap_create();
+    if (ids == NULL)
+        return no_memory(removal->err);
+    for (size_t i = 0; i < removal->count; i++)
+        roaring_bitmap_or_inplace(ids, series_segment_ids(removal->refs[i]->segment));
+    rwlock_read(&removal->engine->series_lock);
+    roaring_bitmap_and_inplace(ids, dying);
+    rwlock_unlock(&removal->engine->series_lock);
+    removal->gone = ids;
+    return STATUS_OK;
+}
+
+/* Writes the segments without the dying series. BUSY: somebody wanted one of them meanwhile. */
+static enum status take_out(struct engine *engine, struct error *err)
+{
+    rwlock_read(&engine->series_lock);
+    struct segment_set *set = segment_set_acquire(engine->index.segments);
+    rwlock_unlock(&engine->series_lock);
+    struct removal removal = {.engine = engine, .err = err};
+    removal.refs = malloc((set->count + 1) * sizeof removal.refs[0]);
+    enum status status = removal.refs == NULL ? no_memory(err) : STATUS_OK;
+    if (status == STATUS_OK) {
+        rwlock_read(&engine->series_lock);
+        removal.count = affected(set, engine->reclaim.dying, removal.refs);
+        rwlock_unlock(&engine->series_lock);
+    }
+    if (status == STATUS_OK && removal.count > 0) {
+        status = gather(&removal);
+        if (status == STATUS_OK)
+            status = note_metrics(&removal);
+        if (status == STATUS_OK)
+            status = write_rest(&removal);
+        if (status == STATUS_OK)
+            status = publish(&removal);
+        if (status == STATUS_BUSY && removal.made != NULL)
+            atomic_store(&removal.made->doomed, true);
+    }
+    removal_release(&removal);
+    segment_set_release(set);
+    return status;
+}
+
+static enum status drain(struct engine *engine, bool *did, struct error *err)
+{
+    struct reclaim *reclaim = &engine->reclaim;
+    if (!gate_is_empty(&engine->batches))
+        return STATUS_OK;
+    *did = true;
+    /* What the batches of before brought is in a head or a part now. */
+    roaring_bitmap_t *unused = roaring_bitmap_copy(reclaim->dying);
+    enum status status = unused == NULL ? no_memory(err) : take_used(unused, engine, err);
+    if (status == STATUS_OK)
+        status = take_used(reclaim->freed, engine, err);
+    rwlock_write(&engine->series_lock);
+    if (status == STATUS_OK)
+        roaring_bitmap_and_inplace(reclaim->dying, unused);
+    rwlock_unlock(&engine->series_lock);
+    if (unused != NULL)
+        roaring_bitmap_free(unused);
+    if (status == STATUS_OK && !roaring_bitmap_is_empty(reclaim->dying)) {
+        forget_bytes(engine);
+        status = take_out(engine, err);
+    }
+    rwlock_write(&engine->series_lock);
+    roaring_bitmap_free(reclaim->dying);
+    reclaim->dying = NULL;
+    rwlock_unlock(&engine->series_lock);
+    if (status == STATUS_OK) {
+        gate_turn(&engine->selections);
+        reclaim->stage = RECLAIM_FREEING;
+        return STATUS_OK;
+    }
+    reclaim_release(reclaim);
+    /* Somebody wanted a series after all, or damage hides what is in use: perhaps another time. */
+    return status == STATUS_BUSY || status == STATUS_CORRUPT ? STATUS_OK : status;
+}
+
+/* ---- giving ids back -------------------------------------------------------------------- */
+
+static enum status give_back(struct engine *engine, bool *did, struct error *err)
+{
+    struct reclaim *reclaim = &engine->reclaim;
+    if (!gate_is_empty(&engine->selections))
+        return STATUS_OK;
+    *did = true;
+    size_t count = (size_t)roaring_bitmap_get_cardinality(reclaim->freed);
+    uint32_t *ids = malloc((count + 1) * sizeof ids[0]);
+    enum status status = ids == NULL ? no_memory(err) : STATUS_OK;
+    if (status == STATUS_OK) {
+        roaring_bitmap_to_uint32_array(reclaim->freed, ids);
+        rwlock_write(&engine->series_lock);
+        status = series_space_free(&engine->index.space, ids, count);
+        rwlock_unlock(&engine->series_lock);
+    }
+    free(ids);
+    if (status == STATUS_OK) {
+        atomic_fetch_add(&engine->counters.series_ids_freed, count);
+        if (count > 0)
+            log_event(engine->log, LOG_INFO, "engine", "ids of series are free again",
+                      log_int("ids", (int64_t)count));
+    }
+    reclaim_release(reclaim);
+    return status;
+}
+
+enum status engine_reclaim_step(struct engine *engine, bool *did, struct error *err)
+{
+    *did = false;
+    switch (engine->reclaim.stage) {
+    case RECLAIM_IDLE:
+        return engine->reclaim.due ? look(engine, did, err) : STATUS_OK;
+    case RECLAIM_DRAINING:
+        return drain(engine, did, err);
+    case RECLAIM_FREEING:
+        return give_back(engine, did, err);
+    }
+    return STATUS_OK;
+}
