@@ -238,6 +238,7 @@ static void reload(struct service *service)
     struct query_limits query = query_limits_of(&service->config, service->memory_bytes);
     api_set_query_limits(service->api, &query);
     engine_set_retention(service->tier, service->config.retention.default_ms);
+    engine_set_warm_after(service->tier, service->config.tiers.warm_after_ms);
     log_event(&service->log, LOG_INFO, "serve", "configuration reloaded",
               log_int("changed", (int64_t)changes.applied_count));
 }

@@ -169,7 +169,9 @@ static const struct config_key keys[] = {
      .help = "Age at which samples are dropped, in whole UTC days."},
 
     {DURATION(tiers, "warm_after", warm_after_ms), .reloadable = true, .initial = "10d",
-     .min = MS_PER_HOUR, .max = 600 * YEARS, .help = "Age at which a day becomes warm."},
+     .min = MS_PER_HOUR, .max = 600 * YEARS,
+     .help = "Age at which a day becomes warm: it is written once more, as few parts of large "
+             "blocks."},
     {DURATION(tiers, "cold_after", cold_after_ms), .reloadable = true, .initial = "30d",
      .min = MS_PER_HOUR, .max = 600 * YEARS,
      .help = "Age at which a day becomes cold; later than `tiers.warm_after`."},

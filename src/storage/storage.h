@@ -76,11 +76,18 @@ struct metric_info {
     int64_t last_ms;
 };
 
+enum chunk_tier { CHUNK_HOT, CHUNK_WARM };
+
 struct chunk_info {
     int64_t day; /* UTC days since 1970 */
+    enum chunk_tier tier;
     uint64_t samples;
     uint64_t bytes;
     uint32_t parts;
+    /* Of these, what came after the chunk left the hot tier and has not joined the rest yet. */
+    uint64_t late_samples;
+    uint64_t late_bytes;
+    uint32_t late_parts;
 };
 
 /* OK to go on; anything else ends the walk and is returned. Strings are borrowed for the call. */

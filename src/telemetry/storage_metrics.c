@@ -68,6 +68,14 @@ static void write_parts(struct metrics_writer *writer, const struct storage_metr
     gauge(writer, "metric_store_parts", NULL, metrics->parts, "Part files.");
     gauge(writer, "metric_store_part_samples", NULL, metrics->part_samples, "Samples in parts.");
     gauge(writer, "metric_store_part_bytes", "bytes", metrics->part_bytes, "Bytes of part files.");
+    metrics_family(writer, "metric_store_tier_samples", METRIC_GAUGE, NULL,
+                   "Samples in parts, by tier.");
+    metrics_count(writer, METRICS_LABELS({"tier", "hot"}), metrics->hot_samples);
+    metrics_count(writer, METRICS_LABELS({"tier", "warm"}), metrics->warm_samples);
+    metrics_family(writer, "metric_store_tier_bytes", METRIC_GAUGE, "bytes",
+                   "Bytes of part files, by tier.");
+    metrics_count(writer, METRICS_LABELS({"tier", "hot"}), metrics->hot_bytes);
+    metrics_count(writer, METRICS_LABELS({"tier", "warm"}), metrics->warm_bytes);
     gauge(writer, "metric_store_index_segments", NULL, metrics->index_segments,
           "Segment files of the series index.");
     gauge(writer, "metric_store_index_bytes", "bytes", metrics->index_bytes,
@@ -95,6 +103,12 @@ static void write_background(struct metrics_writer *writer, const struct storage
             "Bytes that merges read.");
     counter(writer, "metric_store_merge_written_bytes", "bytes", metrics->merged_bytes_written,
             "Bytes that merges wrote.");
+    counter(writer, "metric_store_warm_merges", NULL, metrics->warm_merges,
+            "Merges of parts of old days into warm ones.");
+    counter(writer, "metric_store_warm_read_bytes", "bytes", metrics->warm_bytes_read,
+            "Bytes that they read.");
+    counter(writer, "metric_store_warm_written_bytes", "bytes", metrics->warm_bytes_written,
+            "Bytes that they wrote.");
     counter(writer, "metric_store_index_merges", NULL, metrics->index_merges,
             "Merges of index segments.");
     counter(writer, "metric_store_index_merge_written_bytes", "bytes",
@@ -105,7 +119,8 @@ static void write_background(struct metrics_writer *writer, const struct storage
         return;
     double written = (double)(metrics->flushed_bytes + metrics->merged_bytes_written);
     metrics_family(writer, "metric_store_write_amplification_ratio", METRIC_GAUGE, "ratio",
-                   "How often a byte of a part was written since the start, the log apart.");
+                   "How often a byte of a part was written since the start, the log and the warm "
+                   "step apart.");
     metrics_value(writer, NULL, written / (double)metrics->flushed_bytes);
 }
 

@@ -254,6 +254,10 @@ struct storage_metrics {
     uint64_t parts;
     uint64_t part_samples;
     uint64_t part_bytes;
+    uint64_t hot_samples; /* of these */
+    uint64_t hot_bytes;
+    uint64_t warm_samples;
+    uint64_t warm_bytes;
     uint64_t index_segments;
     uint64_t index_bytes;
     uint64_t chunks;
@@ -274,6 +278,9 @@ struct storage_metrics {
     uint64_t merge_failures;
     uint64_t merged_bytes_read;
     uint64_t merged_bytes_written;
+    uint64_t warm_merges;
+    uint64_t warm_bytes_read;
+    uint64_t warm_bytes_written;
     uint64_t index_merges;
     uint64_t index_merged_bytes_written;
     uint64_t series_ids_freed;

@@ -23,6 +23,7 @@ enum {
     MAYBE_MAX = 64,    /* commits that failed one after the other */
     KEEP_DAYS = 3,
     OPEN_ATTEMPTS = 64, /* more than calls fail in a row */
+    WARM_STEPS = 16,
 };
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
@@ -98,6 +99,7 @@ static void machine_init(struct machine *machine, struct sim_disk *disk, const s
         .max_chunks = 100,
         .merge_fan_in = 3,
         .retention_ms = (int64_t)KEEP_DAYS * MS_PER_DAY,
+        .warm_after_ms = MS_PER_DAY,
     };
 }
 
@@ -389,6 +391,28 @@ static void live_flush(struct living *living)
     must(living, status, &err, "flush");
 }
 
+/* Days pass until all that was written becomes warm, but none goes; then it is START_MS again. */
+static void live_until_warm(struct living *living)
+{
+    struct life *life = living->life;
+    struct error err = {0};
+    must(living, engine_flush(living->tier, &err), &err, "flush");
+    life->now_ms = START_MS + 2 * (int64_t)MS_PER_DAY;
+    sim_clock_jump(&living->machine.clock, life->now_ms - living->machine.clock.wall_ms);
+    bool did = true;
+    enum status status = STATUS_OK;
+    for (int i = 0; i < WARM_STEPS && did && status == STATUS_OK; i++) {
+        status = engine_background_step(living->tier, &did, &err);
+        must(living, status, &err, "a step");
+    }
+    struct engine_stats stats;
+    engine_stats(living->tier, &stats);
+    if (!living->faulty && stats.parts > 0)
+        assert_true(stats.warm_parts > 0);
+    life->now_ms = START_MS;
+    sim_clock_jump(&living->machine.clock, life->now_ms - living->machine.clock.wall_ms);
+}
+
 /* Days pass, and what was written before START_MS's day goes. */
 static void live_long(struct living *living)
 {
@@ -459,6 +483,16 @@ static void live_a_step(struct living *living, uint64_t *random)
         live_restart(living);
 }
 
+/* What comes once, at its time: a second warm step finds late samples beside the first one's. */
+static void live_by_plan(struct living *living, unsigned step)
+{
+    unsigned steps = living->life->steps;
+    if (step == steps / 4 || step == steps / 2)
+        live_until_warm(living);
+    if (step == steps * 2 / 3)
+        live_long(living);
+}
+
 static void life_begin(struct life *life)
 {
     ledger_init(&life->acknowledged, SERIES);
@@ -508,8 +542,7 @@ static bool live(void *context)
     sim_explore_attach(&explore, living.disk);
     open_store(&living);
     for (unsigned i = 0; i < life->steps && explore.violations == 0; i++) {
-        if (i == life->steps * 2 / 3)
-            live_long(&living);
+        live_by_plan(&living, i);
         live_a_step(&living, &random);
     }
     sim_explore_now(&explore, living.disk);
@@ -606,8 +639,7 @@ static void live_script(struct living *living)
     uint64_t random = living->life->seed;
     open_store(living);
     for (unsigned i = 0; i < living->life->steps; i++) {
-        if (i == living->life->steps * 2 / 3)
-            live_long(living);
+        live_by_plan(living, i);
         live_a_step(living, &random);
     }
 }

@@ -59,6 +59,8 @@ static enum status merge_step(struct engine *engine, bool *did, struct error *er
     mutex_lock(&engine->maintenance_lock);
     enum status status = engine_merge_step(engine, did, err);
     if (status == STATUS_OK && !*did)
+        status = engine_warm_step(engine, did, err);
+    if (status == STATUS_OK && !*did)
         status = engine_index_merge_step(engine, did, err);
     if (status == STATUS_OK && !*did)
         status = engine_reclaim_step(engine, did, err);

@@ -339,10 +339,20 @@ enum status engine_chunks(struct tier *tier, storage_visit_chunk *visit, void *c
     for (size_t i = 0; i < version->part_count && status == STATUS_OK;) {
         struct chunk_info info = {.day = version->parts[i]->info.day};
         for (; i < version->part_count && version->parts[i]->info.day == info.day; i++) {
+            const struct manifest_part *part = &version->parts[i]->info;
             info.parts++;
-            info.samples += version->parts[i]->info.samples;
-            info.bytes += version->parts[i]->info.bytes;
+            info.samples += part->samples;
+            info.bytes += part->bytes;
+            if (part->tier == PART_WARM) {
+                info.tier = CHUNK_WARM;
+                continue;
+            }
+            info.late_parts++;
+            info.late_samples += part->samples;
+            info.late_bytes += part->bytes;
         }
+        if (info.tier == CHUNK_HOT)
+            info.late_samples = info.late_bytes = info.late_parts = 0;
         status = visit(context, &info, err);
     }
     version_release(version);

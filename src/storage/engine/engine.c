@@ -133,6 +133,7 @@ enum status engine_open(const struct engine_options *options, struct tier **tier
     engine->dir = path_format("%s", options->dir);
     engine->options.dir = engine->dir;
     atomic_init(&engine->retention_ms, options->retention_ms);
+    atomic_init(&engine->warm_after_ms, options->warm_after_ms);
     bytes_init(&engine->record, 4 * (size_t)RECORD_MAX_SIZE);
     locks_init(engine);
     enum status status = engine->dir == NULL ? fail(err, STATUS_MEMORY, "no memory for a path")
@@ -214,6 +215,11 @@ void engine_set_retention(struct tier *tier, int64_t retention_ms)
     atomic_store(&engine_of(tier)->retention_ms, retention_ms);
 }
 
+void engine_set_warm_after(struct tier *tier, int64_t warm_after_ms)
+{
+    atomic_store(&engine_of(tier)->warm_after_ms, warm_after_ms);
+}
+
 /* ---- statistics ------------------------------------------------------------------------- */
 
 static void version_stats(struct engine *engine, struct engine_stats *stats)
@@ -226,6 +232,11 @@ static void version_stats(struct engine *engine, struct engine_stats *stats)
         stats->part_samples += info->samples;
         stats->part_bytes += info->bytes;
         stats->chunks += info->day != day;
+        if (info->tier == PART_WARM) {
+            stats->warm_parts++;
+            stats->warm_samples += info->samples;
+            stats->warm_bytes += info->bytes;
+        }
         day = info->day;
     }
     rwlock_read(&engine->head_lock);
@@ -279,6 +290,9 @@ void engine_stats(struct tier *tier, struct engine_stats *stats)
         .merge_failures = atomic_load(&counters->merge_failures),
         .merged_bytes_read = atomic_load(&counters->merged_bytes_read),
         .merged_bytes_written = atomic_load(&counters->merged_bytes_written),
+        .warm_merges = atomic_load(&counters->warm_merges),
+        .warm_bytes_read = atomic_load(&counters->warm_bytes_read),
+        .warm_bytes_written = atomic_load(&counters->warm_bytes_written),
         .index_merges = atomic_load(&counters->index_merges),
         .index_merged_bytes_written = atomic_load(&counters->index_merged_bytes_written),
         .series_ids_freed = atomic_load(&counters->series_ids_freed),

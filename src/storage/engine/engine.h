@@ -33,7 +33,9 @@ struct engine_options {
     uint32_t max_chunks;   /* days with samples */
     uint32_t merge_fan_in; /* parts of one day that become one; 15 from the second merge on */
     int64_t retention_ms;  /* 0: for ever */
-    bool background;       /* start the background threads */
+    int64_t warm_after_ms; /* since a day's end; 0: never */
+    int64_t warm_rest_ms; /* how long late parts of a warm day wait for others; after a start not */
+    bool background;      /* start the background threads */
     /* For export and query on a stopped store, which must be there: nothing is written but the lock
      * file, and on a read-only file system not even that. */
     bool read_only;
@@ -55,9 +57,11 @@ struct engine_stats {
     uint64_t series_table_bytes, raw_cache_bytes, raw_cache_hits, raw_cache_misses,
         raw_cache_evictions;
     uint64_t parts, part_samples, part_bytes, index_segments, index_bytes, chunks;
+    uint64_t warm_parts, warm_samples, warm_bytes; /* among the parts */
     uint64_t log_bytes_written, log_syncs, log_segments, log_sync_ns_sum, log_sync_ns_max;
     uint64_t flushes, flush_failures, flushed_samples, flushed_bytes;
     uint64_t merges, merge_failures, merged_bytes_read, merged_bytes_written;
+    uint64_t warm_merges, warm_bytes_read, warm_bytes_written; /* not among the merges */
     uint64_t index_merges, index_merged_bytes_written, series_ids_freed;
     uint64_t chunks_dropped;
     uint64_t damaged_blocks;
@@ -102,6 +106,7 @@ MUST_CHECK enum status engine_background_step(struct tier *tier, bool *did, stru
 
 /* Changes what a reload may change. Threads: any. */
 void engine_set_retention(struct tier *tier, int64_t retention_ms);
+void engine_set_warm_after(struct tier *tier, int64_t warm_after_ms);
 
 enum engine_finding {
     ENGINE_DAMAGE,

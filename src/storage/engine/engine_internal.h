@@ -42,6 +42,7 @@ struct engine_counters {
     atomic_uint_fast64_t cache_hits, cache_misses;
     atomic_uint_fast64_t flushes, flush_failures, flushed_samples, flushed_bytes;
     atomic_uint_fast64_t merges, merge_failures, merged_bytes_read, merged_bytes_written;
+    atomic_uint_fast64_t warm_merges, warm_bytes_read, warm_bytes_written;
     atomic_uint_fast64_t chunks_dropped, damaged_blocks;
     atomic_uint_fast64_t index_segments, index_bytes; /* now */
     atomic_uint_fast64_t index_merges, index_merged_bytes_written, series_ids_freed;
@@ -101,7 +102,7 @@ struct engine {
     atomic_bool broken;    /* a sync failed: nothing is written until a restart */
     bool definitions_lost; /* damage at start may have cost any series: answers are partial */
     atomic_bool flush_lacks_space; /* the last flush failed for want of room */
-    atomic_llong retention_ms;
+    atomic_llong retention_ms, warm_after_ms;
     struct mutex trouble_lock;
     struct storage_condition troubles[TROUBLE_SOURCES];
 
@@ -173,9 +174,19 @@ void engine_remove_part(struct engine *engine, uint64_t id);
 /* recovery.c */
 enum status engine_recover(struct engine *engine, struct error *err);
 
-/* merge.c, index_merge.c, retention.c: *did says whether there was something to do. With
+/* merge.c */
+enum { MERGE_SOURCES_MAX = 32 };
+/* Parts [start, start + count) of `version`, neighbours of one day, become one of `tier`. One that
+ * is damaged leaves all of them as they are, and is OK. With maintenance_lock. */
+enum status engine_merge_parts(struct engine *engine, struct version *version, size_t start,
+                               size_t count, enum part_tier tier, struct error *err);
+/* Whether it can be read and its neighbours are all there. */
+bool engine_may_merge(const struct engine *engine, const struct part_ref *part);
+
+/* merge.c, warm.c, index_merge.c, retention.c: *did says whether there was something to do. With
  * maintenance_lock. */
 enum status engine_merge_step(struct engine *engine, bool *did, struct error *err);
+enum status engine_warm_step(struct engine *engine, bool *did, struct error *err);
 /* One segment out of `count`, without some series; then in their place. `made` may be NULL in the
  * second where nothing is left. After a failure `made` only has to be released. */
 enum status index_write_merged(struct engine *engine, struct segment_ref *const *refs, size_t count,

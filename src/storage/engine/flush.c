@@ -223,6 +223,7 @@ static enum status finish_writer(struct flush *flush, struct day_writer *writer)
     }
     /* Until the manifest names it, the file goes with the reference. */
     atomic_store(&flush->parts[flush->part_count]->doomed, true);
+    flush->parts[flush->part_count]->since_ns = clock_monotonic_ns(engine->os.clock);
     flush->part_count++;
     return STATUS_OK;
 }

@@ -376,9 +376,9 @@ static void show_manifest_details(struct inspector *inspector, const struct mani
         keep(inspector,
              bytes_format(&inspector->line,
                           "part file=parts/%016" PRIx64 ".part day=%s sequence=%" PRIu64
-                          "..%" PRIu64 " level=%u samples=%" PRIu64 " bytes=%" PRIu64 "\n",
+                          "..%" PRIu64 " level=%u tier=%s samples=%" PRIu64 " bytes=%" PRIu64 "\n",
                           part->id, day, part->min_sequence, part->max_sequence, part->level,
-                          part->samples, part->bytes));
+                          part->tier == PART_WARM ? "warm" : "hot", part->samples, part->bytes));
         send_line(inspector);
     }
     for (size_t i = 0; i < state->segment_count; i++) {
@@ -405,9 +405,11 @@ static enum status show_manifest(struct inspector *inspector)
         snprintf(store + 2 * i, 3, "%02x", state.store_id[i]);
     uint64_t samples = 0;
     uint64_t bytes = 0;
+    uint64_t warm = 0;
     for (size_t i = 0; i < state.part_count; i++) {
         samples += state.parts[i].samples;
         bytes += state.parts[i].bytes;
+        warm += state.parts[i].tier == PART_WARM;
     }
     put_text(inspector, "kind", "manifest");
     put_text(inspector, "store", store);
@@ -415,6 +417,7 @@ static enum status show_manifest(struct inspector *inspector)
     put_number(inspector, "parts", state.part_count);
     put_number(inspector, "part_samples", samples);
     put_number(inspector, "part_bytes", bytes);
+    put_number(inspector, "warm_parts", warm);
     put_number(inspector, "index_segments", state.segment_count);
     put_position(inspector, "flushed_to", state.log_position);
     put_number(inspector, "last_sequence", state.last_sequence);

@@ -25,12 +25,15 @@ enum item_tag {
     ITEM_FLUSHED = 6,
     ITEM_NEXT_FILE = 7,
     ITEM_NEXT_IDS = 8,
+    ITEM_PART_TIER = 9,
+    ITEM_LAST = ITEM_PART_TIER,
 };
 enum { FORMAT_VERSION = 1, MAX_FIELDS = 12 };
 
 static const uint8_t field_counts[] = {
-    [ITEM_STORE] = 5,          [ITEM_PART_ADD] = 9, [ITEM_PART_REMOVE] = 1, [ITEM_SEGMENT_ADD] = 4,
-    [ITEM_SEGMENT_REMOVE] = 1, [ITEM_FLUSHED] = 2,  [ITEM_NEXT_FILE] = 1,   [ITEM_NEXT_IDS] = 2,
+    [ITEM_STORE] = 5,       [ITEM_PART_ADD] = 9,       [ITEM_PART_REMOVE] = 1,
+    [ITEM_SEGMENT_ADD] = 4, [ITEM_SEGMENT_REMOVE] = 1, [ITEM_FLUSHED] = 2,
+    [ITEM_NEXT_FILE] = 1,   [ITEM_NEXT_IDS] = 2,       [ITEM_PART_TIER] = 2,
 };
 
 struct manifest {
@@ -75,6 +78,8 @@ void manifest_add_part(struct manifest_edit *edit, const struct manifest_part *p
              (const uint64_t[]){part->id, zigzag_encode(part->day), part->min_sequence,
                                 part->max_sequence, part->level, part->samples, part->bytes,
                                 zigzag_encode(part->min_ms), zigzag_encode(part->max_ms)});
+    if (part->tier != PART_HOT)
+        item_put(edit, ITEM_PART_TIER, (const uint64_t[]){part->id, part->tier});
 }
 
 void manifest_remove_part(struct manifest_edit *edit, uint64_t id)
@@ -157,6 +162,18 @@ static bool part_erase(struct manifest_state *state, uint64_t id)
     return false;
 }
 
+static enum status part_set_tier(struct manifest_state *state, uint64_t id, uint64_t tier)
+{
+    if (tier > PART_WARM)
+        return STATUS_UNSUPPORTED;
+    for (size_t i = 0; i < state->part_count; i++)
+        if (state->parts[i].id == id) {
+            state->parts[i].tier = (enum part_tier)tier;
+            return STATUS_OK;
+        }
+    return STATUS_CORRUPT;
+}
+
 static enum status segment_insert(struct manifest_state *state,
                                   const struct manifest_segment *segment)
 {
@@ -228,6 +245,8 @@ static enum status item_apply(struct manifest_state *state, uint64_t tag, const 
     case ITEM_NEXT_FILE:
         state->next_file = f[0];
         return STATUS_OK;
+    case ITEM_PART_TIER:
+        return part_set_tier(state, f[0], f[1]);
     }
     return STATUS_UNSUPPORTED;
 }
@@ -262,7 +281,7 @@ static enum status payload_apply(struct manifest_state *state, struct slice payl
     while (at != NULL && at < end && status == STATUS_OK) {
         uint64_t fields[MAX_FIELDS];
         at = varint_get(at, end, &tag);
-        if (at == NULL || tag < ITEM_STORE || tag > ITEM_NEXT_IDS) {
+        if (at == NULL || tag < ITEM_STORE || tag > ITEM_LAST) {
             status = at == NULL ? STATUS_CORRUPT : STATUS_UNSUPPORTED;
             break;
         }

@@ -20,6 +20,11 @@
 
 struct manifest; /* opaque */
 
+enum part_tier {
+    PART_HOT = 0,  /* as flushes and merges write them */
+    PART_WARM = 1, /* a day's, written anew with large blocks once the day was old enough */
+};
+
 struct manifest_part {
     uint64_t id;
     int64_t day; /* UTC days since 1970 */
@@ -28,6 +33,7 @@ struct manifest_part {
     uint64_t samples;
     uint64_t bytes;
     int64_t min_ms, max_ms;
+    enum part_tier tier;
 };
 
 enum segment_kind {

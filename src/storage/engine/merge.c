@@ -1,10 +1,11 @@
 /*
- * merge - parts of one day that are adjacent in sequence and of one level become one part of the
- * next level, so that a day never has many and no sample is written often.
+ * merge - parts of one day that are adjacent in sequence become one: hot ones of one level a part
+ * of the next level, so that a day never has many and no sample is written often; those of a day
+ * that is old enough a warm one (warm.c).
  *
- * Blocks of MERGE_COPY_COUNT samples or more that overlap nothing are copied as they are; smaller
- * ones are decoded and encoded together. A part that cannot be read is left alone, with all that it
- * still holds: a merge never drops what it could not see.
+ * Blocks of half the full size or more that overlap nothing are copied as they are, and so is a
+ * series' only block; others are decoded and encoded together. A part that cannot be read is left
+ * alone, with all that it still holds: a merge never drops what it could not see.
  */
 #include <stdlib.h>
 
@@ -15,7 +16,7 @@
 #include "storage/engine/pieces.h"
 #include "storage/engine/sample_array.h"
 
-enum { MERGE_COPY_COUNT = 512, MERGE_MAX_PARTS = 15 };
+enum { MERGE_MAX_PARTS = 15 /* hot ones */ };
 
 struct source {
     struct part_ref *part;
@@ -27,7 +28,8 @@ struct source {
 
 struct merge {
     struct engine *engine;
-    struct source sources[MERGE_MAX_PARTS]; /* by sequence */
+    enum part_tier tier;                      /* of what is made */
+    struct source sources[MERGE_SOURCES_MAX]; /* by sequence */
     size_t source_count;
     struct part_writer *writer;
     struct pieces pieces;
@@ -152,6 +154,17 @@ static enum status merge_stretch(struct merge *merge, size_t start, size_t end)
     return append_waiting(merge, &merge->merged);
 }
 
+static size_t block_count_of(enum part_tier tier)
+{
+    return tier == PART_WARM ? PART_WARM_BLOCK_COUNT : PART_BLOCK_COUNT;
+}
+
+/* Whether encoding a block anew would bring nothing, or too little for the work. */
+static bool is_large(const struct merge *merge, const struct part_block *block)
+{
+    return block->count >= block_count_of(merge->tier) / 2 || merge->pieces.count == 1;
+}
+
 static enum status write_series(struct merge *merge)
 {
     for (size_t at = 0; at < merge->pieces.count;) {
@@ -159,7 +172,7 @@ static enum status write_series(struct merge *merge)
         size_t end = pieces_stretch(&merge->pieces, at, &last_ms);
         const struct piece *piece = &merge->pieces.items[at];
         enum status status;
-        if (end == at + 1 && piece->block.count >= MERGE_COPY_COUNT) {
+        if (end == at + 1 && is_large(merge, &piece->block)) {
             status = write_array(merge, &merge->waiting);
             if (status == STATUS_OK)
                 status = part_writer_copy(merge->writer, merge->sources[piece->part].fetch,
@@ -199,10 +212,15 @@ static size_t fan_in_of(const struct engine *engine, uint32_t level)
     return level < 2 ? engine->options.merge_fan_in : MERGE_MAX_PARTS;
 }
 
-static bool may_merge(const struct engine *engine, const struct part_ref *part)
+bool engine_may_merge(const struct engine *engine, const struct part_ref *part)
 {
     /* Where a part of the day could not be opened, its place in the sequence would be lost. */
     return !atomic_load(&part->unreadable) && !day_set_has(&engine->lost_days, part->info.day);
+}
+
+static bool may_merge(const struct engine *engine, const struct part_ref *part)
+{
+    return part->info.tier == PART_HOT && engine_may_merge(engine, part);
 }
 
 /* The end of the run of parts from `at` on that are of one day and level. */
@@ -273,6 +291,29 @@ static size_t choose(const struct engine *engine, const struct version *version,
 
 /* ---- making it count -------------------------------------------------------------------- */
 
+/* Since when the oldest of them is there. */
+static int64_t since_of(struct part_ref *const *sources, size_t count)
+{
+    int64_t since_ns = sources[0]->since_ns;
+    for (size_t i = 1; i < count; i++)
+        since_ns = sources[i]->since_ns < since_ns ? sources[i]->since_ns : since_ns;
+    return since_ns;
+}
+
+static void count_merge(struct engine *engine, struct part_ref *const *sources, size_t count,
+                        const struct manifest_part *made)
+{
+    struct engine_counters *counters = &engine->counters;
+    uint64_t read = 0;
+    for (size_t i = 0; i < count; i++)
+        read += sources[i]->info.bytes;
+    bool warm = made->tier == PART_WARM;
+    atomic_fetch_add(warm ? &counters->warm_merges : &counters->merges, 1);
+    atomic_fetch_add(warm ? &counters->warm_bytes_read : &counters->merged_bytes_read, read);
+    atomic_fetch_add(warm ? &counters->warm_bytes_written : &counters->merged_bytes_written,
+                     made->bytes);
+}
+
 static enum status commit(struct merge *merge, struct part_ref *const *sources, size_t count,
                           const struct manifest_part *info)
 {
@@ -284,6 +325,7 @@ static enum status commit(struct merge *merge, struct part_ref *const *sources, 
         return status;
     }
     atomic_store(&made->doomed, true);
+    made->since_ns = since_of(sources, count);
     struct manifest_edit edit;
     manifest_edit_init(&edit);
     struct parts_change change = {
@@ -291,13 +333,9 @@ static enum status commit(struct merge *merge, struct part_ref *const *sources, 
     status = engine_publish(engine, &edit, &change, merge->err);
     manifest_edit_release(&edit);
     part_ref_release(made);
-    if (status != STATUS_OK)
-        return status;
-    for (size_t i = 0; i < count; i++)
-        atomic_fetch_add(&engine->counters.merged_bytes_read, sources[i]->info.bytes);
-    atomic_fetch_add(&engine->counters.merges, 1);
-    atomic_fetch_add(&engine->counters.merged_bytes_written, info->bytes);
-    return STATUS_OK;
+    if (status == STATUS_OK)
+        count_merge(engine, sources, count, info);
+    return status;
 }
 
 static enum status write_part(struct merge *merge, struct version *version, size_t start,
@@ -314,11 +352,15 @@ static enum status write_part(struct merge *merge, struct version *version, size
         .day = version->parts[start]->info.day,
         .min_sequence = version->parts[start]->info.min_sequence,
         .max_sequence = version->parts[start + count - 1]->info.max_sequence,
-        .level = version->parts[start]->info.level + 1,
+        .tier = merge->tier,
     };
+    for (size_t i = start; i < start + count; i++)
+        if (version->parts[i]->info.level >= info->level)
+            info->level = version->parts[i]->info.level + 1;
     struct part_writer_options options = {
         .identity = manifest_part_identity(info),
         .hash_seed = manifest_state(engine->manifest)->secret,
+        .block_count = block_count_of(merge->tier),
     };
     char *path = path_of_part(engine->dir, info->id);
     char *directory = path_format("%s/parts", engine->dir);
@@ -371,18 +413,11 @@ static void leave_alone(struct engine *engine, struct version *version, size_t s
               log_text("error", why->message));
 }
 
-enum status engine_merge_step(struct engine *engine, bool *did, struct error *err)
+enum status engine_merge_parts(struct engine *engine, struct version *version, size_t start,
+                               size_t count, enum part_tier tier, struct error *err)
 {
-    struct version *version = engine_version(engine);
-    size_t start;
-    size_t count = choose(engine, version, &start);
-    *did = count > 0;
-    if (count == 0) {
-        version_release(version);
-        return STATUS_OK;
-    }
     struct error why = {0};
-    struct merge merge = {.engine = engine, .err = &why};
+    struct merge merge = {.engine = engine, .tier = tier, .err = &why};
     struct manifest_part info;
     enum status status = write_part(&merge, version, start, count, &info);
     if (status == STATUS_OK)
@@ -394,6 +429,17 @@ enum status engine_merge_step(struct engine *engine, bool *did, struct error *er
         status = STATUS_OK;
     }
     release(&merge);
-    version_release(version);
     return status == STATUS_OK ? status : fail(err, status, "%s", why.message);
+}
+
+enum status engine_merge_step(struct engine *engine, bool *did, struct error *err)
+{
+    struct version *version = engine_version(engine);
+    size_t start;
+    size_t count = choose(engine, version, &start);
+    *did = count > 0;
+    enum status status =
+        count > 0 ? engine_merge_parts(engine, version, start, count, PART_HOT, err) : STATUS_OK;
+    version_release(version);
+    return status;
 }

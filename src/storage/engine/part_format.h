@@ -24,6 +24,7 @@ enum {
     PART_VERSION = 2,                             /* what is written; earlier ones are read */
     PART_BLOCK_MAX_COUNT = VALUE_BLOCK_MAX_COUNT, /* what may be read */
     PART_BLOCK_COUNT = 1024,                      /* what is written */
+    PART_WARM_BLOCK_COUNT = 4096,                 /* likewise, of a warm day */
     PART_PAGE_MAX_BLOCKS = 256,
     PART_PAGE_MAX_SIZE = 128 * 1024,
     PART_HEADER_SIZE = 52,

@@ -52,8 +52,8 @@ struct part_writer {
     enum part_kind kind;
     size_t pending;
     int64_t last_ms;
-    int64_t times[PART_BLOCK_COUNT];
-    double values[PART_BLOCK_COUNT];
+    int64_t *times; /* with `values`, options.block_count each */
+    double *values;
 
     roaring_bitmap_t *series_set;
 
@@ -65,7 +65,7 @@ struct part_writer {
     uint8_t buffer[BUFFER_SIZE];
 };
 
-static_assert(sizeof(struct part_writer) < 192 * 1024, "64 writers may be open at once");
+static_assert(sizeof(struct part_writer) < 176 * 1024, "64 writers may be open at once");
 
 /* ---- the file --------------------------------------------------------------------------- */
 
@@ -339,12 +339,12 @@ static enum status add_samples(struct part_writer *writer, const int64_t *times,
                                const double *values, size_t count, struct error *err)
 {
     while (count > 0) {
-        if (writer->pending == PART_BLOCK_COUNT) {
+        if (writer->pending == writer->options.block_count) {
             enum status status = flush_pending(writer, err);
             if (status != STATUS_OK)
                 return status;
         }
-        size_t room = PART_BLOCK_COUNT - writer->pending;
+        size_t room = writer->options.block_count - writer->pending;
         size_t n = count < room ? count : room;
         memcpy(writer->times + writer->pending, times, n * sizeof *times);
         memcpy(writer->values + writer->pending, values, n * sizeof *values);
@@ -429,6 +429,8 @@ static void writer_free(struct part_writer *writer)
         roaring_bitmap_free(writer->series_set);
     free(writer->columns);
     free(writer->index);
+    free(writer->times);
+    free(writer->values);
     free(writer->path);
     free(writer);
 }
@@ -440,13 +442,20 @@ enum status part_writer_open(struct part_writer **writer, struct filesystem *fs,
     struct part_writer *made = malloc(sizeof *made);
     if (made == NULL)
         return fail(err, STATUS_MEMORY, "part %s: no memory for its writer", path);
-    memset(made, 0, offsetof(struct part_writer, times));
+    memset(made, 0, offsetof(struct part_writer, totals));
     made->fs = fs;
     made->options = *options;
+    if (options->block_count == 0)
+        made->options.block_count = PART_BLOCK_COUNT;
+    invariant(made->options.block_count <= PART_BLOCK_MAX_COUNT);
     made->totals = (struct part_totals){0};
     made->path = strdup(path);
     made->series_set = roaring_bitmap_create();
-    enum status status = made->path == NULL || made->series_set == NULL
+    made->times = malloc(made->options.block_count * sizeof made->times[0]);
+    made->values = malloc(made->options.block_count * sizeof made->values[0]);
+    bool complete = made->path != NULL && made->series_set != NULL && made->times != NULL &&
+                    made->values != NULL;
+    enum status status = !complete
                              ? fail(err, STATUS_MEMORY, "part %s: no memory for its writer", path)
                              : filesystem_open(fs, path, FILE_CREATE_NEW, &made->file, err);
     if (status != STATUS_OK) {

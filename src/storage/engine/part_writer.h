@@ -6,7 +6,7 @@
  * the path given, which is a temporary name: after part_writer_finish it is complete and synced,
  * and the caller renames it and publishes it in the manifest.
  *
- * Memory: under 256 KiB until samples with unsteady times come, then up to 2 MiB more, which
+ * Memory: under 320 KiB until samples with unsteady times come, then up to 2 MiB more, which
  * remember time columns so that they are stored once; and the set of series, a bit to 2 bytes each.
  * Threads: one writer belongs to one thread at a time.
  * Errors: IO, NO_SPACE, MEMORY; after a failed add only part_writer_abort is left.
@@ -23,6 +23,7 @@ struct part_cursor; /* part_reader.h */
 struct part_writer_options {
     struct part_identity identity;
     uint64_t hash_seed; /* secret: times are looked up by their hash alone */
+    size_t block_count; /* samples of a full block, to PART_BLOCK_MAX_COUNT; 0: PART_BLOCK_COUNT */
 };
 
 /* Creates the file, which must not exist. Gives *writer, ended by finish or abort. */

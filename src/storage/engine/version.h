@@ -42,7 +42,8 @@ struct part_ref {
     struct manifest_part info;
     struct os os;
     char *path;
-    atomic_bool doomed;     /* its file goes with the last reference */
+    atomic_bool doomed; /* its file goes with the last reference */
+    int64_t since_ns;   /* monotonic: when its oldest samples were flushed; 0: before the start */
     atomic_bool unreadable; /* a merge found damage: it is left as it is */
 };
 

@@ -174,8 +174,10 @@ static void take_a_step(struct life *life)
         check(life);
     else if (what < 94)
         check_matching(life);
-    else if (what < 97)
+    else if (what < 96)
         store_flush(&life->store);
+    else if (what < 97) /* all of the days are old enough, or none */
+        engine_set_warm_after(life->store.tier, below(life, 3) > 0 ? MS_PER_HOUR : 0);
     else if (what < 99)
         store_kill(&life->store);
     else
@@ -200,8 +202,9 @@ static void live(uint64_t seed, size_t head_bytes, uint64_t steps)
     struct engine_stats stats;
     engine_stats(life.store.tier, &stats);
     printf("%" PRIu64 " samples, %" PRIu64 " parts, since the last start %" PRIu64
-           " flushes and %" PRIu64 " merges\n",
-           ledger_count(&life.ledger), stats.parts, stats.flushes, stats.merges);
+           " flushes, %" PRIu64 " merges, %" PRIu64 " of them warm\n",
+           ledger_count(&life.ledger), stats.parts, stats.flushes, stats.merges + stats.warm_merges,
+           stats.warm_merges);
     assert_int_equal(stats.flush_failures + stats.merge_failures + stats.damaged_blocks, 0);
     ledger_release(&life.ledger);
     store_release(&life.store);

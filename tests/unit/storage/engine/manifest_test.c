@@ -364,6 +364,34 @@ static void without_a_directory_nothing_is_opened(void **state)
     assert_non_null(strstr(err.message, "/nowhere/at/all"));
 }
 
+static void a_part_of_the_warm_tier_stays_one(void **state)
+{
+    (void)state;
+    struct place place;
+    place_init(&place);
+    struct manifest *manifest = must_open(&place);
+    struct manifest_edit edit;
+    manifest_edit_init(&edit);
+    struct manifest_part part = {.id = 1, .day = 7, .min_sequence = 1, .max_sequence = 1};
+    manifest_add_part(&edit, &part);
+    part = (struct manifest_part){.id = 2, .day = 7, .min_sequence = 2, .max_sequence = 3};
+    part.tier = PART_WARM;
+    manifest_add_part(&edit, &part);
+    commit(manifest, &edit, STATUS_OK);
+    manifest_edit_release(&edit);
+    /* As it was appended, and as it is written anew at each opening. */
+    for (int i = 0; i < 3; i++) {
+        const struct manifest_state *now = manifest_state(manifest);
+        assert_int_equal(now->part_count, 2);
+        assert_int_equal(now->parts[0].tier, PART_HOT);
+        assert_int_equal(now->parts[1].tier, PART_WARM);
+        manifest_close(manifest);
+        manifest = must_open(&place);
+    }
+    manifest_close(manifest);
+    place_release(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +403,7 @@ int main(void)
         cmocka_unit_test(a_manifest_of_a_newer_version_is_refused_and_left_alone),
         cmocka_unit_test(a_file_of_something_else_is_corrupt_and_left_alone),
         cmocka_unit_test(without_a_directory_nothing_is_opened),
+        cmocka_unit_test(a_part_of_the_warm_tier_stays_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
