@@ -76,6 +76,15 @@ enum status filesystem_rename(struct filesystem *fs, const char *from, const cha
     return fs->ops->rename(fs, from, to, err);
 }
 
+enum status filesystem_link(struct filesystem *fs, const char *from, const char *to,
+                            struct error *err)
+{
+    if (fs->ops->link == NULL)
+        return fail(err, STATUS_UNSUPPORTED, "cannot link %s to %s: there are no links here", to,
+                    from);
+    return fs->ops->link(fs, from, to, err);
+}
+
 enum status filesystem_remove(struct filesystem *fs, const char *path, struct error *err)
 {
     return fs->ops->remove(fs, path, err);

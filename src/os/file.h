@@ -62,6 +62,8 @@ struct filesystem_ops {
                         struct file **file, struct error *err);
     enum status (*rename)(struct filesystem *fs, const char *from, const char *to,
                           struct error *err);
+    /* NULL where there are no links: UNSUPPORTED. */
+    enum status (*link)(struct filesystem *fs, const char *from, const char *to, struct error *err);
     enum status (*remove)(struct filesystem *fs, const char *path, struct error *err);
     enum status (*make_directory)(struct filesystem *fs, const char *path, struct error *err);
     enum status (*remove_directory)(struct filesystem *fs, const char *path, struct error *err);
@@ -102,6 +104,13 @@ MUST_CHECK enum status filesystem_open(struct filesystem *fs, const char *path, 
 /* Replaces `to` atomically if it exists. */
 MUST_CHECK enum status filesystem_rename(struct filesystem *fs, const char *from, const char *to,
                                          struct error *err);
+/*
+ * Gives a file a second name: both lead to the same bytes, and removing one leaves the other.
+ *   CONFLICT     `to` is there already
+ *   UNSUPPORTED  `to` is on another file system, or this one has no links
+ */
+MUST_CHECK enum status filesystem_link(struct filesystem *fs, const char *from, const char *to,
+                                       struct error *err);
 MUST_CHECK enum status filesystem_remove(struct filesystem *fs, const char *path,
                                          struct error *err);
 /* One level, mode 0700; OK when it is there already. NOT_FOUND names what is missing above it. */

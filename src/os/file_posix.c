@@ -216,6 +216,25 @@ static enum status posix_rename(struct filesystem *fs, const char *from, const c
     return STATUS_OK;
 }
 
+static enum status posix_link(struct filesystem *fs, const char *from, const char *to,
+                              struct error *err)
+{
+    (void)fs;
+    if (link(from, to) == 0)
+        return STATUS_OK;
+    int number = errno;
+    if (number == EEXIST)
+        return fail(err, STATUS_CONFLICT, "cannot link %s to %s: it exists already", to, from);
+    if (number == EXDEV)
+        return fail(err, STATUS_UNSUPPORTED,
+                    "cannot link %s to %s: they are on different file systems", to, from);
+    if (number == EPERM || number == EOPNOTSUPP || number == EMLINK)
+        return fail(err, STATUS_UNSUPPORTED,
+                    "cannot link %s to %s: the file system makes no hard link of it (%s)", to, from,
+                    strerror(number));
+    return fail_errno(err, number, "cannot link %s to %s", to, from);
+}
+
 static enum status posix_remove(struct filesystem *fs, const char *path, struct error *err)
 {
     (void)fs;
@@ -418,6 +437,7 @@ static enum status posix_lock_for_reading(struct filesystem *fs, const char *pat
 static const struct filesystem_ops posix_filesystem_ops = {
     .open = posix_open,
     .rename = posix_rename,
+    .link = posix_link,
     .remove = posix_remove,
     .make_directory = posix_make_directory,
     .remove_directory = posix_remove_directory,

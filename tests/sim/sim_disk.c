@@ -33,8 +33,9 @@ static struct sim_file *file_of(struct file *file)
 static const char *kind_name(enum sim_call_kind kind)
 {
     static const char *const names[] = {
-        "read",   "write",  "sync",           "resize",           "open",           "create",
-        "rename", "remove", "make_directory", "remove_directory", "sync_directory", "list",
+        "read",           "write",  "sync",   "resize",         "open",
+        "create",         "rename", "remove", "make_directory", "remove_directory",
+        "sync_directory", "list",   "link",
     };
     return names[__builtin_ctz(kind)];
 }
@@ -353,6 +354,28 @@ static enum status sim_rename(struct filesystem *fs, const char *from, const cha
     return STATUS_OK;
 }
 
+static enum status sim_link(struct filesystem *fs, const char *from, const char *to,
+                            struct error *err)
+{
+    struct sim_disk *disk = disk_of(fs);
+    struct place old;
+    struct place new;
+    enum status status = find_existing(disk, from, &old, err);
+    if (status == STATUS_OK)
+        status = find_place(disk, to, &new, err);
+    if (status != STATUS_OK)
+        return status;
+    if (new.inode != SIM_NO_INODE)
+        return fail(err, STATUS_CONFLICT, "cannot link %s to %s: it exists already", to, from);
+    if (disk->inodes[old.inode]->is_directory)
+        return fail_errno(err, EPERM, "simulated: cannot link %s to %s", to, from);
+    enum sim_failure failure = begin_call(disk, SIM_LINK, from, 0, 0);
+    if (failure != SIM_NO_FAILURE)
+        return fail_call(failure, SIM_LINK, from, err);
+    change_name(disk, &new, old.inode);
+    return STATUS_OK;
+}
+
 static enum status remove_place(struct sim_disk *disk, const char *path, bool directory,
                                 struct error *err)
 {
@@ -508,6 +531,7 @@ static enum status sim_lock(struct filesystem *fs, const char *path, struct file
 static const struct filesystem_ops sim_filesystem_ops = {
     .open = sim_open,
     .rename = sim_rename,
+    .link = sim_link,
     .remove = sim_remove,
     .make_directory = sim_make_directory,
     .remove_directory = sim_remove_directory,

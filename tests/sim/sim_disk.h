@@ -44,8 +44,9 @@ enum sim_call_kind {
     SIM_REMOVE_DIRECTORY = 1 << 9,
     SIM_SYNC_DIRECTORY = 1 << 10,
     SIM_LIST = 1 << 11,
+    SIM_LINK = 1 << 12,
 };
-#define SIM_ANY_CALL ((1u << 12) - 1)
+#define SIM_ANY_CALL ((1u << 13) - 1)
 /* Calls after which a crash can leave something else than before them. */
 #define SIM_CHANGING_CALL (SIM_ANY_CALL & ~(unsigned)(SIM_READ | SIM_OPEN | SIM_LIST))
 
