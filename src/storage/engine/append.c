@@ -300,13 +300,11 @@ static void apply_samples(struct engine *engine, struct batch *const *batches, s
     atomic_fetch_add_explicit(&engine->counters.commits, 1, memory_order_relaxed);
 }
 
-enum status engine_rotate(struct engine *engine, struct error *err)
+static enum status rotate(struct engine *engine, struct error *err)
 {
     struct version *old = engine->version;
     if (old->sealed != NULL)
         return fail(err, STATUS_BUSY, "the head before is still being flushed");
-    if (head_sample_count(old->active->head) == 0 && !log_is_long(engine))
-        return STATUS_END;
     struct head_ref *fresh;
     if (head_ref_new(&fresh, engine->options.head_bytes) != STATUS_OK)
         return no_memory(err);
@@ -321,6 +319,23 @@ enum status engine_rotate(struct engine *engine, struct error *err)
     rwlock_unlock(&engine->head_lock);
     version_release(old);
     return STATUS_OK;
+}
+
+enum status engine_rotate(struct engine *engine, struct error *err)
+{
+    const struct version *version = engine->version;
+    if (version->sealed == NULL && head_sample_count(version->active->head) == 0 &&
+        !log_is_long(engine))
+        return STATUS_END;
+    return rotate(engine, err);
+}
+
+enum status engine_rotate_log(struct engine *engine, struct error *err)
+{
+    const struct version *version = engine->version;
+    if (version->sealed == NULL && wal_position(engine->wal) == version->active->begin_position)
+        return STATUS_END;
+    return rotate(engine, err);
 }
 
 enum status engine_append(struct tier *tier, struct batch *const *batches, size_t count,

@@ -181,6 +181,22 @@ enum status engine_flush(struct tier *tier, struct error *err)
     return flush_all(engine_of(tier), err);
 }
 
+enum status engine_flush_log(struct engine *engine, struct error *err)
+{
+    for (bool sealed = false;;) {
+        enum status status = engine_flush_sealed(engine, err);
+        if (sealed || (status != STATUS_OK && status != STATUS_END))
+            return status == STATUS_END ? STATUS_OK : status;
+        mutex_lock(&engine->append_lock);
+        status = engine_rotate_log(engine, err);
+        mutex_unlock(&engine->append_lock);
+        if (status != STATUS_OK && status != STATUS_BUSY)
+            return status == STATUS_END ? STATUS_OK : status;
+        /* BUSY: an append has just sealed it. All that was there when we were called is sealed. */
+        sealed = true;
+    }
+}
+
 void engine_close(struct tier *tier)
 {
     if (tier == NULL)

@@ -108,6 +108,30 @@ MUST_CHECK enum status engine_background_step(struct tier *tier, bool *did, stru
 void engine_set_retention(struct tier *tier, int64_t retention_ms);
 void engine_set_warm_after(struct tier *tier, int64_t warm_after_ms);
 
+struct engine_snapshot_result {
+    uint64_t parts, segments; /* files */
+    uint64_t samples, series, bytes;
+    uint64_t missing; /* files that the store lacks itself, and the snapshot with it */
+    int64_t duration_ms;
+};
+
+/*
+ * Makes `dir` a store of its own with everything that was acknowledged before the call, and nothing
+ * that is half of something; durable when it returns. Parts and index segments get a second name
+ * there (hard links: they share their bytes with this store's), or with `copy` are copied. Writes
+ * go on meanwhile. The manifest comes last: what was interrupted cannot be opened as a store.
+ * `dir` is made; its parent has to be there. On failure nothing of it is left, as far as it can be
+ * removed.
+ *   CONFLICT     there is something in `dir`
+ *   UNSUPPORTED  `dir` is on another file system, or on one without links: copy it instead
+ *   CORRUPT      edits of the manifest are lost: nobody knows what all of the store is
+ *   NOT_FOUND    the parent of `dir` is missing
+ *   NO_SPACE, IO, MEMORY, UNAVAILABLE (broken until a restart)
+ * Threads: any; different directories at once.
+ */
+MUST_CHECK enum status engine_snapshot(struct tier *tier, const char *dir, bool copy,
+                                       struct engine_snapshot_result *result, struct error *err);
+
 enum engine_finding {
     ENGINE_DAMAGE,
     ENGINE_LEFTOVER, /* a file that nothing names: the next start removes it */

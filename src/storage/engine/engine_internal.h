@@ -136,6 +136,9 @@ enum status engine_append(struct tier *tier, struct batch *const *batches, size_
 enum status engine_sync_log(struct engine *engine, struct error *err);
 /* Seals the active head. With append_lock; BUSY while another is sealed, END when it is empty. */
 enum status engine_rotate(struct engine *engine, struct error *err);
+/* The same, but END only when the log holds nothing behind the head before: descriptors without
+ * samples leave the head empty. */
+enum status engine_rotate_log(struct engine *engine, struct error *err);
 /* Whether the active head is to be sealed: by its memory, by that of new series, or by the log that
  * it keeps from being used again, which descriptors and tiny commits fill and memory does not. With
  * append_lock. */
@@ -143,6 +146,9 @@ bool engine_head_is_due(const struct engine *engine);
 
 /* flush.c: END when nothing is sealed. With flush_lock. */
 enum status engine_flush_sealed(struct engine *engine, struct error *err);
+/* engine.c: flushes all that the log holds by now, descriptors without samples too. With
+ * flush_lock. */
+enum status engine_flush_log(struct engine *engine, struct error *err);
 
 /* publish.c */
 

@@ -280,6 +280,16 @@ static void release_log(struct flush *flush)
                   log_text("error", why.message));
 }
 
+/* A head without samples has no commits: what was contained before stays the last. */
+static uint64_t last_sequence(const struct flush *flush)
+{
+    struct engine *engine = flush->engine;
+    mutex_lock(&engine->manifest_lock);
+    uint64_t last = manifest_state(engine->manifest)->last_sequence;
+    mutex_unlock(&engine->manifest_lock);
+    return flush->sealed->last_sequence > last ? flush->sealed->last_sequence : last;
+}
+
 static enum status commit(struct flush *flush)
 {
     struct engine *engine = flush->engine;
@@ -288,7 +298,7 @@ static enum status commit(struct flush *flush)
     enum status synced = engine->wal == NULL ? STATUS_OK : engine_sync_log(engine, flush->err);
     if (synced != STATUS_OK)
         return synced;
-    manifest_set_flushed(&flush->edit, flush->sealed->end_position, flush->sealed->last_sequence);
+    manifest_set_flushed(&flush->edit, flush->sealed->end_position, last_sequence(flush));
     rwlock_read(&engine->series_lock);
     manifest_set_next_ids(&flush->edit, engine->index.space.next_series,
                           engine->index.space.metric_count);

@@ -714,3 +714,24 @@ enum status manifest_commit(struct manifest *manifest, const struct manifest_edi
     }
     return STATUS_OK;
 }
+
+enum status manifest_state_copy(struct manifest_state *to, const struct manifest_state *from,
+                                struct error *err)
+{
+    enum status status = state_copy(to, from);
+    return status == STATUS_OK ? status : fail(err, status, "no memory for the manifest");
+}
+
+enum status manifest_write(struct os os, const char *dir, const struct manifest_state *state,
+                           struct error *err)
+{
+    struct manifest *manifest = manifest_new(os, dir);
+    if (manifest == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for the manifest");
+    manifest->next_number = 1;
+    enum status status = manifest_state_copy(&manifest->state, state, err);
+    if (status == STATUS_OK)
+        status = rewrite(manifest, err);
+    manifest_close(manifest);
+    return status;
+}

@@ -94,6 +94,13 @@ MUST_CHECK enum status manifest_read(struct os os, const char *path, manifest_da
                                      struct error *err);
 void manifest_state_release(struct manifest_state *state);
 
+MUST_CHECK enum status manifest_state_copy(struct manifest_state *to,
+                                           const struct manifest_state *from, struct error *err);
+/* Makes `dir`/manifest say exactly this, or, on a failure, leaves what was there; syncs the
+ * directory. Nobody has the store open. */
+MUST_CHECK enum status manifest_write(struct os os, const char *dir,
+                                      const struct manifest_state *state, struct error *err);
+
 /* An edit under construction. */
 struct manifest_edit {
     struct bytes bytes;

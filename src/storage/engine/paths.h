@@ -6,6 +6,8 @@
  *   DIR/wal/            wal.h
  *   DIR/index/ID.seg    index_segment.h, series_segment.h; ID is 16 hex digits
  *   DIR/parts/ID.part   part_format.h
+ *   DIR/snapshots/      stores of their own, made on demand (engine_snapshot)
+ *   DIR/quarantine/     files that a repair replaced (engine_repair)
  * A file under index/ or parts/ that the manifest does not name is a leftover and is removed at
  * start.
  */

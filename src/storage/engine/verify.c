@@ -578,7 +578,8 @@ static enum status check_name(void *context, const char *name, bool is_directory
 static enum status find_leftovers(struct verifier *verifier, struct error *err)
 {
     static const char *const none[] = {NULL};
-    static const char *const top[] = {"lock", "manifest", "wal", "index", "parts", NULL};
+    static const char *const top[] = {"lock",  "manifest",   "wal",       "index",
+                                      "parts", "quarantine", "snapshots", NULL};
     struct folder folders[] = {
         {verifier, "", NULL, top},
         {verifier, "/parts", ".part", none},
