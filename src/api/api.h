@@ -3,6 +3,7 @@
  *
  *   ingest.c   bodies -> batches -> the write buffer -> answers
  *   read.c     queries, lists and exports, on threads of their own
+ *   admin.c    snapshots
  *   system.c   alive and ready; metrics_export.c   /metrics and health
  *
  * Threads: handlers run on HTTP threads; see http.h.
@@ -18,6 +19,17 @@
 #include "storage/storage.h"
 
 struct api; /* opaque */
+
+struct api_snapshot {
+    char path[1024]; /* where it is; longer ones are refused */
+    uint64_t parts, segments, samples, series, bytes, missing;
+    int64_t duration_ms;
+};
+
+/* Makes a snapshot of the store under this name, which is one component of a path. On a thread that
+ * may wait. */
+typedef enum status api_take_snapshot(void *context, const char *name,
+                                      struct api_snapshot *snapshot, struct error *err);
 
 struct api_options {
     struct tier *tier;
@@ -35,6 +47,8 @@ struct api_options {
     struct metrics_sources *metrics; /* for /metrics and health; read when a request comes */
     struct ingest_telemetry *ingest_telemetry;
     struct query_telemetry *query_telemetry;
+    api_take_snapshot *take_snapshot;
+    void *snapshot_context;
 };
 
 /* Gives *api, ended by api_free after the HTTP server has stopped and the buffer is closed. */

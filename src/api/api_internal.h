@@ -44,6 +44,9 @@ http_handler read_query;
 http_handler read_metrics_list;
 http_handler read_export;
 
+/* admin.c */
+http_handler admin_snapshot;
+
 /* system.c */
 http_handler system_healthy;
 http_handler system_ready;

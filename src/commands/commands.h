@@ -49,6 +49,7 @@ int command_import(int argc, char **argv);
 int command_inspect(int argc, char **argv);
 int command_query(int argc, char **argv);
 int command_serve(int argc, char **argv);
+int command_snapshot(int argc, char **argv);
 int command_verify(int argc, char **argv);
 int command_version(int argc, char **argv);
 

@@ -132,6 +132,8 @@ static struct api_options api_options_of(struct service *service)
         .metrics = &service->metrics,
         .ingest_telemetry = service->ingest_telemetry,
         .query_telemetry = service->query_telemetry,
+        .take_snapshot = service_take_snapshot,
+        .snapshot_context = service,
     };
 }
 

@@ -44,6 +44,12 @@ int serve_with(const struct config_sources *sources);
  * server are there. */
 void service_report_init(struct service *service);
 
+/* serve_snapshot.c: of api.h; `context` is the service. */
+enum status service_take_snapshot(void *context, const char *name, struct api_snapshot *snapshot,
+                                  struct error *err);
+
+/* serve_report.c */
+
 /* Logs, at the start, when there is no memory for another series. */
 void service_warn_of_series_memory(struct service *service);
 

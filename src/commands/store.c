@@ -44,7 +44,7 @@ struct engine_options store_engine_options(const struct config *config, struct o
 }
 
 /* Nothing is made where a store is only to be read. */
-static enum status expect_store(const struct config *config, struct os os, struct error *err)
+enum status store_expect(const struct config *config, struct os os, struct error *err)
 {
     char path[PATH_SIZE];
     snprintf(path, sizeof path, "%s/manifest", config->storage.path);
@@ -62,7 +62,7 @@ enum status store_open(const struct config *config, struct os os, const struct l
 {
     uint64_t available = 0;
     *tier = NULL;
-    enum status status = read_only ? expect_store(config, os, err) : STATUS_OK;
+    enum status status = read_only ? store_expect(config, os, err) : STATUS_OK;
     if (status == STATUS_OK)
         status = memory_available(os.fs, "", &available, err);
     if (status != STATUS_OK)

@@ -14,6 +14,9 @@
 struct engine_options store_engine_options(const struct config *config, struct os os,
                                            const struct log *log, uint64_t memory_bytes);
 
+/* NOT_FOUND: there is no store in storage.path. */
+MUST_CHECK enum status store_expect(const struct config *config, struct os os, struct error *err);
+
 /*
  * Opens the store in storage.path. Read-only it must be there and is not written to; else it is
  * made where it is missing. Gives *tier, ended by engine_close.

@@ -93,6 +93,14 @@ static const struct option serve_options[] = {
     OPTION_END,
 };
 
+static const struct option snapshot_options[] = {
+    {.name = "copy", .help = "copy the files of a stopped store: for another file system"},
+    OPTION_URL,
+    OPTION_DATA,
+    OPTION_JSON,
+    OPTION_END,
+};
+
 static const struct option verify_options[] = {OPTION_DATA, OPTION_JSON, OPTION_END};
 static const struct option version_options[] = {OPTION_JSON, OPTION_END};
 
@@ -180,6 +188,23 @@ const struct command command_table[] = {
             "4). Files that nothing names are left over from work that was cut short: they are\n"
             "listed, are no damage, and go at the next start. Nothing is changed.\n",
         .options = verify_options,
+    },
+    {
+        .name = "snapshot",
+        .run = command_snapshot,
+        .help = "a consistent copy of a store, at once and without its space",
+        .usage = "[OPTION...] [NAME | --data DIR NEW]",
+        .long_help =
+            "Of a running server (--url): makes DATA/snapshots/NAME with everything acknowledged "
+            "so\n"
+            "far, while writes go on. Without NAME it is called by the time. Of a store that no\n"
+            "server has open (--data DIR): makes the directory NEW.\n\n"
+            "A snapshot is a store: query, export, verify and serve work on it, and to restore is "
+            "to\n"
+            "copy it. It shares the bytes of its files with the store (hard links), so it takes\n"
+            "next to no room at first; a backup against a broken disk is a copy of it elsewhere.\n",
+        .options = snapshot_options,
+        .max_arguments = 1,
     },
     {
         .name = "inspect",
