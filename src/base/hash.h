@@ -23,7 +23,7 @@ struct hash128 hash128(struct slice bytes, uint64_t seed);
 
 /* hash128 of bytes that come in pieces: begin, any number of adds, end. Nothing to release. */
 struct hash128_stream {
-    _Alignas(64) unsigned char state[576];
+    unsigned char state[576 + 63]; /* xxHash's, at the first multiple of 64: it stays where it is */
 };
 void hash128_begin(struct hash128_stream *stream, uint64_t seed);
 void hash128_add(struct hash128_stream *stream, struct slice bytes);

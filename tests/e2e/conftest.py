@@ -1,6 +1,7 @@
 """What all end-to-end tests share: the program under test and the rule about skipped tests."""
 
 import os
+import shutil
 import sys
 
 import pytest
@@ -54,6 +55,8 @@ def end_servers(made):
             tail = server.log_tail()
             assert "ERROR: AddressSanitizer" not in tail and "runtime error:" not in tail, tail
             assert "invariant failed" not in tail, tail
+        # A store has 128 MiB of log at least, and there are hundreds of tests.
+        shutil.rmtree(server.data, ignore_errors=True)
 
 
 def server_maker(binary, directory, made):

@@ -338,7 +338,7 @@ def test_lines_are_numbered_and_refusals_told_over_both_runs(commands, make_serv
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
 def test_an_import_into_a_stopped_store_goes_on(commands, stop):
-    rows = 1_500_000
+    rows = 4_000_000
     path = write(commands, "f.csv", "name,labels,value,timestamp\n" + "".join(
         f"m,{{}},{i},{NOON + i}\n" for i in range(rows)))
     arguments = ["import", "--json", "--data", "s", "--state", "mine", path]

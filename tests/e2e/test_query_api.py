@@ -580,7 +580,7 @@ def test_an_export_is_of_the_series_and_the_time_that_were_asked_for(stored, dat
 
 
 @pytest.mark.parametrize("params, code", [
-    ({"format": "csv"}, "invalid_parameter"), ({"match[]": "{"}, "selector_syntax"),
+    ({"format": "parquet"}, "invalid_parameter"), ({"match[]": "{"}, "selector_syntax"),
     ({"match[]": "{}"}, "selector_too_wide"), ({"limit": "x"}, "invalid_parameter"),
     ({"start": "x"}, "invalid_parameter"), ({"metric": "x"}, "invalid_parameter")])
 def test_an_export_with_a_fault_is_refused(servers, params, code):

@@ -157,4 +157,5 @@ def test_names_that_are_asked_for_in_vain_take_no_memory(make_server, monkeypatc
         return server.rss_anon_kb()
 
     before = ask(range(1000))
-    assert ask(range(1000, 8000)) < before + 512
+    # What a sanitizer notes of each stack it has seen is a little more each time.
+    assert ask(range(1000, 8000)) < before + (8192 if server.sanitized else 512)
