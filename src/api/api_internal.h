@@ -47,6 +47,9 @@ http_handler read_export;
 /* admin.c */
 http_handler admin_snapshot;
 
+/* delete.c */
+http_handler delete_series;
+
 /* system.c */
 http_handler system_healthy;
 http_handler system_ready;

@@ -8,6 +8,7 @@ enum {
     HEAD_SHARE = 6,   /* of the memory budget, for one head; two may be there */
     TABLE_SHARE = 12, /* a third of what admission lets series have: a flush may be under way */
     RAW_CACHE_SHARE = 16,
+    TOMBSTONE_SHARE = 32,
     WARM_REST_MS = 10 * 60 * 1000, /* what a backfill of an old day takes, about */
     LOG_PAGE = 4096,               /* a segment of the log is some of them */
     PATH_SIZE = 4200,
@@ -40,6 +41,7 @@ struct engine_options store_engine_options(const struct config *config, struct o
         .retention_ms = config->retention.default_ms,
         .warm_after_ms = config->tiers.warm_after_ms,
         .warm_rest_ms = WARM_REST_MS,
+        .tombstone_bytes = (size_t)(memory_bytes / TOMBSTONE_SHARE),
     };
 }
 

@@ -72,3 +72,21 @@ enum status query_export(const struct query_environment *environment,
     arena_release(&arena);
     return status;
 }
+
+enum status query_delete(const struct query_environment *environment,
+                         const struct query_parameter *parameters, size_t count,
+                         struct delete_result *result, struct error *err)
+{
+    struct arena arena;
+    struct delete_request request;
+    arena_init(&arena, execution_memory(&environment->limits));
+    enum status status = delete_request_parse(&request, parameters, count,
+                                              clock_wall_ms(environment->clock), &arena, err);
+    if (status == STATUS_OK) {
+        status = storage_delete(environment->tier, request.selectors.items, request.selectors.count,
+                                request.range, result, err);
+        delete_request_release(&request);
+    }
+    arena_release(&arena);
+    return status;
+}

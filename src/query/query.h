@@ -67,4 +67,10 @@ MUST_CHECK enum status query_export(const struct query_environment *environment,
                                     struct export_sink *sink, struct export_outcome *outcome,
                                     struct error *err);
 
+/* Does what DELETE /api/v1/metrics/series asks for; errors as above, and those of storage_delete.
+ */
+MUST_CHECK enum status query_delete(const struct query_environment *environment,
+                                    const struct query_parameter *parameters, size_t count,
+                                    struct delete_result *result, struct error *err);
+
 #endif

@@ -75,6 +75,12 @@ void selection_close(struct tier *tier, struct selection *selection)
         tier->ops->selection_close(selection);
 }
 
+enum status storage_delete(struct tier *tier, const struct matchers *matchers, size_t count,
+                           struct time_range range, struct delete_result *result, struct error *err)
+{
+    return tier->ops->delete_series(tier, matchers, count, range, result, err);
+}
+
 enum status storage_metrics(struct tier *tier, const struct matchers *matchers,
                             storage_visit_metric *visit, void *context, struct error *err)
 {

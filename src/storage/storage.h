@@ -106,6 +106,13 @@ struct storage_condition {
 /* How a descriptor fared in storage_append. */
 enum metric_outcome { METRIC_NEW, METRIC_SAME, METRIC_CHANGED, METRIC_CONTRADICTS };
 
+/* ---- deleting --------------------------------------------------------------------------- */
+
+struct delete_result {
+    uint64_t series; /* that match */
+    uint64_t chunks; /* in the range, with samples of any series */
+};
+
 /* ---- the table -------------------------------------------------------------------------- */
 
 struct tier_ops {
@@ -131,6 +138,10 @@ struct tier_ops {
                                struct error *err);
     void (*selection_stats)(const struct selection *selection, struct read_stats *stats);
     void (*selection_close)(struct selection *selection);
+
+    enum status (*delete_series)(struct tier *tier, const struct matchers *matchers, size_t count,
+                                 struct time_range range, struct delete_result *result,
+                                 struct error *err);
 
     enum status (*metrics)(struct tier *tier, const struct matchers *matchers,
                            storage_visit_metric *visit, void *context, struct error *err);
@@ -203,6 +214,16 @@ MUST_CHECK enum status storage_cursor_load(struct tier *tier, struct storage_cur
 void selection_stats(struct tier *tier, const struct selection *selection,
                      struct read_stats *stats);
 void selection_close(struct tier *tier, struct selection *selection);
+
+/*
+ * Deletes what the series that match any of `count` conjunctions have within `range` now: after OK
+ * it survives a crash as samples do, and no later read shows it. What is written later stays.
+ *   LIMIT        too many deletes whose samples are not removed yet (code "delete_limit")
+ *   NO_SPACE, IO, UNAVAILABLE, MEMORY   as of storage_append; nothing is deleted
+ */
+MUST_CHECK enum status storage_delete(struct tier *tier, const struct matchers *matchers,
+                                      size_t count, struct time_range range,
+                                      struct delete_result *result, struct error *err);
 
 /* Every metric that has series or a descriptor, by name; `matchers` may be NULL, else only metrics
  * with a series that matches. */

@@ -82,6 +82,12 @@ static void write_parts(struct metrics_writer *writer, const struct storage_metr
           "Bytes of those files.");
     counter(writer, "metric_store_chunks_dropped", NULL, metrics->chunks_dropped,
             "Days that retention has dropped.");
+    counter(writer, "metric_store_deletes", NULL, metrics->deletes,
+            "Deletes that were committed since the start.");
+    gauge(writer, "metric_store_tombstones", NULL, metrics->tombstones,
+          "Deletes whose samples merges have not removed yet.");
+    gauge(writer, "metric_store_tombstone_bytes", "bytes", metrics->tombstone_bytes,
+          "Memory that they take.");
     counter(writer, "metric_store_damaged_blocks", NULL, metrics->damaged_blocks,
             "Blocks whose checksum was wrong when they were read.");
 }

@@ -262,6 +262,9 @@ struct storage_metrics {
     uint64_t index_bytes;
     uint64_t chunks;
     uint64_t chunks_dropped;
+    uint64_t deletes;
+    uint64_t tombstones;
+    uint64_t tombstone_bytes;
     uint64_t damaged_blocks;
 
     uint64_t wal_bytes_written;

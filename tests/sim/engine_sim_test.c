@@ -1,7 +1,8 @@
 /*
- * The whole engine on the simulated disk: a scripted life of commits, flushes, merges, retention
- * and restarts, crashed before every call that changes the disk, in recovery too; with every call
- * failed once; and with every sync made to do nothing, which the crashes must find out.
+ * The whole engine on the simulated disk: a scripted life of commits, deletes, flushes, merges,
+ * the warm step, retention and restarts, crashed before every call that changes the disk, in
+ * recovery too; with every call failed once; and with every sync made to do nothing, which the
+ * crashes must find out.
  *
  * The environment's SIM_ROUNDS (sim_explore.h) multiplies the seeds.
  */
@@ -109,12 +110,32 @@ struct commit {
     struct fixture_sample samples[COMMIT_MAX];
     size_t count, first; /* of which `first` in the first of two batches */
     uint32_t help;       /* 0: no descriptor rides along */
+    bool deletes;        /* instead: these series, in this range */
+    bool series[SERIES];
+    struct time_range range;
 };
+
+/* Most of what was written, or what two commits wrote. */
+static void make_delete(unsigned number, uint64_t *random, struct commit *commit)
+{
+    memset(commit->series, 0, sizeof commit->series);
+    for (uint64_t i = 1 + sim_below(random, 6); i > 0; i--)
+        commit->series[sim_below(random, SERIES)] = true;
+    int64_t from_ms = START_MS + (int64_t)sim_below(random, number + 1) * COMMIT_MAX * 50 + 1000;
+    commit->range = (struct time_range){from_ms, from_ms + 2 * COMMIT_MAX * 50};
+    if (sim_below(random, 3) == 0)
+        commit->range.start_ms = START_MS - MS_PER_DAY;
+}
 
 /* Commit `number` of the life: always the same. */
 static void make_commit(const struct life *life, unsigned number, struct commit *commit)
 {
     uint64_t random = life->seed * 1000003 + number;
+    commit->deletes = sim_below(&random, 9) == 0;
+    if (commit->deletes) {
+        make_delete(number, &random, commit);
+        return;
+    }
     /* Few, or enough for segments of the log and heads to fill up. */
     commit->count = 1 + sim_below(&random, sim_below(&random, 3) > 0 ? 40 : COMMIT_MAX);
     commit->first = sim_below(&random, 3) == 0 ? sim_below(&random, commit->count) : commit->count;
@@ -139,6 +160,10 @@ static void apply_commit(const struct life *life, unsigned number, struct ledger
 {
     struct commit commit;
     make_commit(life, number, &commit);
+    if (commit.deletes) {
+        ledger_delete(ledger, commit.series, commit.range);
+        return;
+    }
     ledger_put(ledger, commit.samples, commit.count);
     if (commit.help != 0)
         *help = commit.help;
@@ -146,6 +171,9 @@ static void apply_commit(const struct life *life, unsigned number, struct ledger
 
 static enum status send_commit(struct tier *tier, const struct commit *commit, struct error *err)
 {
+    struct delete_result result;
+    if (commit->deletes)
+        return fixture_delete(tier, commit->series, SERIES, commit->range, &result, err);
     char help[32];
     snprintf(help, sizeof help, "help %" PRIu32, commit->help);
     struct metric metric = {
@@ -605,7 +633,7 @@ static void each_sync_site_is_needed(void **state)
 {
     (void)state;
     struct life life = {
-        .seed = 21, .steps = 110, .crashes = 3, .every = 1, .sync = ENGINE_SYNC_ALWAYS};
+        .seed = 21, .steps = 150, .crashes = 3, .every = 1, .sync = ENGINE_SYNC_ALWAYS};
     life.sites.proven_elsewhere = proven_elsewhere;
     clock_t started = clock();
     assert_true(sim_sites_mutate(&life.sites, live, &life));

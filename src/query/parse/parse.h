@@ -114,6 +114,17 @@ MUST_CHECK enum status metrics_request_parse(struct metrics_request *request,
                                              struct error *err);
 void metrics_request_release(struct metrics_request *request);
 
+struct delete_request {
+    struct selectors selectors; /* at least one */
+    struct time_range range;
+};
+
+/* INVALID also without any selector: nobody deletes everything by leaving it out. */
+MUST_CHECK enum status delete_request_parse(struct delete_request *request,
+                                            const struct query_parameter *parameters, size_t count,
+                                            int64_t now_ms, struct arena *arena, struct error *err);
+void delete_request_release(struct delete_request *request);
+
 /* ---- cursors ---------------------------------------------------------------------------- */
 
 /*

@@ -514,6 +514,37 @@ void export_request_release(struct export_request *request)
     selectors_release(&request->selectors);
 }
 
+enum status delete_request_parse(struct delete_request *request,
+                                 const struct query_parameter *parameters, size_t count,
+                                 int64_t now_ms, struct arena *arena, struct error *err)
+{
+    static const struct parameter_rule rules[] = {
+        {"match[]", true},
+        {"start", false},
+        {"end", false},
+    };
+    *request = (struct delete_request){.range = {TIME_MIN_MS, TIME_MAX_MS}};
+    struct request_parser parser = {parameters, count, NULL, now_ms, arena, err};
+    enum status status = parameters_check(parameters, count, rules, COUNT_OF(rules), err);
+    if (status == STATUS_OK)
+        status = parse_selectors(&parser, &request->selectors);
+    if (status == STATUS_OK && request->selectors.count == 0)
+        status = parameter_invalid(err, "match[]",
+                                   "a delete needs at least one selector, such as "
+                                   "match[]=http_requests_total{job=\"old\"}; "
+                                   "{__name__!=\"\"} is everything");
+    if (status == STATUS_OK)
+        status = parse_range(&parser, &request->range);
+    if (status != STATUS_OK)
+        delete_request_release(request);
+    return status;
+}
+
+void delete_request_release(struct delete_request *request)
+{
+    selectors_release(&request->selectors);
+}
+
 enum status metrics_request_parse(struct metrics_request *request,
                                   const struct query_parameter *parameters, size_t count,
                                   const struct query_limits *limits, struct arena *arena,

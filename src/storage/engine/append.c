@@ -129,7 +129,7 @@ static enum status log_samples(struct engine *engine, const struct batch *batch,
     return STATUS_OK;
 }
 
-static enum status refuse_broken(struct error *err)
+enum status engine_refuse_broken(struct error *err)
 {
     return fail(err, STATUS_UNAVAILABLE,
                 "the disk did not take what was written; writes stop until a restart recovers the "
@@ -156,7 +156,7 @@ enum status engine_sync_log(struct engine *engine, struct error *err)
     mutex_lock(&engine->append_lock);
     enum status status = STATUS_OK;
     if (atomic_load(&engine->broken))
-        status = refuse_broken(err);
+        status = engine_refuse_broken(err);
     else if (engine->unsynced)
         status = sync_now(engine, err);
     mutex_unlock(&engine->append_lock);
@@ -174,9 +174,13 @@ static enum status log_all(struct engine *engine, struct batch *const *batches, 
         if (status == STATUS_OK)
             status = log_samples(engine, batches[i], err);
     }
+    return status == STATUS_OK ? engine_commit_log(engine, err) : status;
+}
+
+enum status engine_commit_log(struct engine *engine, struct error *err)
+{
     uint64_t position;
-    if (status == STATUS_OK)
-        status = wal_commit(engine->wal, &position, err);
+    enum status status = wal_commit(engine->wal, &position, err);
     if (status != STATUS_OK)
         return status;
     engine->unsynced = true;
@@ -306,13 +310,15 @@ static enum status rotate(struct engine *engine, struct error *err)
     if (old->sealed != NULL)
         return fail(err, STATUS_BUSY, "the head before is still being flushed");
     struct head_ref *fresh;
-    if (head_ref_new(&fresh, engine->options.head_bytes) != STATUS_OK)
+    if (head_ref_new(&fresh, engine->options.head_bytes, old->active->number + 1) != STATUS_OK)
         return no_memory(err);
     fresh->begin_position = wal_position(engine->wal);
-    struct version *version = version_new(fresh, old->active, old->parts, old->part_count);
+    struct version *version =
+        version_new(fresh, old->active, old->parts, old->part_count, old->tombstones);
     head_ref_release(fresh);
     if (version == NULL)
         return no_memory(err);
+    version->flushed_sequence = old->flushed_sequence;
     old->active->end_position = version->active->begin_position;
     rwlock_write(&engine->head_lock);
     engine->version = version;
@@ -325,7 +331,7 @@ enum status engine_rotate(struct engine *engine, struct error *err)
 {
     const struct version *version = engine->version;
     if (version->sealed == NULL && head_sample_count(version->active->head) == 0 &&
-        !log_is_long(engine))
+        !version->active->has_deletes && !log_is_long(engine))
         return STATUS_END;
     return rotate(engine, err);
 }
@@ -343,7 +349,7 @@ enum status engine_append(struct tier *tier, struct batch *const *batches, size_
 {
     struct engine *engine = engine_of(tier);
     if (atomic_load(&engine->broken))
-        return refuse_broken(err);
+        return engine_refuse_broken(err);
     mutex_lock(&engine->append_lock);
     enum status status = reserve_room(engine, batches, count, err);
     if (status == STATUS_OK)

@@ -41,6 +41,8 @@ static enum status flush_step(struct engine *engine, bool *did, struct error *er
             status = STATUS_OK;
     }
     if (status == STATUS_OK && !*did)
+        status = engine_drop_tombstones(engine, did, err);
+    if (status == STATUS_OK && !*did)
         status = wal_prepare(engine->wal, err);
     mutex_unlock(&engine->flush_lock);
     return status;
@@ -60,6 +62,8 @@ static enum status merge_step(struct engine *engine, bool *did, struct error *er
     enum status status = engine_merge_step(engine, did, err);
     if (status == STATUS_OK && !*did)
         status = engine_warm_step(engine, did, err);
+    if (status == STATUS_OK && !*did)
+        status = engine_clean_step(engine, did, err);
     if (status == STATUS_OK && !*did)
         status = engine_index_merge_step(engine, did, err);
     if (status == STATUS_OK && !*did)

@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "storage/engine/engine_internal.h"
 #include "storage/engine/lookup.h"
+#include "storage/engine/sample_array.h"
 
 struct version *engine_version(struct engine *engine)
 {
@@ -168,11 +169,47 @@ static void widen(struct metric_info *info, int64_t first_ms, int64_t last_ms)
 struct spans {
     struct metric_info **by_id;
     uint32_t count;
+    struct cuts cuts;
+    struct sample_array samples; /* of a block, or a series in a head, that a delete cuts */
 };
+
+static void widen_by_samples(const struct spans *spans, struct metric_info *info)
+{
+    const struct sample_array *samples = &spans->samples;
+    if (samples->count > 0)
+        widen(info, samples->times[0], samples->times[samples->count - 1]);
+}
+
+/* A damaged block has no samples. */
+static enum status span_of_block(struct spans *spans, struct metric_info *info,
+                                 struct part_cursor *cursor, const struct part_block *block,
+                                 uint64_t sequence, struct error *err)
+{
+    if (spans->cuts.id != block->series)
+        cuts_take(&spans->cuts, block->series);
+    enum cut cut = cuts_of_block(&spans->cuts, sequence, block->first_ms, block->last_ms);
+    if (cut == CUT_NOTHING)
+        widen(info, block->first_ms, block->last_ms);
+    if (cut != CUT_SOME)
+        return STATUS_OK;
+    struct sample_array *samples = &spans->samples;
+    if (sample_array_reach(samples, block->count) != STATUS_OK)
+        return no_memory(err);
+    struct part_block copy = *block;
+    enum status status =
+        part_block_read(cursor, &copy, 0, copy.count, samples->times, samples->values, err);
+    if (status != STATUS_OK)
+        return status == STATUS_CORRUPT ? STATUS_OK : status;
+    samples->count =
+        cuts_apply(&spans->cuts, sequence, samples->times, samples->values, copy.count);
+    widen_by_samples(spans, info);
+    return STATUS_OK;
+}
 
 static enum status spans_of_part(struct spans *spans, struct part_ref *part, struct error *err)
 {
     struct part_cursor *cursor;
+    uint64_t sequence = manifest_part_cut_sequence(&part->info);
     enum status status = part_cursor_new(&cursor, part->part, err);
     if (status != STATUS_OK)
         return status;
@@ -191,7 +228,9 @@ static enum status spans_of_part(struct spans *spans, struct part_ref *part, str
                 continue;
             if (status != STATUS_OK || block->metric != id)
                 break;
-            widen(info, block->first_ms, block->last_ms);
+            status = span_of_block(spans, info, cursor, block, sequence, err);
+            if (status != STATUS_OK)
+                break;
         }
         if (status == STATUS_END)
             status = STATUS_OK;
@@ -200,20 +239,37 @@ static enum status spans_of_part(struct spans *spans, struct part_ref *part, str
     return status;
 }
 
-static void span_of_entry(struct spans *spans, const struct head *head, struct head_entry entry,
-                          uint32_t metric)
+static enum status span_of_entry(struct spans *spans, const struct head_ref *ref, uint32_t id,
+                                 struct head_entry entry, uint32_t metric, struct error *err)
 {
     struct metric_info *info = metric < spans->count ? spans->by_id[metric] : NULL;
     if (info == NULL)
-        return;
-    int64_t first_ms, last_ms;
-    head_span(head, entry, &first_ms, &last_ms);
-    widen(info, first_ms, last_ms);
+        return STATUS_OK;
+    cuts_take(&spans->cuts, id);
+    if (!cuts_touch_head(&spans->cuts, ref->number)) {
+        int64_t first_ms, last_ms;
+        head_span(ref->head, entry, &first_ms, &last_ms);
+        widen(info, first_ms, last_ms);
+        return STATUS_OK;
+    }
+    struct sample_array *samples = &spans->samples;
+    struct head_sample *scratch = malloc(2 * (size_t)entry.count * sizeof scratch[0]);
+    if (scratch == NULL || sample_array_reach(samples, entry.count) != STATUS_OK) {
+        free(scratch);
+        return no_memory(err);
+    }
+    struct time_range always = {INT64_MIN, INT64_MAX};
+    samples->count = cuts_copy_head(&spans->cuts, ref->number, ref->head, entry, always, scratch,
+                                    samples->times, samples->values);
+    free(scratch);
+    widen_by_samples(spans, info);
+    return STATUS_OK;
 }
 
 static enum status spans_of_head(struct spans *spans, struct engine *engine,
-                                 const struct head *head, struct error *err)
+                                 const struct head_ref *ref, struct error *err)
 {
+    const struct head *head = ref->head;
     struct id_list ids = {0};
     enum status status = STATUS_OK;
     for (uint32_t id = 0; id != UINT32_MAX && status == STATUS_OK; id++) {
@@ -234,7 +290,7 @@ static enum status spans_of_head(struct spans *spans, struct engine *engine,
         rwlock_read(&engine->head_lock);
         struct head_entry entry = head_entry(head, ids.ids[i]);
         rwlock_unlock(&engine->head_lock);
-        span_of_entry(spans, head, entry, metrics[i]);
+        status = span_of_entry(spans, ref, ids.ids[i], entry, metrics[i], err);
     }
     id_list_release(&ids);
     free(metrics);
@@ -254,12 +310,19 @@ static enum status fill_spans(struct listing *listing, struct error *err)
         if (listing->rows[i].id != METRIC_ID_NONE)
             spans.by_id[listing->rows[i].id] = &listing->rows[i].info;
     struct version *version = engine_version(listing->engine);
-    enum status status = spans_of_head(&spans, listing->engine, version->active->head, err);
+    struct time_range always = {INT64_MIN, INT64_MAX};
+    enum status status = cuts_init(&spans.cuts, version->tombstones, always, UINT64_MAX);
+    if (status != STATUS_OK)
+        status = no_memory(err);
+    else
+        status = spans_of_head(&spans, listing->engine, version->active, err);
     if (status == STATUS_OK && version->sealed != NULL)
-        status = spans_of_head(&spans, listing->engine, version->sealed->head, err);
+        status = spans_of_head(&spans, listing->engine, version->sealed, err);
     for (size_t i = 0; i < version->part_count && status == STATUS_OK; i++)
         status = spans_of_part(&spans, version->parts[i], err);
     version_release(version);
+    cuts_release(&spans.cuts);
+    sample_array_release(&spans.samples);
     free(spans.by_id);
     return status;
 }

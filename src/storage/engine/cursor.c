@@ -37,6 +37,8 @@ struct storage_cursor {
     struct time_range range;
     uint32_t metric, series;
 
+    struct cuts cuts; /* what deletes hide of the series in hand */
+
     struct sample_array head; /* of both heads, merged */
     size_t head_at;
 
@@ -82,7 +84,7 @@ static enum status merge_arrays(struct storage_cursor *cursor, const struct samp
     return status;
 }
 
-static enum status copy_head(struct storage_cursor *cursor, const struct head *head,
+static enum status copy_head(struct storage_cursor *cursor, const struct head_ref *ref,
                              struct head_entry entry, struct sample_array *to, struct error *err)
 {
     to->count = 0;
@@ -92,13 +94,16 @@ static enum status copy_head(struct storage_cursor *cursor, const struct head *h
     if (status != STATUS_OK)
         return status;
     struct head_sample *scratch = NULL;
-    if (entry.disordered) {
+    bool cut = cuts_touch_head(&cursor->cuts, ref->number);
+    if (entry.disordered || cut) {
         scratch = malloc(2 * (size_t)entry.count * sizeof scratch[0]);
         if (scratch == NULL)
             return fail(err, STATUS_MEMORY, "no memory for a query");
     }
-    to->count = head_copy(head, entry, cursor->range.start_ms, cursor->range.end_ms, scratch,
-                          to->times, to->values);
+    to->count = cut ? cuts_copy_head(&cursor->cuts, ref->number, ref->head, entry, cursor->range,
+                                     scratch, to->times, to->values)
+                    : head_copy(ref->head, entry, cursor->range.start_ms, cursor->range.end_ms,
+                                scratch, to->times, to->values);
     free(scratch);
     return STATUS_OK;
 }
@@ -108,13 +113,13 @@ static enum status read_heads(struct storage_cursor *cursor, size_t index, struc
     struct selection *selection = cursor->selection;
     const struct version *version = selection->version;
     enum status status =
-        copy_head(cursor, version->active->head, selection->entries[index], &cursor->head, err);
+        copy_head(cursor, version->active, selection->entries[index], &cursor->head, err);
     if (status != STATUS_OK || version->sealed == NULL)
         return status;
     struct head_entry sealed = head_entry(version->sealed->head, selection->ids[index]);
     if (sealed.count == 0)
         return STATUS_OK;
-    status = copy_head(cursor, version->sealed->head, sealed, &cursor->spare, err);
+    status = copy_head(cursor, version->sealed, sealed, &cursor->spare, err);
     if (status == STATUS_OK)
         status = merge_arrays(cursor, &cursor->spare, &cursor->head, &cursor->merged, err);
     sample_array_swap(&cursor->head, &cursor->merged);
@@ -164,15 +169,28 @@ static void note_damage(struct storage_cursor *cursor, const struct error *why)
               log_text("error", why->message));
 }
 
+static uint64_t cut_sequence_of(const struct storage_cursor *cursor, size_t part)
+{
+    return manifest_part_cut_sequence(&cursor->selection->version->parts[part]->info);
+}
+
 static enum status add_piece(struct storage_cursor *cursor, const struct part_block *block,
                              size_t part, struct error *err)
 {
+    enum cut cut = cuts_of_block(&cursor->cuts, cut_sequence_of(cursor, part), block->first_ms,
+                                 block->last_ms);
+    if (cut == CUT_ALL) {
+        cursor->selection->stats.blocks_skipped++;
+        return STATUS_OK;
+    }
     enum status status =
         selection_take_memory(cursor->selection, pieces_growth(&cursor->pieces), err);
     if (status != STATUS_OK)
         return status;
-    status = pieces_add(&cursor->pieces, block, part);
-    return status == STATUS_OK ? status : fail(err, status, "no memory for a query");
+    if (pieces_add(&cursor->pieces, block, part) != STATUS_OK)
+        return fail(err, STATUS_MEMORY, "no memory for a query");
+    cursor->pieces.items[cursor->pieces.count - 1].cut = cut == CUT_SOME;
+    return STATUS_OK;
 }
 
 /* The headers of the series' blocks in one part that touch the range. */
@@ -255,6 +273,9 @@ static enum status load_piece(struct storage_cursor *cursor, const struct piece 
         return fail(err, status, "%s", why.message);
     cursor->selection->stats.blocks_loaded++;
     cursor->selection->stats.samples_decoded += to->count;
+    if (piece->cut)
+        to->count = cuts_apply(&cursor->cuts, cut_sequence_of(cursor, piece->part), to->times,
+                               to->values, to->count);
     return STATUS_OK;
 }
 
@@ -265,6 +286,12 @@ static struct storage_cursor *cursor_new(struct selection *selection)
     struct storage_cursor *cursor = calloc(1, sizeof *cursor);
     if (cursor == NULL)
         return NULL;
+    if (cuts_init(&cursor->cuts, selection->version->tombstones, selection->options.range,
+                  UINT64_MAX) != STATUS_OK) {
+        cuts_release(&cursor->cuts);
+        free(cursor);
+        return NULL;
+    }
     cursor->selection = selection;
     cursor->next_cursor = selection->cursors;
     selection->cursors = cursor;
@@ -282,6 +309,7 @@ void storage_cursor_free(struct storage_cursor *cursor)
         sample_array_release(&cursor->merged);
         sample_array_release(&cursor->spare);
         pieces_release(&cursor->pieces);
+        cuts_release(&cursor->cuts);
         free(cursor);
         cursor = next;
     }
@@ -313,6 +341,7 @@ enum status engine_selection_read(struct selection *selection, size_t index,
     cursor->range = range;
     cursor->series = selection->ids[index];
     cursor->metric = selection->metrics[index];
+    cuts_take(&cursor->cuts, cursor->series);
     cursor->given = GIVEN_NONE;
     cursor->head_at = 0;
     cursor->pieces.count = 0;
@@ -440,7 +469,7 @@ enum status engine_cursor_next(struct storage_cursor *cursor, struct storage_blo
         size_t end = pieces_stretch(&cursor->pieces, cursor->piece_at, &last_ms);
         bool head_within =
             cursor->head_at < cursor->head.count && cursor->head.times[cursor->head_at] <= last_ms;
-        if (end == cursor->piece_at + 1 && !head_within) {
+        if (end == cursor->piece_at + 1 && !head_within && !piece->cut) {
             cursor->piece_at++;
             return give_block(cursor, piece, block);
         }

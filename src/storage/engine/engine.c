@@ -19,6 +19,7 @@ static const struct tier_ops engine_ops = {
     .cursor_load = engine_cursor_load,
     .selection_stats = engine_selection_stats,
     .selection_close = engine_selection_close,
+    .delete_series = engine_delete,
     .metrics = engine_metrics,
     .metric = engine_metric,
     .chunks = engine_chunks,
@@ -263,6 +264,10 @@ static void version_stats(struct engine *engine, struct engine_stats *stats)
         stats->sealed_samples = head_sample_count(version->sealed->head);
         stats->sealed_bytes = head_memory(version->sealed->head);
     }
+    if (version->tombstones != NULL) {
+        stats->tombstones = version->tombstones->count;
+        stats->tombstone_bytes = version->tombstones->bytes;
+    }
     version_release(version);
 }
 
@@ -313,6 +318,7 @@ void engine_stats(struct tier *tier, struct engine_stats *stats)
         .index_merged_bytes_written = atomic_load(&counters->index_merged_bytes_written),
         .series_ids_freed = atomic_load(&counters->series_ids_freed),
         .chunks_dropped = atomic_load(&counters->chunks_dropped),
+        .deletes = atomic_load(&counters->deletes),
         .damaged_blocks = atomic_load(&counters->damaged_blocks),
         .index_segments = atomic_load(&counters->index_segments),
         .index_bytes = atomic_load(&counters->index_bytes),

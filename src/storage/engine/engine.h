@@ -30,10 +30,11 @@ struct engine_options {
                          * as much as comes */
     size_t raw_cache_bytes;
     uint64_t log_segment_bytes;
-    uint32_t max_chunks;   /* days with samples */
-    uint32_t merge_fan_in; /* parts of one day that become one; 15 from the second merge on */
-    int64_t retention_ms;  /* 0: for ever */
-    int64_t warm_after_ms; /* since a day's end; 0: never */
+    uint32_t max_chunks;    /* days with samples */
+    uint32_t merge_fan_in;  /* parts of one day that become one; 15 from the second merge on */
+    int64_t retention_ms;   /* 0: for ever */
+    int64_t warm_after_ms;  /* since a day's end; 0: never */
+    size_t tombstone_bytes; /* of deletes whose samples are not removed yet; 0: no limit */
     int64_t warm_rest_ms; /* how long late parts of a warm day wait for others; after a start not */
     bool background;      /* start the background threads */
     /* For export and query on a stopped store, which must be there: nothing is written but the lock
@@ -64,6 +65,7 @@ struct engine_stats {
     uint64_t warm_merges, warm_bytes_read, warm_bytes_written; /* not among the merges */
     uint64_t index_merges, index_merged_bytes_written, series_ids_freed;
     uint64_t chunks_dropped;
+    uint64_t deletes, tombstones, tombstone_bytes; /* since the start; there now */
     uint64_t damaged_blocks;
     uint64_t disk_total_bytes, disk_free_bytes;
     struct engine_recovery recovery;

@@ -43,7 +43,7 @@ struct engine_counters {
     atomic_uint_fast64_t flushes, flush_failures, flushed_samples, flushed_bytes;
     atomic_uint_fast64_t merges, merge_failures, merged_bytes_read, merged_bytes_written;
     atomic_uint_fast64_t warm_merges, warm_bytes_read, warm_bytes_written;
-    atomic_uint_fast64_t chunks_dropped, damaged_blocks;
+    atomic_uint_fast64_t chunks_dropped, damaged_blocks, deletes;
     atomic_uint_fast64_t index_segments, index_bytes; /* now */
     atomic_uint_fast64_t index_merges, index_merged_bytes_written, series_ids_freed;
 };
@@ -134,6 +134,10 @@ enum status engine_append(struct tier *tier, struct batch *const *batches, size_
 /* Syncs what was logged without a sync. Takes append_lock. UNAVAILABLE when the engine is broken:
  * then nobody knows what the log holds. */
 enum status engine_sync_log(struct engine *engine, struct error *err);
+/* Commits the frame that was begun, and syncs it where options.sync says so. With append_lock. */
+enum status engine_commit_log(struct engine *engine, struct error *err);
+/* UNAVAILABLE, with the reason. */
+enum status engine_refuse_broken(struct error *err);
 /* Seals the active head. With append_lock; BUSY while another is sealed, END when it is empty. */
 enum status engine_rotate(struct engine *engine, struct error *err);
 /* The same, but END only when the log holds nothing behind the head before: descriptors without
@@ -162,6 +166,8 @@ struct parts_change {
     struct part_ref *const *removed; /* parts of the present version */
     size_t removed_count;
     bool drop_sealed; /* the sealed head is in parts now */
+    const bool *gone; /* tombstones of the present version by their places; NULL: none */
+    size_t gone_count;
 };
 
 /*
@@ -182,8 +188,9 @@ enum status engine_recover(struct engine *engine, struct error *err);
 
 /* merge.c */
 enum { MERGE_SOURCES_MAX = 32 };
-/* Parts [start, start + count) of `version`, neighbours of one day, become one of `tier`. One that
- * is damaged leaves all of them as they are, and is OK. With maintenance_lock. */
+/* Parts [start, start + count) of `version`, neighbours of one day, become one of `tier`, or none
+ * where all that they hold is deleted. One that is damaged leaves all of them as they are, and is
+ * OK. With maintenance_lock. */
 enum status engine_merge_parts(struct engine *engine, struct version *version, size_t start,
                                size_t count, enum part_tier tier, struct error *err);
 /* Whether it can be read and its neighbours are all there. */
@@ -202,6 +209,18 @@ enum status index_publish_merged(struct engine *engine, struct segment_ref *cons
                                  size_t count, struct segment_ref *made, struct error *err);
 enum status engine_index_merge_step(struct engine *engine, bool *did, struct error *err);
 enum status engine_retention_step(struct engine *engine, bool *did, struct error *err);
+
+/* deletes.c */
+enum status engine_delete(struct tier *tier, const struct matchers *matchers, size_t count,
+                          struct time_range range, struct delete_result *result, struct error *err);
+/* Puts tombstones of one commit into the version; with append_lock, or alone. `heads` are noted
+ * already. */
+enum status engine_add_tombstones(struct engine *engine, struct tombstone *const *more,
+                                  size_t count, struct error *err);
+/* Forgets tombstones that hide nothing any more. With flush_lock. */
+enum status engine_drop_tombstones(struct engine *engine, bool *did, struct error *err);
+/* Where tombstones are many, writes a part without what the oldest hide. With maintenance_lock. */
+enum status engine_clean_step(struct engine *engine, bool *did, struct error *err);
 
 /* background.c */
 enum status background_start(struct engine *engine, struct error *err);

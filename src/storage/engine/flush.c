@@ -38,6 +38,7 @@ struct flush {
     struct day_writer writers[WRITERS_AT_ONCE];
     size_t writer_count;
     struct sample_array samples;
+    struct cuts cuts; /* deletes that came while the head was active */
 
     struct part_ref **parts; /* made by this flush */
     size_t part_count, part_capacity;
@@ -151,13 +152,18 @@ static enum status add_series(struct flush *flush, uint64_t key, int64_t start_m
     if (sample_array_reach(samples, entry.count) != STATUS_OK)
         return no_memory(flush);
     struct head_sample *scratch = NULL;
-    if (entry.disordered) {
+    cuts_take(&flush->cuts, (uint32_t)key);
+    bool cut = cuts_touch_head(&flush->cuts, flush->sealed->number);
+    if (entry.disordered || cut) {
         scratch = malloc(2 * (size_t)entry.count * sizeof scratch[0]);
         if (scratch == NULL)
             return no_memory(flush);
     }
+    struct time_range range = {start_ms, end_ms};
     size_t count =
-        head_copy(head, entry, start_ms, end_ms, scratch, samples->times, samples->values);
+        cut ? cuts_copy_head(&flush->cuts, flush->sealed->number, head, entry, range, scratch,
+                             samples->times, samples->values)
+            : head_copy(head, entry, start_ms, end_ms, scratch, samples->times, samples->values);
     free(scratch);
     size_t writer = 0;
     for (size_t from = 0; from < count;) {
@@ -249,7 +255,11 @@ static enum status write_pass(struct flush *flush, size_t first_day, size_t day_
 
 static enum status write_parts(struct flush *flush)
 {
-    enum status status = collect_keys(flush);
+    /* What was deleted later hides samples of the parts by its sequence. */
+    struct time_range always = {INT64_MIN, INT64_MAX};
+    enum status status =
+        cuts_init(&flush->cuts, flush->version->tombstones, always, flush->sealed->last_sequence);
+    status = status == STATUS_OK ? collect_keys(flush) : no_memory(flush);
     if (status == STATUS_OK)
         status = collect_days(flush);
     for (size_t done = 0; done < flush->days.count && status == STATUS_OK;
@@ -350,7 +360,7 @@ enum status engine_flush_sealed(struct engine *engine, struct error *err)
     manifest_edit_init(&flush.edit);
     enum status status = write_parts(&flush);
     if (status == STATUS_OK)
-        status = index_flush_write(engine, &flush.index, &flush.edit, err);
+        status = index_flush_write(engine, &flush.index, flush.version, &flush.edit, err);
     if (status == STATUS_OK)
         status = commit(&flush);
     report(&flush, status, started_ns);
@@ -360,6 +370,7 @@ enum status engine_flush_sealed(struct engine *engine, struct error *err)
         part_ref_release(flush.parts[i]);
     manifest_edit_release(&flush.edit);
     day_set_release(&flush.days);
+    cuts_release(&flush.cuts);
     sample_array_release(&flush.samples);
     free(flush.parts);
     free(flush.keys);

@@ -109,12 +109,47 @@ static enum status write_metrics(struct engine *engine, struct index_flush *flus
     return replace(engine, flush, edit, SEGMENT_METRICS, err);
 }
 
+enum status index_flush_deletes(struct engine *engine, struct index_flush *flush,
+                                const struct tombstone_set *set, uint64_t flushed_sequence,
+                                struct manifest_edit *edit, struct error *err)
+{
+    size_t flushed = 0;
+    for (size_t i = 0; set != NULL && i < set->count; i++)
+        flushed += set->items[i]->sequence <= flushed_sequence;
+    if (flushed > 0) {
+        struct manifest_segment info = {.id = engine_take_file_id(engine), .kind = SEGMENT_DELETES};
+        struct index_segment_stats stats;
+        enum status status = index_segment_write_deletes(engine->os, engine->dir, info.id, set,
+                                                         flushed_sequence, &stats, err);
+        if (status != STATUS_OK)
+            return status;
+        flush->deletes = info.id;
+        info.entries = stats.entries;
+        info.bytes = stats.bytes;
+        manifest_add_segment(edit, &info);
+    }
+    return replace(engine, flush, edit, SEGMENT_DELETES, err);
+}
+
+static enum status write_deletes(struct engine *engine, struct index_flush *flush,
+                                 const struct version *version, struct manifest_edit *edit,
+                                 struct error *err)
+{
+    if (!version->sealed->has_deletes)
+        return STATUS_OK;
+    return index_flush_deletes(engine, flush, version->tombstones, version->sealed->last_sequence,
+                               edit, err);
+}
+
 enum status index_flush_write(struct engine *engine, struct index_flush *flush,
-                              struct manifest_edit *edit, struct error *err)
+                              const struct version *version, struct manifest_edit *edit,
+                              struct error *err)
 {
     *flush = (struct index_flush){0};
     enum status status = write_series(engine, flush, edit, err);
-    return status == STATUS_OK ? write_metrics(engine, flush, edit, err) : status;
+    if (status == STATUS_OK)
+        status = write_metrics(engine, flush, edit, err);
+    return status == STATUS_OK ? write_deletes(engine, flush, version, edit, err) : status;
 }
 
 static void release(struct index_flush *flush)
@@ -132,6 +167,11 @@ void index_flush_done(struct engine *engine, struct index_flush *flush)
     invariant(set != NULL);
     series_index_drop_sealed(&engine->index, set);
     rwlock_unlock(&engine->series_lock);
+    index_flush_deletes_done(engine, flush);
+}
+
+void index_flush_deletes_done(struct engine *engine, struct index_flush *flush)
+{
     for (size_t i = 0; i < flush->replaced_count; i++)
         remove_segment(engine, flush->replaced[i]);
     release(flush);
@@ -147,5 +187,7 @@ void index_flush_undo(struct engine *engine, struct index_flush *flush, bool kee
         if (!keep_files)
             remove_segment(engine, flush->metrics);
     }
+    if (flush->deletes != 0 && !keep_files)
+        remove_segment(engine, flush->deletes);
     release(flush);
 }

@@ -409,6 +409,20 @@ static struct head_sample *sort_stable(struct head_sample *samples, struct head_
     return samples;
 }
 
+size_t head_sort(struct head_sample *scratch, size_t capacity, size_t count, int64_t *times,
+                 double *values)
+{
+    const struct head_sample *sorted = sort_stable(scratch, scratch + capacity, count);
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (i + 1 < count && sorted[i + 1].time_ms == sorted[i].time_ms)
+            continue;
+        times[kept] = sorted[i].time_ms;
+        values[kept++] = sorted[i].value;
+    }
+    return kept;
+}
+
 size_t head_copy(const struct head *head, struct head_entry entry, int64_t start_ms, int64_t end_ms,
                  struct head_sample *scratch, int64_t *times, double *values)
 {
@@ -423,13 +437,5 @@ size_t head_copy(const struct head *head, struct head_entry entry, int64_t start
         for (size_t i = 0; i < count; i++)
             if (samples[i].time_ms >= start_ms && samples[i].time_ms < end_ms)
                 scratch[taken++] = samples[i];
-    const struct head_sample *sorted = sort_stable(scratch, scratch + entry.count, taken);
-    size_t kept = 0;
-    for (size_t i = 0; i < taken; i++) {
-        if (i + 1 < taken && sorted[i + 1].time_ms == sorted[i].time_ms)
-            continue;
-        times[kept] = sorted[i].time_ms;
-        values[kept++] = sorted[i].value;
-    }
-    return kept;
+    return head_sort(scratch, entry.count, taken, times, values);
 }

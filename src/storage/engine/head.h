@@ -91,4 +91,9 @@ void head_span(const struct head *head, struct head_entry entry, int64_t *first_
 size_t head_copy(const struct head *head, struct head_entry entry, int64_t start_ms, int64_t end_ms,
                  struct head_sample *scratch, int64_t *times, double *values);
 
+/* The `count` samples at the beginning of `scratch`, which has room for twice `capacity`, in the
+ * order they were written, as head_copy would give them. */
+size_t head_sort(struct head_sample *scratch, size_t capacity, size_t count, int64_t *times,
+                 double *values);
+
 #endif

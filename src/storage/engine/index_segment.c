@@ -176,6 +176,28 @@ enum status index_segment_write_metrics(struct os os, const char *dir, uint64_t 
     return writer_close(&writer, status, stats);
 }
 
+enum status index_segment_write_deletes(struct os os, const char *dir, uint64_t id,
+                                        const struct tombstone_set *set, uint64_t max_sequence,
+                                        struct index_segment_stats *stats, struct error *err)
+{
+    struct segment_writer writer;
+    enum status status = writer_open(&writer, os, dir, id, err);
+    stats->entries = 0;
+    for (size_t i = 0; set != NULL && i < set->count && status == STATUS_OK; i++) {
+        const struct tombstone *tombstone = set->items[i];
+        if (tombstone->sequence > max_sequence)
+            continue;
+        bytes_clear(&writer.raw);
+        if (record_put_delete(&writer.raw, tombstone->sequence, tombstone->range, tombstone->ids) !=
+            STATUS_OK)
+            status = fail(err, STATUS_MEMORY, "no memory for an index block");
+        else
+            status = write_block(&writer, RECORD_DELETE);
+        stats->entries++;
+    }
+    return writer_close(&writer, status, stats);
+}
+
 /* ---- reading ---------------------------------------------------------------------------- */
 
 struct segment_reader {

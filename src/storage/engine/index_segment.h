@@ -11,6 +11,7 @@
 #include "os/os.h"
 #include "storage/engine/record.h"
 #include "storage/engine/registry.h"
+#include "storage/engine/tombstone.h"
 
 struct index_segment_stats {
     uint64_t entries;
@@ -28,6 +29,13 @@ MUST_CHECK enum status index_segment_write_series(struct os os, const char *dir,
 MUST_CHECK enum status index_segment_write_metrics(struct os os, const char *dir, uint64_t id,
                                                    const struct registry *registry,
                                                    struct rwlock *lock,
+                                                   struct index_segment_stats *stats,
+                                                   struct error *err);
+
+/* Those up to `max_sequence`. */
+MUST_CHECK enum status index_segment_write_deletes(struct os os, const char *dir, uint64_t id,
+                                                   const struct tombstone_set *set,
+                                                   uint64_t max_sequence,
                                                    struct index_segment_stats *stats,
                                                    struct error *err);
 

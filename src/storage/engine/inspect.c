@@ -33,7 +33,7 @@ struct inspector {
     struct series_table series;
     uint64_t blocks, entries;
     /* log segment */
-    uint64_t frames, commits, records[4], samples, stale, stale_bytes, unused, gaps;
+    uint64_t frames, commits, records[RECORD_DELETE + 1], samples, stale, stale_bytes, unused, gaps;
     uint32_t last_epoch;
     uint64_t number, segment_size;
 };
@@ -258,12 +258,41 @@ static void show_series(struct inspector *inspector, uint32_t id)
     free(items);
 }
 
+static void note_record(struct inspector *inspector, uint8_t type)
+{
+    if (type <= RECORD_DELETE)
+        inspector->records[type]++;
+}
+
+static enum status show_delete(struct inspector *inspector, struct slice record, struct error *err)
+{
+    uint64_t sequence;
+    struct time_range range;
+    roaring_bitmap_t *ids;
+    enum status status = record_get_delete(record, &sequence, &range, &ids, err);
+    if (status != STATUS_OK)
+        return status;
+    inspector->entries++;
+    if (inspector->options->details) {
+        keep(inspector, bytes_format(&inspector->line,
+                                     "delete sequence=%" PRIu64 " series=%" PRIu64
+                                     " start_ms=%" PRId64 " end_ms=%" PRId64 "\n",
+                                     sequence, roaring_bitmap_get_cardinality(ids), range.start_ms,
+                                     range.end_ms));
+        send_line(inspector);
+    }
+    roaring_bitmap_free(ids);
+    return STATUS_OK;
+}
+
 static enum status take_block(void *context, enum record_type type, struct slice record,
                               struct error *err)
 {
     struct inspector *inspector = context;
     inspector->blocks++;
-    inspector->records[type & 3]++;
+    note_record(inspector, (uint8_t)type);
+    if (type == RECORD_DELETE)
+        return show_delete(inspector, record, err);
     if (type == RECORD_METRICS)
         return record_get_metrics(record, show_metric, inspector, err);
     if (type != RECORD_SERIES)
@@ -285,7 +314,9 @@ static enum status show_index(struct inspector *inspector)
                                             inspector, inspector->err);
     if (status == STATUS_OK) {
         put_text(inspector, "defines",
-                 inspector->records[RECORD_METRICS] > 0 ? "metrics" : "series");
+                 inspector->records[RECORD_METRICS] > 0  ? "metrics"
+                 : inspector->records[RECORD_DELETE] > 0 ? "deletes"
+                                                         : "series");
         put_number(inspector, "entries", inspector->entries);
         put_number(inspector, "blocks", inspector->blocks);
         put_damages(inspector);
@@ -383,12 +414,14 @@ static void show_manifest_details(struct inspector *inspector, const struct mani
     }
     for (size_t i = 0; i < state->segment_count; i++) {
         const struct manifest_segment *segment = &state->segments[i];
-        keep(inspector,
-             bytes_format(&inspector->line,
-                          "index file=index/%016" PRIx64 ".seg defines=%s "
-                          "entries=%" PRIu64 " bytes=%" PRIu64 "\n",
-                          segment->id, segment->kind == SEGMENT_METRICS ? "metrics" : "series",
-                          segment->entries, segment->bytes));
+        keep(inspector, bytes_format(&inspector->line,
+                                     "index file=index/%016" PRIx64 ".seg defines=%s "
+                                     "entries=%" PRIu64 " bytes=%" PRIu64 "\n",
+                                     segment->id,
+                                     segment->kind == SEGMENT_METRICS   ? "metrics"
+                                     : segment->kind == SEGMENT_DELETES ? "deletes"
+                                                                        : "series",
+                                     segment->entries, segment->bytes));
         send_line(inspector);
     }
 }
@@ -440,6 +473,8 @@ static const char *record_name(uint8_t type)
         return "samples";
     case RECORD_METRICS:
         return "metrics";
+    case RECORD_DELETE:
+        return "delete";
     }
     return "unknown";
 }
@@ -464,7 +499,7 @@ static void show_entry(struct inspector *inspector, const struct wal_entry *entr
 
 static void count_record(struct inspector *inspector, const struct wal_entry *entry)
 {
-    inspector->records[entry->type & 3]++;
+    note_record(inspector, entry->type);
     uint64_t count = 0;
     const uint8_t *end = entry->payload.data + entry->payload.size;
     if (entry->type == RECORD_SAMPLES && varint_get(entry->payload.data, end, &count) != NULL)
@@ -536,6 +571,7 @@ static enum status show_log(struct inspector *inspector)
     put_number(inspector, "series_records", inspector->records[RECORD_SERIES]);
     put_number(inspector, "samples_records", inspector->records[RECORD_SAMPLES]);
     put_number(inspector, "metrics_records", inspector->records[RECORD_METRICS]);
+    put_number(inspector, "delete_records", inspector->records[RECORD_DELETE]);
     put_number(inspector, "samples", inspector->samples);
     put_number(inspector, "stale_records", inspector->stale);
     put_number(inspector, "stale_bytes", inspector->stale_bytes);

@@ -26,14 +26,16 @@ enum item_tag {
     ITEM_NEXT_FILE = 7,
     ITEM_NEXT_IDS = 8,
     ITEM_PART_TIER = 9,
-    ITEM_LAST = ITEM_PART_TIER,
+    ITEM_PART_CLEANED = 10,
+    ITEM_LAST = ITEM_PART_CLEANED,
 };
 enum { FORMAT_VERSION = 1, MAX_FIELDS = 12 };
 
 static const uint8_t field_counts[] = {
-    [ITEM_STORE] = 5,       [ITEM_PART_ADD] = 9,       [ITEM_PART_REMOVE] = 1,
-    [ITEM_SEGMENT_ADD] = 4, [ITEM_SEGMENT_REMOVE] = 1, [ITEM_FLUSHED] = 2,
-    [ITEM_NEXT_FILE] = 1,   [ITEM_NEXT_IDS] = 2,       [ITEM_PART_TIER] = 2,
+    [ITEM_STORE] = 5,        [ITEM_PART_ADD] = 9,       [ITEM_PART_REMOVE] = 1,
+    [ITEM_SEGMENT_ADD] = 4,  [ITEM_SEGMENT_REMOVE] = 1, [ITEM_FLUSHED] = 2,
+    [ITEM_NEXT_FILE] = 1,    [ITEM_NEXT_IDS] = 2,       [ITEM_PART_TIER] = 2,
+    [ITEM_PART_CLEANED] = 2,
 };
 
 struct manifest {
@@ -80,6 +82,8 @@ void manifest_add_part(struct manifest_edit *edit, const struct manifest_part *p
                                 zigzag_encode(part->min_ms), zigzag_encode(part->max_ms)});
     if (part->tier != PART_HOT)
         item_put(edit, ITEM_PART_TIER, (const uint64_t[]){part->id, part->tier});
+    if (part->cleaned != 0)
+        item_put(edit, ITEM_PART_CLEANED, (const uint64_t[]){part->id, part->cleaned});
 }
 
 void manifest_remove_part(struct manifest_edit *edit, uint64_t id)
@@ -162,16 +166,32 @@ static bool part_erase(struct manifest_state *state, uint64_t id)
     return false;
 }
 
+static struct manifest_part *part_find(struct manifest_state *state, uint64_t id)
+{
+    for (size_t i = 0; i < state->part_count; i++)
+        if (state->parts[i].id == id)
+            return &state->parts[i];
+    return NULL;
+}
+
 static enum status part_set_tier(struct manifest_state *state, uint64_t id, uint64_t tier)
 {
+    struct manifest_part *part = part_find(state, id);
     if (tier > PART_WARM)
         return STATUS_UNSUPPORTED;
-    for (size_t i = 0; i < state->part_count; i++)
-        if (state->parts[i].id == id) {
-            state->parts[i].tier = (enum part_tier)tier;
-            return STATUS_OK;
-        }
-    return STATUS_CORRUPT;
+    if (part == NULL)
+        return STATUS_CORRUPT;
+    part->tier = (enum part_tier)tier;
+    return STATUS_OK;
+}
+
+static enum status part_set_cleaned(struct manifest_state *state, uint64_t id, uint64_t sequence)
+{
+    struct manifest_part *part = part_find(state, id);
+    if (part == NULL)
+        return STATUS_CORRUPT;
+    part->cleaned = sequence;
+    return STATUS_OK;
 }
 
 static enum status segment_insert(struct manifest_state *state,
@@ -247,6 +267,8 @@ static enum status item_apply(struct manifest_state *state, uint64_t tag, const 
         return STATUS_OK;
     case ITEM_PART_TIER:
         return part_set_tier(state, f[0], f[1]);
+    case ITEM_PART_CLEANED:
+        return part_set_cleaned(state, f[0], f[1]);
     }
     return STATUS_UNSUPPORTED;
 }

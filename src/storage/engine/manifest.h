@@ -34,12 +34,14 @@ struct manifest_part {
     uint64_t bytes;
     int64_t min_ms, max_ms;
     enum part_tier tier;
+    uint64_t cleaned; /* tombstones up to this sequence were applied by a merge; 0: none */
 };
 
 enum segment_kind {
     SEGMENT_SERIES = 1,  /* index_segment.h; of earlier versions */
     SEGMENT_METRICS = 2, /* index_segment.h */
     SEGMENT_INDEX = 3,   /* series_segment.h */
+    SEGMENT_DELETES = 4, /* index_segment.h: tombstones */
 };
 
 struct manifest_segment {

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/invariant.h"
+#include "base/times.h"
 #include "storage/engine/engine_internal.h"
 #include "storage/engine/part_writer.h"
 #include "storage/engine/paths.h"
@@ -36,6 +37,7 @@ struct merge {
     struct sample_array waiting; /* small blocks of the series in hand, to be written together */
     struct sample_array merged, loaded, spare;
     uint32_t metric, series;
+    struct cuts cuts; /* by tombstones that are on disk beside the parts */
     struct error *err;
 };
 
@@ -87,16 +89,35 @@ static bool next_key(struct merge *merge)
     return true;
 }
 
+static uint64_t cut_sequence_of(const struct merge *merge, size_t source)
+{
+    return manifest_part_cut_sequence(&merge->sources[source].part->info);
+}
+
+static enum status take_block(struct merge *merge, size_t source)
+{
+    const struct part_block *block = &merge->sources[source].block;
+    enum cut cut = cuts_of_block(&merge->cuts, cut_sequence_of(merge, source), block->first_ms,
+                                 block->last_ms);
+    if (cut == CUT_ALL)
+        return STATUS_OK;
+    if (pieces_add(&merge->pieces, block, source) != STATUS_OK)
+        return no_memory(merge);
+    merge->pieces.items[merge->pieces.count - 1].cut = cut == CUT_SOME;
+    return STATUS_OK;
+}
+
 static enum status take_series(struct merge *merge)
 {
     merge->pieces.count = 0;
+    cuts_take(&merge->cuts, merge->series);
     for (size_t i = 0; i < merge->source_count; i++) {
         struct source *source = &merge->sources[i];
         while (!source->ended && source->block.metric == merge->metric &&
                source->block.series == merge->series) {
-            if (pieces_add(&merge->pieces, &source->block, i) != STATUS_OK)
-                return no_memory(merge);
-            enum status status = advance(merge, source);
+            enum status status = take_block(merge, i);
+            if (status == STATUS_OK)
+                status = advance(merge, source);
             if (status != STATUS_OK)
                 return status;
         }
@@ -110,8 +131,12 @@ static enum status load(struct merge *merge, const struct piece *piece, struct s
     if (sample_array_reach(to, piece->block.count) != STATUS_OK)
         return no_memory(merge);
     to->count = piece->block.count;
-    return part_block_read(merge->sources[piece->part].fetch, &piece->block, 0, piece->block.count,
-                           to->times, to->values, merge->err);
+    enum status status = part_block_read(merge->sources[piece->part].fetch, &piece->block, 0,
+                                         piece->block.count, to->times, to->values, merge->err);
+    if (status == STATUS_OK && piece->cut)
+        to->count = cuts_apply(&merge->cuts, cut_sequence_of(merge, piece->part), to->times,
+                               to->values, to->count);
+    return status;
 }
 
 static enum status write_array(struct merge *merge, struct sample_array *array)
@@ -172,7 +197,7 @@ static enum status write_series(struct merge *merge)
         size_t end = pieces_stretch(&merge->pieces, at, &last_ms);
         const struct piece *piece = &merge->pieces.items[at];
         enum status status;
-        if (end == at + 1 && is_large(merge, &piece->block)) {
+        if (end == at + 1 && !piece->cut && is_large(merge, &piece->block)) {
             status = write_array(merge, &merge->waiting);
             if (status == STATUS_OK)
                 status = part_writer_copy(merge->writer, merge->sources[piece->part].fetch,
@@ -318,18 +343,22 @@ static enum status commit(struct merge *merge, struct part_ref *const *sources, 
                           const struct manifest_part *info)
 {
     struct engine *engine = merge->engine;
-    struct part_ref *made;
-    enum status status = part_ref_open(&made, engine->os, engine->dir, info, merge->err);
+    struct part_ref *made = NULL;
+    enum status status = info->samples == 0
+                             ? STATUS_OK
+                             : part_ref_open(&made, engine->os, engine->dir, info, merge->err);
     if (status != STATUS_OK) {
         engine_remove_part(engine, info->id);
         return status;
     }
-    atomic_store(&made->doomed, true);
-    made->since_ns = since_of(sources, count);
+    if (made != NULL) {
+        atomic_store(&made->doomed, true);
+        made->since_ns = since_of(sources, count);
+    }
     struct manifest_edit edit;
     manifest_edit_init(&edit);
     struct parts_change change = {
-        .added = &made, .added_count = 1, .removed = sources, .removed_count = count};
+        .added = &made, .added_count = made != NULL, .removed = sources, .removed_count = count};
     status = engine_publish(engine, &edit, &change, merge->err);
     manifest_edit_release(&edit);
     part_ref_release(made);
@@ -338,11 +367,19 @@ static enum status commit(struct merge *merge, struct part_ref *const *sources, 
     return status;
 }
 
+static enum status find_cuts(struct merge *merge, const struct version *version, int64_t day)
+{
+    struct time_range range = {day * MS_PER_DAY, (day + 1) * MS_PER_DAY};
+    enum status status =
+        cuts_init(&merge->cuts, version->tombstones, range, version->flushed_sequence);
+    return status == STATUS_OK ? status : no_memory(merge);
+}
+
 static enum status write_part(struct merge *merge, struct version *version, size_t start,
                               size_t count, struct manifest_part *info)
 {
     struct engine *engine = merge->engine;
-    enum status status = STATUS_OK;
+    enum status status = find_cuts(merge, version, version->parts[start]->info.day);
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
         status = open_source(merge, version->parts[start + i]);
     if (status != STATUS_OK)
@@ -356,7 +393,9 @@ static enum status write_part(struct merge *merge, struct version *version, size
     };
     for (size_t i = start; i < start + count; i++)
         if (version->parts[i]->info.level >= info->level)
-            info->level = version->parts[i]->info.level + 1;
+            info->level = version->parts[i]->info.level + (count > 1 ? 1 : 0);
+    if (merge->cuts.count > 0 && version->flushed_sequence > info->max_sequence)
+        info->cleaned = version->flushed_sequence;
     struct part_writer_options options = {
         .identity = manifest_part_identity(info),
         .hash_seed = manifest_state(engine->manifest)->secret,
@@ -372,10 +411,13 @@ static enum status write_part(struct merge *merge, struct version *version, size
         if (status != STATUS_OK)
             part_writer_abort(merge->writer);
     }
-    struct part_totals totals;
+    struct part_totals totals = {0};
     if (status == STATUS_OK)
         status = part_writer_finish(merge->writer, &totals, merge->err);
-    if (status == STATUS_OK) {
+    bool empty = status == STATUS_INVALID; /* all of it was deleted */
+    if (empty)
+        status = STATUS_OK;
+    if (status == STATUS_OK && !empty) {
         info->samples = totals.samples;
         info->bytes = totals.bytes;
         info->min_ms = totals.min_ms;
@@ -395,6 +437,7 @@ static void release(struct merge *merge)
         part_cursor_free(merge->sources[i].walk);
         part_cursor_free(merge->sources[i].fetch);
     }
+    cuts_release(&merge->cuts);
     pieces_release(&merge->pieces);
     sample_array_release(&merge->waiting);
     sample_array_release(&merge->merged);

@@ -10,6 +10,7 @@
 struct piece {
     struct part_block block;
     size_t part; /* the caller's; rises with sequence */
+    bool cut;    /* a delete hides some of it; the caller's, false at first */
 };
 
 struct pieces {

@@ -76,16 +76,38 @@ static enum status commit(struct engine *engine, struct manifest_edit *edit, str
     return status;
 }
 
+/* Those of the present version without the first ones that are gone; a delete may have come since.
+ * With append_lock. */
+static struct tombstone_set *changed_tombstones(struct engine *engine,
+                                                const struct parts_change *change)
+{
+    struct tombstone_set *set = engine->version->tombstones;
+    if (change->gone == NULL)
+        return tombstone_set_acquire(set);
+    invariant(set != NULL && set->count >= change->gone_count);
+    bool *gone = calloc(set->count, sizeof gone[0]);
+    invariant(gone != NULL);
+    memcpy(gone, change->gone, change->gone_count * sizeof gone[0]);
+    struct tombstone_set *without;
+    invariant(tombstone_set_remove(set, gone, &without) == STATUS_OK);
+    free(gone);
+    return without;
+}
+
 static void replace_version(struct engine *engine, struct part_ref *const *parts, size_t count,
-                            bool drop_sealed)
+                            const struct parts_change *change)
 {
     /* Rotation replaces the version too, but under append_lock. */
     mutex_lock(&engine->append_lock);
     struct version *old = engine->version;
-    struct version *version =
-        version_new(old->active, drop_sealed ? NULL : old->sealed, parts, count);
+    struct tombstone_set *tombstones = changed_tombstones(engine, change);
+    struct version *version = version_new(old->active, change->drop_sealed ? NULL : old->sealed,
+                                          parts, count, tombstones);
+    tombstone_set_release(tombstones);
     /* The edit is on disk: readers must see what it says. */
     invariant(version != NULL);
+    version->flushed_sequence =
+        change->drop_sealed ? old->sealed->last_sequence : old->flushed_sequence;
     rwlock_write(&engine->head_lock);
     engine->version = version;
     rwlock_unlock(&engine->head_lock);
@@ -107,7 +129,7 @@ enum status engine_publish(struct engine *engine, struct manifest_edit *edit,
                                        : commit(engine, edit, err);
     bool unknown = status != STATUS_OK && manifest_broken(engine->manifest);
     if (status == STATUS_OK) {
-        replace_version(engine, parts, count, change->drop_sealed);
+        replace_version(engine, parts, count, change);
         for (size_t i = 0; i < change->removed_count; i++)
             atomic_store(&change->removed[i]->doomed, true);
     }

@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "model/batch.h"
+#include "storage/engine/bitmap_codec.h"
 
 /* A series record ends soon after this: most of a record's worth, and room for one huge series. */
 enum { RECORD_SERIES_SIZE = 256 * 1024 };
@@ -372,6 +373,32 @@ enum status record_restore_series(struct slice record, struct series_table *tabl
         status = cut_off(err);
     free(pairs);
     return status;
+}
+
+/* ---- deletes ---------------------------------------------------------------------------- */
+
+enum status record_put_delete(struct bytes *to, uint64_t sequence, struct time_range range,
+                              const roaring_bitmap_t *ids)
+{
+    enum status status = put_varint(to, sequence);
+    if (status == STATUS_OK)
+        status = put_varint(to, zigzag_encode(range.start_ms));
+    if (status == STATUS_OK)
+        status = put_varint(to, zigzag_encode(range.end_ms));
+    return status == STATUS_OK ? bitmap_encode(ids, to) : status;
+}
+
+enum status record_get_delete(struct slice record, uint64_t *sequence, struct time_range *range,
+                              roaring_bitmap_t **ids, struct error *err)
+{
+    struct record_reader reader = reader_of(record);
+    *ids = NULL;
+    *sequence = get_varint(&reader);
+    range->start_ms = zigzag_decode(get_varint(&reader));
+    range->end_ms = zigzag_decode(get_varint(&reader));
+    if (reader.at == NULL || time_range_empty(*range))
+        return fail(err, STATUS_CORRUPT, "delete record is cut off or out of range");
+    return bitmap_decode(slice_of(reader.at, (size_t)(reader.end - reader.at)), ids, err);
 }
 
 /* ---- metrics ---------------------------------------------------------------------------- */

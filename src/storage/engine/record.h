@@ -5,14 +5,18 @@
 #ifndef METRIC_STORE_STORAGE_ENGINE_RECORD_H
 #define METRIC_STORE_STORAGE_ENGINE_RECORD_H
 
+#include <roaring/roaring.h>
+
 #include "base/bytes.h"
 #include "model/metric.h"
+#include "model/time_range.h"
 #include "storage/engine/series_table.h"
 
 enum record_type {
     RECORD_SERIES = 1,  /* definitions: id, metric id, labels */
     RECORD_SAMPLES = 2, /* (series id, time, value) in columns */
     RECORD_METRICS = 3, /* descriptors */
+    RECORD_DELETE = 4,  /* series, range: a tombstone */
 };
 
 enum {
@@ -40,6 +44,20 @@ MUST_CHECK enum status record_put_series(struct bytes *to, const struct series_t
 /* Restores every definition of the record into `table`. CORRUPT; what was restored stays. */
 MUST_CHECK enum status record_restore_series(struct slice record, struct series_table *table,
                                              size_t *count, struct error *err);
+
+/* ---- deletes ---- */
+
+/* Ids of one record, so that it stays under the log's limit: those that have this part of their
+ * bits in common. */
+enum { RECORD_DELETE_ID_BITS = 22 };
+
+/* `sequence` is 0 in the log, where the order tells it. */
+MUST_CHECK enum status record_put_delete(struct bytes *to, uint64_t sequence,
+                                         struct time_range range, const roaring_bitmap_t *ids);
+/* Gives *ids, ended by roaring_bitmap_free. */
+MUST_CHECK enum status record_get_delete(struct slice record, uint64_t *sequence,
+                                         struct time_range *range, roaring_bitmap_t **ids,
+                                         struct error *err);
 
 /* ---- metrics ---- */
 

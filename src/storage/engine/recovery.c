@@ -16,10 +16,11 @@ struct recovery {
     uint32_t *ids; /* room for RECORD_MAX_SAMPLES, as the other two */
     int64_t *times;
     double *values;
-    uint64_t frame;           /* the one whose records are coming */
-    uint32_t next_series;     /* above every id that the log's samples name */
-    uint64_t manifest_damage; /* places */
-    uint64_t replay_from;     /* of the log */
+    uint64_t frame;                   /* the one whose records are coming */
+    uint32_t next_series;             /* above every id that the log's samples name */
+    uint64_t manifest_damage;         /* places */
+    uint64_t replay_from;             /* of the log */
+    struct tombstone_set *tombstones; /* of segments */
 };
 
 static void note_damage(void *context, const char *description)
@@ -76,6 +77,26 @@ static enum status restore_metric(void *context, const struct metric *metric, st
     return STATUS_OK;
 }
 
+static enum status restore_tombstone(struct recovery *recovery, struct slice record,
+                                     struct error *err)
+{
+    uint64_t sequence;
+    struct time_range range;
+    roaring_bitmap_t *ids;
+    enum status status = record_get_delete(record, &sequence, &range, &ids, err);
+    if (status != STATUS_OK)
+        return status;
+    struct tombstone *tombstone = tombstone_new(sequence, range, ids);
+    struct tombstone_set *set =
+        tombstone == NULL ? NULL : tombstone_set_add(recovery->tombstones, &tombstone, 1);
+    tombstone_release(tombstone);
+    if (set == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for deletes");
+    tombstone_set_release(recovery->tombstones);
+    recovery->tombstones = set;
+    return STATUS_OK;
+}
+
 static enum status restore_record(void *context, enum record_type type, struct slice record,
                                   struct error *err)
 {
@@ -85,6 +106,8 @@ static enum status restore_record(void *context, enum record_type type, struct s
         return record_restore_series(record, &recovery->engine->index.active, &count, err);
     if (type == RECORD_METRICS)
         return record_get_metrics(record, restore_metric, recovery, err);
+    if (type == RECORD_DELETE)
+        return restore_tombstone(recovery, record, err);
     return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
 }
 
@@ -165,9 +188,11 @@ static enum status open_parts(struct recovery *recovery, struct head_ref *head, 
             status = fail(err, STATUS_MEMORY, "no memory for parts");
     }
     if (status == STATUS_OK) {
-        engine->version = version_new(head, NULL, parts, opened);
+        engine->version = version_new(head, NULL, parts, opened, recovery->tombstones);
         if (engine->version == NULL)
             status = fail(err, STATUS_MEMORY, "no memory for parts");
+        else
+            engine->version->flushed_sequence = state->last_sequence;
     }
     for (size_t i = 0; i < opened; i++)
         part_ref_release(parts[i]);
@@ -223,6 +248,25 @@ static enum status replay_series(struct recovery *recovery, struct slice record,
     return record_restore_series(record, &recovery->engine->index.active, &count, err);
 }
 
+static enum status replay_delete(struct recovery *recovery, struct slice record, struct error *err)
+{
+    struct engine *engine = recovery->engine;
+    struct head_ref *active = engine->version->active;
+    uint64_t sequence;
+    struct time_range range;
+    roaring_bitmap_t *ids;
+    enum status status = record_get_delete(record, &sequence, &range, &ids, err);
+    if (status != STATUS_OK)
+        return status;
+    struct tombstone *tombstone = tombstone_new(engine->sequence + 1, range, ids);
+    status = tombstone == NULL ? STATUS_MEMORY
+                               : tombstone_note_head(tombstone, active->head, active->number);
+    status = status == STATUS_OK ? engine_add_tombstones(engine, &tombstone, 1, err)
+                                 : fail(err, status, "no memory for deletes");
+    tombstone_release(tombstone);
+    return status;
+}
+
 /* A head that is full is sealed and flushed before the next frame is replayed. */
 static enum status make_room(struct recovery *recovery, uint64_t frame, struct error *err)
 {
@@ -237,14 +281,16 @@ static enum status make_room(struct recovery *recovery, uint64_t frame, struct e
         engine->version->sealed != NULL)
         return STATUS_OK;
     struct head_ref *fresh;
-    if (head_ref_new(&fresh, engine->options.head_bytes) != STATUS_OK)
-        return fail(err, STATUS_MEMORY, "no memory for a head");
     struct version *old = engine->version;
+    if (head_ref_new(&fresh, engine->options.head_bytes, old->active->number + 1) != STATUS_OK)
+        return fail(err, STATUS_MEMORY, "no memory for a head");
     fresh->begin_position = before;
-    struct version *version = version_new(fresh, old->active, old->parts, old->part_count);
+    struct version *version =
+        version_new(fresh, old->active, old->parts, old->part_count, old->tombstones);
     head_ref_release(fresh);
     if (version == NULL)
         return fail(err, STATUS_MEMORY, "no memory for a head");
+    version->flushed_sequence = old->flushed_sequence;
     old->active->end_position = before;
     engine->version = version;
     version_release(old);
@@ -273,6 +319,9 @@ static enum status replay(void *context, struct slice record, uint8_t type, uint
         break;
     case RECORD_SAMPLES:
         status = replay_samples(recovery, record, &why);
+        break;
+    case RECORD_DELETE:
+        status = replay_delete(recovery, record, &why);
         break;
     case RECORD_METRICS:
         recovery->engine->registry_dirty = true;
@@ -464,7 +513,7 @@ static enum status recover(struct recovery *recovery, struct error *err)
     if (status == STATUS_OK)
         status = load_segments(recovery, err);
     struct head_ref *head = NULL;
-    if (status == STATUS_OK && head_ref_new(&head, engine->options.head_bytes) != STATUS_OK)
+    if (status == STATUS_OK && head_ref_new(&head, engine->options.head_bytes, 1) != STATUS_OK)
         status = fail(err, STATUS_MEMORY, "no memory for a head");
     if (status == STATUS_OK)
         status = open_parts(recovery, head, err);
@@ -505,6 +554,7 @@ enum status engine_recover(struct engine *engine, struct error *err)
     enum status status = recovery.ids == NULL || recovery.times == NULL || recovery.values == NULL
                              ? fail(err, STATUS_MEMORY, "no memory to recover the store")
                              : recover(&recovery, err);
+    tombstone_set_release(recovery.tombstones);
     free(recovery.ids);
     free(recovery.times);
     free(recovery.values);

@@ -125,6 +125,18 @@ static enum status count_metric(void *context, const struct metric *metric, stru
     return STATUS_OK;
 }
 
+static enum status check_delete(struct verifier *verifier, struct slice record, struct error *err)
+{
+    uint64_t sequence;
+    struct time_range range;
+    roaring_bitmap_t *ids;
+    enum status status = record_get_delete(record, &sequence, &range, &ids, err);
+    if (status == STATUS_OK)
+        roaring_bitmap_free(ids);
+    verifier->entries++;
+    return status;
+}
+
 static enum status take_definitions(void *context, enum record_type type, struct slice record,
                                     struct error *err)
 {
@@ -135,6 +147,8 @@ static enum status take_definitions(void *context, enum record_type type, struct
         verifier->entries += count;
         return status;
     }
+    if (type == RECORD_DELETE && verifier->kind == SEGMENT_DELETES)
+        return check_delete(verifier, record, err);
     if (type == RECORD_METRICS && verifier->kind == SEGMENT_METRICS)
         return record_get_metrics(record, count_metric, verifier, err);
     return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
@@ -288,6 +302,9 @@ static enum status take_record(void *context, struct slice record, uint8_t type,
         break;
     case RECORD_METRICS:
         status = record_get_metrics(record, count_metric, verifier, &why);
+        break;
+    case RECORD_DELETE:
+        status = check_delete(verifier, record, &why);
         break;
     default:
         status = fail(&why, STATUS_CORRUPT, "a record of the unknown type %u", type);

@@ -4,7 +4,7 @@
 
 #include "storage/engine/paths.h"
 
-enum status head_ref_new(struct head_ref **result, size_t max_bytes)
+enum status head_ref_new(struct head_ref **result, size_t max_bytes, uint64_t number)
 {
     *result = NULL;
     struct head_ref *ref = calloc(1, sizeof *ref);
@@ -13,6 +13,7 @@ enum status head_ref_new(struct head_ref **result, size_t max_bytes)
         return STATUS_MEMORY;
     }
     atomic_init(&ref->references, 1);
+    ref->number = number;
     *result = ref;
     return STATUS_OK;
 }
@@ -68,7 +69,8 @@ void part_ref_release(struct part_ref *ref)
 }
 
 struct version *version_new(struct head_ref *active, struct head_ref *sealed,
-                            struct part_ref *const *parts, size_t part_count)
+                            struct part_ref *const *parts, size_t part_count,
+                            struct tombstone_set *tombstones)
 {
     struct version *version = calloc(1, sizeof *version);
     if (version == NULL)
@@ -89,6 +91,7 @@ struct version *version_new(struct head_ref *active, struct head_ref *sealed,
         version->parts[i] = parts[i];
     }
     version->part_count = part_count;
+    version->tombstones = tombstone_set_acquire(tombstones);
     return version;
 }
 
@@ -107,5 +110,6 @@ void version_release(struct version *version)
     for (size_t i = 0; i < version->part_count; i++)
         part_ref_release(version->parts[i]);
     free(version->parts);
+    tombstone_set_release(version->tombstones);
     free(version);
 }

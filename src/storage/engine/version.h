@@ -16,6 +16,7 @@
 #include "storage/engine/head.h"
 #include "storage/engine/manifest.h"
 #include "storage/engine/part_reader.h"
+#include "storage/engine/tombstone.h"
 
 static inline struct part_identity manifest_part_identity(const struct manifest_part *part)
 {
@@ -28,10 +29,18 @@ static inline struct part_identity manifest_part_identity(const struct manifest_
     };
 }
 
+/* Tombstones up to this sequence hide nothing in the part. */
+static inline uint64_t manifest_part_cut_sequence(const struct manifest_part *part)
+{
+    return part->cleaned > part->max_sequence ? part->cleaned : part->max_sequence;
+}
+
 struct head_ref {
     atomic_uint references;
     struct head *head;
+    uint64_t number; /* each head's is higher than those before */
     uint64_t first_sequence, last_sequence;
+    bool has_deletes; /* some were committed while it was active; with append_lock */
     /* Of the log: it holds what lies between, the end once it is sealed. */
     uint64_t begin_position, end_position;
 };
@@ -53,9 +62,12 @@ struct version {
     struct head_ref *sealed; /* or NULL; older than all of active */
     struct part_ref **parts; /* by (day, min_sequence) */
     size_t part_count;
+    struct tombstone_set *tombstones; /* NULL: none */
+    /* Up to it, tombstones are on disk beside the parts, and what is in parts was committed. */
+    uint64_t flushed_sequence;
 };
 
-MUST_CHECK enum status head_ref_new(struct head_ref **ref, size_t max_bytes);
+MUST_CHECK enum status head_ref_new(struct head_ref **ref, size_t max_bytes, uint64_t number);
 void head_ref_release(struct head_ref *ref); /* accepts NULL */
 
 /* Opens the part's file. */
@@ -63,9 +75,10 @@ MUST_CHECK enum status part_ref_open(struct part_ref **ref, struct os os, const 
                                      const struct manifest_part *info, struct error *err);
 void part_ref_release(struct part_ref *ref); /* accepts NULL */
 
-/* Takes its own references on heads and parts. NULL without memory. */
+/* Takes its own references on heads, parts and tombstones. NULL without memory. */
 struct version *version_new(struct head_ref *active, struct head_ref *sealed,
-                            struct part_ref *const *parts, size_t part_count);
+                            struct part_ref *const *parts, size_t part_count,
+                            struct tombstone_set *tombstones);
 struct version *version_acquire(struct version *version);
 void version_release(struct version *version); /* accepts NULL */
 

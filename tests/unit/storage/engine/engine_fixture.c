@@ -109,6 +109,22 @@ void ledger_drop_before(struct ledger *ledger, int64_t time_ms)
     }
 }
 
+void ledger_delete(struct ledger *ledger, const bool *only, struct time_range range)
+{
+    for (size_t i = 0; i < ledger->series_count; i++) {
+        struct ledger_series *series = &ledger->series[i];
+        size_t from = place_of(series, range.start_ms);
+        size_t to = place_of(series, range.end_ms);
+        if (!only[i] || from >= to)
+            continue;
+        memmove(series->times + from, series->times + to,
+                (series->count - to) * sizeof series->times[0]);
+        memmove(series->bits + from, series->bits + to,
+                (series->count - to) * sizeof series->bits[0]);
+        series->count -= to - from;
+    }
+}
+
 uint64_t ledger_count(const struct ledger *ledger)
 {
     uint64_t count = 0;
@@ -307,6 +323,27 @@ enum status fixture_put(struct tier *tier, const struct fixture_sample *samples,
     if (status == STATUS_OK && write.rejected > 0)
         return fail(err, STATUS_INVALID, "%" PRIu64 " samples were refused: %s", write.rejected,
                     write.code);
+    return status;
+}
+
+enum status fixture_delete(struct tier *tier, const bool *only, size_t series_count,
+                           struct time_range range, struct delete_result *result, struct error *err)
+{
+    struct bytes text;
+    bytes_init(&text, 1 << 20);
+    enum status status = bytes_format(&text, "{n=~\"none");
+    for (size_t i = 0; i < series_count && status == STATUS_OK; i++)
+        if (only[i])
+            status = bytes_format(&text, "|%zu", i);
+    invariant(status == STATUS_OK && bytes_format(&text, "\"}") == STATUS_OK);
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    struct matchers matchers;
+    demand(matchers_parse(bytes_slice(&text), &arena, &matchers, err), err, "matchers_parse");
+    status = storage_delete(tier, &matchers, 1, range, result, err);
+    matchers_release(&matchers);
+    arena_release(&arena);
+    bytes_release(&text);
     return status;
 }
 

@@ -37,6 +37,8 @@ void ledger_copy(struct ledger *to, const struct ledger *from);
 void ledger_put(struct ledger *ledger, const struct fixture_sample *samples, size_t count);
 /* Forgets samples before `time_ms`. */
 void ledger_drop_before(struct ledger *ledger, int64_t time_ms);
+/* Forgets what series have within `range`: those for which only[series] is true. */
+void ledger_delete(struct ledger *ledger, const bool *only, struct time_range range);
 uint64_t ledger_count(const struct ledger *ledger);
 
 /* ---- a store ---------------------------------------------------------------------------- */
@@ -82,6 +84,11 @@ MUST_CHECK enum status fixture_commit(struct tier *tier, struct fixture_write *w
 /* One batch that must not be refused. */
 MUST_CHECK enum status fixture_put(struct tier *tier, const struct fixture_sample *samples,
                                    size_t count, struct error *err);
+
+/* Deletes what these series have within `range`: those of `series_count` that `only` says. */
+MUST_CHECK enum status fixture_delete(struct tier *tier, const bool *only, size_t series_count,
+                                      struct time_range range, struct delete_result *result,
+                                      struct error *err);
 
 /* The text of a label of series n; `to` has 32 bytes. */
 void fixture_metric_name(uint32_t series, char to[32]);

@@ -23,6 +23,7 @@ struct life {
     struct ledger ledger;
     uint64_t random;
     uint64_t step;
+    uint64_t deletes;
     int64_t now_ms; /* rises, as a scraper's clock does */
 };
 
@@ -155,6 +156,22 @@ static void check_matching(struct life *life)
     arena_release(&arena);
 }
 
+static void delete_some(struct life *life)
+{
+    bool only[SERIES] = {false};
+    for (uint64_t i = 1 + below(life, below(life, 3) == 0 ? SERIES : 4); i > 0; i--)
+        only[below(life, SERIES)] = true;
+    /* Everything, days, or a moment. */
+    struct time_range range = some_range(life);
+    struct delete_result result;
+    struct error err = {0};
+    enum status status = fixture_delete(life->store.tier, only, SERIES, range, &result, &err);
+    if (status != STATUS_OK)
+        test_fail("delete: %s", err.message);
+    ledger_delete(&life->ledger, only, range);
+    life->deletes++;
+}
+
 static void background(struct life *life)
 {
     bool did;
@@ -166,8 +183,10 @@ static void background(struct life *life)
 static void take_a_step(struct life *life)
 {
     uint64_t what = below(life, 100);
-    if (what < 60)
+    if (what < 57)
         write_batch(life);
+    else if (what < 60)
+        delete_some(life);
     else if (what < 80)
         background(life);
     else if (what < 88)
@@ -201,10 +220,11 @@ static void live(uint64_t seed, size_t head_bytes, uint64_t steps)
     check(&life);
     struct engine_stats stats;
     engine_stats(life.store.tier, &stats);
-    printf("%" PRIu64 " samples, %" PRIu64 " parts, since the last start %" PRIu64
-           " flushes, %" PRIu64 " merges, %" PRIu64 " of them warm\n",
-           ledger_count(&life.ledger), stats.parts, stats.flushes, stats.merges + stats.warm_merges,
-           stats.warm_merges);
+    printf("%" PRIu64 " samples, %" PRIu64 " deletes, %" PRIu64 " tombstones, %" PRIu64
+           " parts, since the last start %" PRIu64 " flushes, %" PRIu64 " merges, %" PRIu64
+           " of them warm\n",
+           ledger_count(&life.ledger), life.deletes, stats.tombstones, stats.parts, stats.flushes,
+           stats.merges + stats.warm_merges, stats.warm_merges);
     assert_int_equal(stats.flush_failures + stats.merge_failures + stats.damaged_blocks, 0);
     ledger_release(&life.ledger);
     store_release(&life.store);

@@ -1,0 +1,362 @@
+/*
+ * deletes - a delete is logged as a tombstone (tombstone.h) and hides samples from the moment of
+ * its commit. A flush writes it to a segment of its own, as the log behind it will be used again;
+ * merges leave out what it hides; and once no part holds anything that is older than it within its
+ * range, it is forgotten. Where merges do not come that way and tombstones become many, parts are
+ * written anew for their sake.
+ */
+#include <stdlib.h>
+
+#include "base/times.h"
+#include "storage/engine/engine_internal.h"
+#include "storage/engine/flush_index.h"
+#include "storage/engine/lookup.h"
+
+enum { MATCH_ATTEMPTS = 3, CLEAN_FROM = TOMBSTONES_MAX / 2 };
+
+/* One delete under way. */
+struct job {
+    struct engine *engine;
+    const struct matchers *matchers;
+    size_t matchers_count;
+    struct time_range range;
+    struct matched matched;
+    struct tombstone **tombstones; /* one for each stretch of ids that fits into a record */
+    size_t count;
+    struct error *err;
+};
+
+static enum status no_memory(struct error *err)
+{
+    return fail(err, STATUS_MEMORY, "no memory for a delete");
+}
+
+/* ---- which series ----------------------------------------------------------------------- */
+
+static bool is_stale(struct job *job)
+{
+    rwlock_read(&job->engine->series_lock);
+    bool stale = job->engine->index.commits != job->matched.commits;
+    rwlock_unlock(&job->engine->series_lock);
+    return stale;
+}
+
+/* Gives what matches as of now and holds append_lock, also after a failure: no commit comes between
+ * them. The last attempt matches with commits shut out. */
+static enum status match_and_lock(struct job *job)
+{
+    struct engine *engine = job->engine;
+    for (int attempt = 1;; attempt++) {
+        bool last = attempt == MATCH_ATTEMPTS;
+        if (last)
+            mutex_lock(&engine->append_lock);
+        enum status status =
+            engine_match(engine, job->matchers, job->matchers_count, &job->matched, job->err);
+        if (!last)
+            mutex_lock(&engine->append_lock);
+        if (status != STATUS_OK || last || !is_stale(job))
+            return status;
+        mutex_unlock(&engine->append_lock);
+        matched_release(&job->matched);
+    }
+}
+
+/* Those of `ids` from *first on that have the upper bits of the first one in common. NULL at the
+ * end, or without memory. */
+static roaring_bitmap_t *next_stretch(const roaring_bitmap_t *ids, uint64_t *first)
+{
+    roaring_uint32_iterator_t walk;
+    roaring_init_iterator(ids, &walk);
+    if (*first > UINT32_MAX || !roaring_move_uint32_iterator_equalorlarger(&walk, (uint32_t)*first))
+        return NULL;
+    uint64_t start = (uint64_t)walk.current_value >> RECORD_DELETE_ID_BITS << RECORD_DELETE_ID_BITS;
+    *first = start + (UINT64_C(1) << RECORD_DELETE_ID_BITS);
+    roaring_bitmap_t *window = roaring_bitmap_from_range(start, *first, 1);
+    if (window == NULL)
+        return NULL;
+    roaring_bitmap_and_inplace(window, ids);
+    roaring_bitmap_run_optimize(window);
+    return window;
+}
+
+static enum status make_tombstones(struct job *job)
+{
+    struct engine *engine = job->engine;
+    const struct head_ref *active = engine->version->active;
+    uint64_t first = 0;
+    for (roaring_bitmap_t *ids; (ids = next_stretch(job->matched.ids, &first)) != NULL;) {
+        struct tombstone **tombstones =
+            realloc(job->tombstones, (job->count + 1) * sizeof tombstones[0]);
+        if (tombstones == NULL) {
+            roaring_bitmap_free(ids);
+            return no_memory(job->err);
+        }
+        job->tombstones = tombstones;
+        struct tombstone *made = tombstone_new(engine->sequence + 1 + job->count, job->range, ids);
+        if (made == NULL)
+            return no_memory(job->err);
+        job->tombstones[job->count++] = made;
+        if (tombstone_note_head(made, active->head, active->number) != STATUS_OK)
+            return no_memory(job->err);
+    }
+    return STATUS_OK;
+}
+
+static enum status check_limits(struct job *job)
+{
+    const struct tombstone_set *set = job->engine->version->tombstones;
+    size_t count = (set == NULL ? 0 : set->count) + job->count;
+    size_t bytes = set == NULL ? 0 : set->bytes;
+    for (size_t i = 0; i < job->count; i++)
+        bytes += job->tombstones[i]->bytes;
+    size_t most = job->engine->options.tombstone_bytes;
+    if (count <= TOMBSTONES_MAX && (most == 0 || bytes <= most))
+        return STATUS_OK;
+    return fail_code(job->err, STATUS_LIMIT, "delete_limit",
+                     "%zu deletes of %zu bytes would wait until merges have removed their samples; "
+                     "at most %d, of %zu bytes, may: delete with fewer requests, or try again when "
+                     "metric_store_tombstones has fallen",
+                     count, bytes, TOMBSTONES_MAX, most);
+}
+
+/* ---- the commit ------------------------------------------------------------------------- */
+
+static enum status log_tombstones(struct job *job)
+{
+    struct engine *engine = job->engine;
+    enum status status = wal_begin(engine->wal, job->err);
+    for (size_t i = 0; i < job->count && status == STATUS_OK; i++) {
+        bytes_clear(&engine->record);
+        if (record_put_delete(&engine->record, 0, job->range, job->tombstones[i]->ids) != STATUS_OK)
+            return no_memory(job->err);
+        status = wal_put(engine->wal, RECORD_DELETE, bytes_slice(&engine->record),
+                         slice_of(NULL, 0), job->err);
+    }
+    return status == STATUS_OK ? engine_commit_log(engine, job->err) : status;
+}
+
+/* The version that has them too; nothing can fail after it was made. */
+static struct version *version_with(struct engine *engine, struct tombstone *const *more,
+                                    size_t count)
+{
+    const struct version *old = engine->version;
+    struct tombstone_set *set = tombstone_set_add(old->tombstones, more, count);
+    struct version *version =
+        set == NULL ? NULL
+                    : version_new(old->active, old->sealed, old->parts, old->part_count, set);
+    tombstone_set_release(set);
+    if (version != NULL)
+        version->flushed_sequence = old->flushed_sequence;
+    return version;
+}
+
+static void publish(struct engine *engine, struct version *version, size_t count)
+{
+    struct version *old = engine->version;
+    struct head_ref *active = version->active;
+    rwlock_write(&engine->head_lock);
+    if (active->first_sequence == 0)
+        active->first_sequence = engine->sequence + 1;
+    engine->sequence += count;
+    active->last_sequence = engine->sequence;
+    active->has_deletes = true;
+    engine->version = version;
+    rwlock_unlock(&engine->head_lock);
+    version_release(old);
+}
+
+enum status engine_add_tombstones(struct engine *engine, struct tombstone *const *more,
+                                  size_t count, struct error *err)
+{
+    struct version *version = version_with(engine, more, count);
+    if (version == NULL)
+        return no_memory(err);
+    publish(engine, version, count);
+    return STATUS_OK;
+}
+
+/* With append_lock. */
+static enum status commit(struct job *job)
+{
+    struct engine *engine = job->engine;
+    enum status status = make_tombstones(job);
+    if (status == STATUS_OK)
+        status = check_limits(job);
+    if (status != STATUS_OK || job->count == 0)
+        return status;
+    struct version *version = version_with(engine, job->tombstones, job->count);
+    if (version == NULL)
+        return no_memory(job->err);
+    status = log_tombstones(job);
+    if (status != STATUS_OK) {
+        version_release(version);
+        return status;
+    }
+    publish(engine, version, job->count);
+    atomic_fetch_add(&engine->counters.deletes, 1);
+    if (engine_head_is_due(engine) && engine_rotate(engine, NULL) == STATUS_OK)
+        background_wake(engine);
+    return STATUS_OK;
+}
+
+static uint64_t chunks_within(struct engine *engine, struct time_range range)
+{
+    uint64_t chunks = 0;
+    rwlock_read(&engine->series_lock);
+    for (size_t i = 0; i < engine->days.count; i++)
+        chunks += engine->days.days[i] >= day_of_time(range.start_ms) &&
+                  engine->days.days[i] <= day_of_time(range.end_ms - 1);
+    rwlock_unlock(&engine->series_lock);
+    return chunks;
+}
+
+enum status engine_delete(struct tier *tier, const struct matchers *matchers, size_t count,
+                          struct time_range range, struct delete_result *result, struct error *err)
+{
+    struct engine *engine = engine_of(tier);
+    struct job job = {.engine = engine,
+                      .matchers = matchers,
+                      .matchers_count = count,
+                      .range = range,
+                      .err = err};
+    *result = (struct delete_result){0};
+    if (time_range_empty(range))
+        return STATUS_OK;
+    enum status status = match_and_lock(&job);
+    if (status == STATUS_OK && atomic_load(&engine->broken))
+        status = engine_refuse_broken(err);
+    /* Where a part of the index cannot be read, something that should go would stay. */
+    if (status == STATUS_OK && job.matched.partial)
+        status = fail(err, STATUS_CORRUPT,
+                      "the series index is damaged, so that not all series that match are known: "
+                      "run metric-store verify");
+    if (status == STATUS_OK)
+        status = commit(&job);
+    mutex_unlock(&engine->append_lock);
+    if (status == STATUS_OK && job.count > 0) {
+        result->series = roaring_bitmap_get_cardinality(job.matched.ids);
+        result->chunks = chunks_within(engine, range);
+    }
+    for (size_t i = 0; i < job.count; i++)
+        tombstone_release(job.tombstones[i]);
+    free(job.tombstones);
+    matched_release(&job.matched);
+    return status;
+}
+
+/* ---- forgetting ------------------------------------------------------------------------- */
+
+static bool may_cut(const struct tombstone *tombstone, const struct part_ref *part)
+{
+    return manifest_part_cut_sequence(&part->info) < tombstone->sequence &&
+           part->info.min_ms < tombstone->range.end_ms &&
+           part->info.max_ms >= tombstone->range.start_ms;
+}
+
+/* A part that could not be opened may come back. */
+static bool covers_lost_day(const struct engine *engine, const struct tombstone *tombstone)
+{
+    for (size_t i = 0; i < engine->lost_days.count; i++)
+        if (engine->lost_days.days[i] * MS_PER_DAY < tombstone->range.end_ms &&
+            (engine->lost_days.days[i] + 1) * MS_PER_DAY > tombstone->range.start_ms)
+            return true;
+    return false;
+}
+
+static bool is_needed(const struct engine *engine, const struct version *version,
+                      const struct tombstone *tombstone)
+{
+    if (tombstone->sequence > version->flushed_sequence || covers_lost_day(engine, tombstone))
+        return true;
+    for (size_t i = 0; i < version->part_count; i++)
+        if (may_cut(tombstone, version->parts[i]))
+            return true;
+    return false;
+}
+
+/* Whether a later one that is on disk too hides all that it hides. */
+static bool is_covered(const struct version *version, size_t place)
+{
+    const struct tombstone *tombstone = version->tombstones->items[place];
+    for (size_t i = place + 1; i < version->tombstones->count; i++) {
+        const struct tombstone *later = version->tombstones->items[i];
+        if (later->sequence <= version->flushed_sequence &&
+            later->range.start_ms <= tombstone->range.start_ms &&
+            later->range.end_ms >= tombstone->range.end_ms &&
+            roaring_bitmap_is_subset(tombstone->ids, later->ids))
+            return true;
+    }
+    return false;
+}
+
+static enum status drop(struct engine *engine, const struct version *version, const bool *gone,
+                        struct error *err)
+{
+    struct tombstone_set *left;
+    if (tombstone_set_remove(version->tombstones, gone, &left) != STATUS_OK)
+        return no_memory(err);
+    struct manifest_edit edit;
+    struct index_flush flush = {0};
+    manifest_edit_init(&edit);
+    struct parts_change change = {.gone = gone, .gone_count = version->tombstones->count};
+    enum status status =
+        index_flush_deletes(engine, &flush, left, version->flushed_sequence, &edit, err);
+    if (status == STATUS_OK)
+        status = engine_publish(engine, &edit, &change, err);
+    if (status == STATUS_OK)
+        index_flush_deletes_done(engine, &flush);
+    else
+        index_flush_undo(engine, &flush, manifest_broken(engine->manifest));
+    manifest_edit_release(&edit);
+    tombstone_set_release(left);
+    return status;
+}
+
+enum status engine_drop_tombstones(struct engine *engine, bool *did, struct error *err)
+{
+    *did = false;
+    struct version *version = engine_version(engine);
+    size_t count = version->tombstones == NULL ? 0 : version->tombstones->count;
+    bool *gone = count == 0 ? NULL : calloc(count, sizeof gone[0]);
+    enum status status = count > 0 && gone == NULL ? no_memory(err) : STATUS_OK;
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        gone[i] =
+            version->tombstones->items[i]->sequence <= version->flushed_sequence &&
+            (!is_needed(engine, version, version->tombstones->items[i]) || is_covered(version, i));
+        *did = *did || gone[i];
+    }
+    if (status == STATUS_OK && *did)
+        status = drop(engine, version, gone, err);
+    free(gone);
+    version_release(version);
+    return status;
+}
+
+/* ---- making room ------------------------------------------------------------------------ */
+
+static bool are_many(const struct engine *engine, const struct tombstone_set *set)
+{
+    size_t most = engine->options.tombstone_bytes;
+    return set != NULL && (set->count > CLEAN_FROM || (most != 0 && set->bytes > most / 2));
+}
+
+enum status engine_clean_step(struct engine *engine, bool *did, struct error *err)
+{
+    *did = false;
+    struct version *version = engine_version(engine);
+    enum status status = STATUS_OK;
+    size_t count = are_many(engine, version->tombstones) ? version->tombstones->count : 0;
+    for (size_t i = 0; i < count && !*did; i++) {
+        const struct tombstone *tombstone = version->tombstones->items[i];
+        if (tombstone->sequence > version->flushed_sequence)
+            break;
+        for (size_t at = 0; at < version->part_count && !*did; at++) {
+            const struct part_ref *part = version->parts[at];
+            *did = may_cut(tombstone, part) && engine_may_merge(engine, part);
+            if (*did)
+                status = engine_merge_parts(engine, version, at, 1, part->info.tier, err);
+        }
+    }
+    version_release(version);
+    return status;
+}
