@@ -1,9 +1,9 @@
 /*
  * deletes - a delete is logged as a tombstone (tombstone.h) and hides samples from the moment of
  * its commit. A flush writes it to a segment of its own, as the log behind it will be used again;
- * merges leave out what it hides; and once no part holds anything that is older than it within its
- * range, it is forgotten. Where merges do not come that way and tombstones become many, parts are
- * written anew for their sake.
+ * merges leave out what it hides; and once no part holds anything that it hides, it is forgotten.
+ * Where merges do not come that way, parts are written anew for the sake of tombstones that hide
+ * much of them, and of all when tombstones become many.
  */
 #include <stdlib.h>
 
@@ -13,6 +13,10 @@
 #include "storage/engine/lookup.h"
 
 enum { MATCH_ATTEMPTS = 3, CLEAN_FROM = TOMBSTONES_MAX / 2 };
+
+/* A part is written anew for a tombstone that hides this share of its series: for each byte that
+ * it gives back, at most so many are written. */
+enum { WORTH_CLEANING = 8 };
 
 /* One delete under way. */
 struct job {
@@ -263,15 +267,35 @@ static bool covers_lost_day(const struct engine *engine, const struct tombstone 
     return false;
 }
 
-static bool is_needed(const struct engine *engine, const struct version *version,
-                      const struct tombstone *tombstone)
+/* The series of a part, read when they are first asked for. */
+struct part_set {
+    struct part_ref *part;
+    roaring_bitmap_t *ids;
+    bool unknown; /* they cannot be read: any series may be there */
+};
+
+static bool hides_in(const struct tombstone *tombstone, struct part_set *set)
 {
-    if (tombstone->sequence > version->flushed_sequence || covers_lost_day(engine, tombstone))
-        return true;
-    for (size_t i = 0; i < version->part_count; i++)
-        if (may_cut(tombstone, version->parts[i]))
-            return true;
-    return false;
+    if (!may_cut(tombstone, set->part))
+        return false;
+    if (set->ids == NULL && !set->unknown)
+        set->unknown = part_series(set->part->part, &set->ids, NULL) != STATUS_OK;
+    return set->unknown || roaring_bitmap_intersect(tombstone->ids, set->ids);
+}
+
+static void part_set_release(struct part_set *set)
+{
+    if (set->ids != NULL)
+        roaring_bitmap_free(set->ids);
+}
+
+/* Clears gone[i] of tombstones that hide something in the part. */
+static void keep_needed(const struct version *version, size_t part, bool *gone)
+{
+    struct part_set set = {.part = version->parts[part]};
+    for (size_t i = 0; i < version->tombstones->count; i++)
+        gone[i] = gone[i] && !hides_in(version->tombstones->items[i], &set);
+    part_set_release(&set);
 }
 
 /* Whether a later one that is on disk too hides all that it hides. */
@@ -312,21 +336,41 @@ static enum status drop(struct engine *engine, const struct version *version, co
     return status;
 }
 
+/* Sets gone[i] of those that nobody needs. */
+static void find_gone(const struct engine *engine, const struct version *version, bool *gone)
+{
+    const struct tombstone_set *set = version->tombstones;
+    for (size_t i = 0; i < set->count; i++)
+        gone[i] = set->items[i]->sequence <= version->flushed_sequence &&
+                  !covers_lost_day(engine, set->items[i]);
+    for (size_t i = 0; i < version->part_count; i++)
+        keep_needed(version, i, gone);
+    for (size_t i = 0; i < set->count; i++)
+        gone[i] = gone[i] ||
+                  (set->items[i]->sequence <= version->flushed_sequence && is_covered(version, i));
+}
+
 enum status engine_drop_tombstones(struct engine *engine, bool *did, struct error *err)
 {
     *did = false;
     struct version *version = engine_version(engine);
     size_t count = version->tombstones == NULL ? 0 : version->tombstones->count;
-    bool *gone = count == 0 ? NULL : calloc(count, sizeof gone[0]);
-    enum status status = count > 0 && gone == NULL ? no_memory(err) : STATUS_OK;
-    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        gone[i] =
-            version->tombstones->items[i]->sequence <= version->flushed_sequence &&
-            (!is_needed(engine, version, version->tombstones->items[i]) || is_covered(version, i));
-        *did = *did || gone[i];
+    /* Only an edit of the manifest makes one needless. */
+    uint64_t edits = atomic_load(&engine->edits);
+    if (count == 0 || edits == engine->edits_looked_at) {
+        version_release(version);
+        return STATUS_OK;
     }
+    bool *gone = calloc(count, sizeof gone[0]);
+    enum status status = gone == NULL ? no_memory(err) : STATUS_OK;
+    if (status == STATUS_OK)
+        find_gone(engine, version, gone);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        *did = *did || gone[i];
     if (status == STATUS_OK && *did)
         status = drop(engine, version, gone, err);
+    if (status == STATUS_OK)
+        engine->edits_looked_at = edits;
     free(gone);
     version_release(version);
     return status;
@@ -340,23 +384,46 @@ static bool are_many(const struct engine *engine, const struct tombstone_set *se
     return set != NULL && (set->count > CLEAN_FROM || (most != 0 && set->bytes > most / 2));
 }
 
+/* Whether it hides that share of the part's series, all of their samples. */
+static bool hides_much_of(const struct tombstone *tombstone, const struct part_set *set)
+{
+    const struct manifest_part *info = &set->part->info;
+    return !set->unknown && tombstone->range.start_ms <= info->min_ms &&
+           tombstone->range.end_ms > info->max_ms &&
+           roaring_bitmap_and_cardinality(tombstone->ids, set->ids) * WORTH_CLEANING >=
+               roaring_bitmap_get_cardinality(set->ids);
+}
+
+static bool needs_cleaning(const struct version *version, size_t part, bool many)
+{
+    struct part_set set = {.part = version->parts[part]};
+    bool needs = false;
+    for (size_t i = 0; i < version->tombstones->count && !needs; i++) {
+        const struct tombstone *tombstone = version->tombstones->items[i];
+        needs = tombstone->sequence <= version->flushed_sequence && hides_in(tombstone, &set) &&
+                (many || hides_much_of(tombstone, &set));
+    }
+    part_set_release(&set);
+    return needs;
+}
+
 enum status engine_clean_step(struct engine *engine, bool *did, struct error *err)
 {
     *did = false;
     struct version *version = engine_version(engine);
     enum status status = STATUS_OK;
-    size_t count = are_many(engine, version->tombstones) ? version->tombstones->count : 0;
-    for (size_t i = 0; i < count && !*did; i++) {
-        const struct tombstone *tombstone = version->tombstones->items[i];
-        if (tombstone->sequence > version->flushed_sequence)
-            break;
-        for (size_t at = 0; at < version->part_count && !*did; at++) {
-            const struct part_ref *part = version->parts[at];
-            *did = may_cut(tombstone, part) && engine_may_merge(engine, part);
-            if (*did)
-                status = engine_merge_parts(engine, version, at, 1, part->info.tier, err);
-        }
+    /* Only an edit of the manifest makes a part worth it. */
+    uint64_t edits = atomic_load(&engine->edits);
+    bool idle = version->tombstones == NULL || edits == engine->edits_cleaned;
+    bool many = are_many(engine, version->tombstones);
+    for (size_t at = 0; at < version->part_count && !*did && !idle; at++) {
+        if (!engine_may_merge(engine, version->parts[at]) || !needs_cleaning(version, at, many))
+            continue;
+        *did = true;
+        status = engine_merge_parts(engine, version, at, 1, version->parts[at]->info.tier, err);
     }
+    if (!*did)
+        engine->edits_cleaned = edits;
     version_release(version);
     return status;
 }

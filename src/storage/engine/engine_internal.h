@@ -89,10 +89,13 @@ struct engine {
     bool registry_dirty;       /* the newest metrics segment does not say what the registry does */
 
     struct mutex flush_lock, maintenance_lock;
+    uint64_t edits_looked_at; /* by engine_drop_tombstones; with flush_lock */
+    uint64_t edits_cleaned;   /* by engine_clean_step; with maintenance_lock */
 
     struct mutex manifest_lock;
     struct manifest *manifest;
     uint64_t next_file;
+    atomic_uint_fast64_t edits; /* of the manifest, since the start */
 
     struct mutex work_lock;
     struct worker flusher, maintainer;
@@ -219,7 +222,8 @@ enum status engine_add_tombstones(struct engine *engine, struct tombstone *const
                                   size_t count, struct error *err);
 /* Forgets tombstones that hide nothing any more. With flush_lock. */
 enum status engine_drop_tombstones(struct engine *engine, bool *did, struct error *err);
-/* Where tombstones are many, writes a part without what the oldest hide. With maintenance_lock. */
+/* Writes a part without what tombstones hide, where that is much of it, or tombstones are many.
+ * With maintenance_lock. */
 enum status engine_clean_step(struct engine *engine, bool *did, struct error *err);
 
 /* background.c */

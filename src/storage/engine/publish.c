@@ -106,8 +106,9 @@ static void replace_version(struct engine *engine, struct part_ref *const *parts
     tombstone_set_release(tombstones);
     /* The edit is on disk: readers must see what it says. */
     invariant(version != NULL);
-    version->flushed_sequence =
-        change->drop_sealed ? old->sealed->last_sequence : old->flushed_sequence;
+    version->flushed_sequence = old->flushed_sequence;
+    if (change->drop_sealed && old->sealed->last_sequence > old->flushed_sequence)
+        version->flushed_sequence = old->sealed->last_sequence;
     rwlock_write(&engine->head_lock);
     engine->version = version;
     rwlock_unlock(&engine->head_lock);
@@ -130,6 +131,7 @@ enum status engine_publish(struct engine *engine, struct manifest_edit *edit,
     bool unknown = status != STATUS_OK && manifest_broken(engine->manifest);
     if (status == STATUS_OK) {
         replace_version(engine, parts, count, change);
+        atomic_fetch_add(&engine->edits, 1);
         for (size_t i = 0; i < change->removed_count; i++)
             atomic_store(&change->removed[i]->doomed, true);
     }

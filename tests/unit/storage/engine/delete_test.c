@@ -304,6 +304,48 @@ static void too_many_deletes_are_refused_until_parts_were_written_without_them(v
     end(&test);
 }
 
+static void parts_are_written_anew_where_a_delete_hides_much_of_them(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test);
+    for (uint32_t i = 0; i < 40; i++)
+        put_run(&test, i, NOW, 1000, 200, 0);
+    store_flush(&test.store);
+    /* A fortieth is not worth it, half a day is not whole series, a quarter of them is. */
+    delete (&test, 0, 1, fixture_always());
+    delete (&test, 0, 40, (struct time_range){NOW, NOW + 100000});
+    store_flush(&test.store);
+    store_settle_down(&test.store);
+    assert_int_equal(stats_of(&test).part_samples, 8000);
+    assert_int_equal(stats_of(&test).tombstones, 2);
+    delete (&test, 10, 20, fixture_always());
+    store_flush(&test.store);
+    store_settle_down(&test.store);
+    assert_int_equal(stats_of(&test).part_samples, 2900);
+    assert_int_equal(stats_of(&test).tombstones, 0);
+    check_all_ways(&test);
+    end(&test);
+}
+
+static void a_delete_of_series_that_no_part_has_is_forgotten_at_once(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test);
+    put_run(&test, 1, NOW, 1000, 3000, 0);
+    store_flush(&test.store);
+    put_run(&test, 2, NOW, 1000, 30, 0);
+    delete (&test, 2, 3, fixture_always());
+    assert_int_equal(stats_of(&test).tombstones, 1);
+    store_flush(&test.store);
+    store_settle_down(&test.store);
+    assert_int_equal(stats_of(&test).tombstones, 0);
+    assert_int_equal(stats_of(&test).merges, 0);
+    check_all_ways(&test);
+    end(&test);
+}
+
 static void a_delete_survives_the_end_of_its_log_without_any_samples(void **state)
 {
     (void)state;
@@ -332,6 +374,8 @@ int main(void)
         cmocka_unit_test(a_delete_of_nothing_writes_nothing),
         cmocka_unit_test(deletes_that_cover_others_take_their_place),
         cmocka_unit_test(too_many_deletes_are_refused_until_parts_were_written_without_them),
+        cmocka_unit_test(parts_are_written_anew_where_a_delete_hides_much_of_them),
+        cmocka_unit_test(a_delete_of_series_that_no_part_has_is_forgotten_at_once),
         cmocka_unit_test(a_delete_survives_the_end_of_its_log_without_any_samples),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

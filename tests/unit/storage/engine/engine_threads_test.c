@@ -139,6 +139,14 @@ static void *list(void *context)
         if (storage_metrics(tier, NULL, ignore_metric, NULL, NULL) != STATUS_OK ||
             storage_chunks(tier, ignore_chunk, NULL, NULL) != STATUS_OK)
             atomic_fetch_add(&scene->wrong, 1);
+        /* Where there are no samples; it has to be logged, flushed and forgotten all the same. */
+        struct matchers everything = {0};
+        struct delete_result result;
+        enum status status =
+            storage_delete(tier, &everything, 1, (struct time_range){0, 1000}, &result, NULL);
+        if (status != STATUS_OK && status != STATUS_LIMIT)
+            atomic_fetch_add(&scene->wrong, 1);
+        engine_set_warm_after(tier, 3600000);
         /* As a reload would; nothing is that old. */
         engine_set_retention(tier, INT64_C(1000) * 365 * 86400000);
     }
