@@ -1,5 +1,6 @@
 #include "storage/engine/version.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "storage/engine/paths.h"
@@ -26,6 +27,22 @@ void head_ref_release(struct head_ref *ref)
     free(ref);
 }
 
+/* Of a sound part all is as the manifest has it: one of another store, with the same identity by
+ * chance, is not. */
+static enum status expect_totals(const struct part *part, const struct manifest_part *info,
+                                 const char *path, struct error *err)
+{
+    const struct part_totals *totals = part_totals(part);
+    if (part_damage(part) != NULL ||
+        (totals->samples == info->samples && totals->bytes == info->bytes &&
+         totals->min_ms == info->min_ms && totals->max_ms == info->max_ms))
+        return STATUS_OK;
+    return fail(err, STATUS_CORRUPT,
+                "%s holds %" PRIu64 " samples in %" PRIu64 " bytes, where the manifest expects "
+                "%" PRIu64 " in %" PRIu64,
+                path, totals->samples, totals->bytes, info->samples, info->bytes);
+}
+
 enum status part_ref_open(struct part_ref **result, struct os os, const char *dir,
                           const struct manifest_part *info, struct error *err)
 {
@@ -44,6 +61,8 @@ enum status part_ref_open(struct part_ref **result, struct os os, const char *di
     struct part_identity expected = manifest_part_identity(info);
     if (status == STATUS_OK)
         status = part_expect(ref->part, &expected, info->samples, err);
+    if (status == STATUS_OK)
+        status = expect_totals(ref->part, info, ref->path, err);
     if (status != STATUS_OK) {
         part_close(ref->part);
         free(ref->path);

@@ -174,9 +174,12 @@ static enum status open_segment(struct recovery *recovery, struct wal_segment *s
     uint64_t most = *known ? header->size : WAL_SEGMENT_SIZE_MAX;
     segment->size = size > most ? most : size < least ? least : size;
     segment->damaged = damaged || !*known;
-    if (*known && size < header->size)
-        report_damage(recovery, wal_lsn(segment->number, size),
-                      wal_lsn(segment->number, header->size), "the file is cut short");
+    /* Without a header the others tell how long it was: all are made alike unless a setting has
+     * changed. */
+    uint64_t made = *known ? header->size : wal->segment_size;
+    if (size < made)
+        report_damage(recovery, wal_lsn(segment->number, size), wal_lsn(segment->number, made),
+                      "the file is cut short");
     if (segment->damaged)
         report_damage(recovery, wal_lsn(segment->number, 0),
                       wal_lsn(segment->number, WAL_DATA_START),
@@ -495,8 +498,12 @@ static enum status continue_log(struct recovery *recovery, bool key_known, struc
 {
     struct wal *wal = recovery->wal;
     /* All headers are damaged: no record can be told from garbage, and new ones get a new key. */
-    if (!key_known)
+    if (!key_known) {
+        const struct wal_source *last = &recovery->sources[recovery->source_count - 1];
         wal->key = random_u64(wal->os.random);
+        report_damage(recovery, wal_lsn(recovery->sources[0].number, WAL_DATA_START),
+                      wal_lsn(last->number, last->size), "no segment's header can be read");
+    }
     wal->seed = wal_checksum_seed(wal->key);
     wal_reader_init(&recovery->reader, recovery->sources, recovery->source_count, wal->key);
     enum status status = read_frames(recovery, err);
