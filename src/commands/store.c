@@ -59,18 +59,26 @@ enum status store_expect(const struct config *config, struct os os, struct error
     return status;
 }
 
+enum status store_options(const struct config *config, struct os os, const struct log *log,
+                          struct engine_options *options, struct error *err)
+{
+    uint64_t available = 0;
+    enum status status = memory_available(os.fs, "", &available, err);
+    if (status == STATUS_OK)
+        *options = store_engine_options(config, os, log, config_memory_limit(config, available));
+    return status;
+}
+
 enum status store_open(const struct config *config, struct os os, const struct log *log,
                        bool read_only, struct tier **tier, struct error *err)
 {
-    uint64_t available = 0;
+    struct engine_options options;
     *tier = NULL;
     enum status status = read_only ? store_expect(config, os, err) : STATUS_OK;
     if (status == STATUS_OK)
-        status = memory_available(os.fs, "", &available, err);
+        status = store_options(config, os, log, &options, err);
     if (status != STATUS_OK)
         return status;
-    struct engine_options options =
-        store_engine_options(config, os, log, config_memory_limit(config, available));
     options.read_only = read_only;
     options.background = !read_only;
     status = engine_open(&options, tier, err);

@@ -26,6 +26,11 @@ MUST_CHECK enum status store_expect(const struct config *config, struct os os, s
 MUST_CHECK enum status store_open(const struct config *config, struct os os, const struct log *log,
                                   bool read_only, struct tier **tier, struct error *err);
 
+/* The engine's options for a store that a command opens itself, without background threads. */
+MUST_CHECK enum status store_options(const struct config *config, struct os os,
+                                     const struct log *log, struct engine_options *options,
+                                     struct error *err);
+
 /* The limits of one query by a command: as the configuration says, but without a time-out. */
 void store_query_limits(const struct config *config, struct query_limits *limits);
 

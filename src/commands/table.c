@@ -101,7 +101,12 @@ static const struct option snapshot_options[] = {
     OPTION_END,
 };
 
-static const struct option verify_options[] = {OPTION_DATA, OPTION_JSON, OPTION_END};
+static const struct option verify_options[] = {
+    {.name = "repair", .help = "make what is damaged anew from what is whole"},
+    OPTION_DATA,
+    OPTION_JSON,
+    OPTION_END,
+};
 static const struct option version_options[] = {OPTION_JSON, OPTION_END};
 
 const struct command command_table[] = {
@@ -180,13 +185,18 @@ const struct command command_table[] = {
     {
         .name = "verify",
         .run = command_verify,
-        .help = "read every byte of a stopped store and check all of it",
+        .help = "read every byte of a stopped store, check all of it, repair it",
         .usage = "[OPTION...]",
         .long_help =
             "Checks every checksum and every cross-reference, and lists what is damaged (exit "
             "code\n"
             "4). Files that nothing names are left over from work that was cut short: they are\n"
-            "listed, are no damage, and go at the next start. Nothing is changed.\n",
+            "listed, are no damage, and go at the next start. Nothing is changed.\n\n"
+            "With --repair each damaged file is made anew from what can be read of it, and what\n"
+            "is lost is listed by series and time (exit code 3). Damaged files stay in "
+            "DATA/quarantine.\n"
+            "A repair that was interrupted is run again. Make a copy of the store before, if you "
+            "can.\n",
         .options = verify_options,
     },
     {

@@ -6,6 +6,7 @@
 #include "commands/options.h"
 #include "commands/output.h"
 #include "commands/progress.h"
+#include "commands/store.h"
 #include "storage/engine/engine.h"
 
 enum { JSON_MAX = 64 << 20 };
@@ -16,16 +17,24 @@ struct checker {
     struct config config;
     struct interrupt interrupt;
     struct progress progress;
-    bool json;
-    struct bytes findings; /* as JSON */
-    enum status status;    /* of them */
+    bool json, repair;
+    struct engine_repair_result repaired; /* of a repair; `left` is the result either way */
+    struct bytes findings;                /* as JSON */
+    enum status status;                   /* of them */
+};
+
+static const char *const finding_names[] = {
+    [ENGINE_DAMAGE] = "damage",
+    [ENGINE_LEFTOVER] = "leftover",
+    [ENGINE_REPAIRED] = "repaired",
+    [ENGINE_LOST] = "lost",
 };
 
 static enum status put_finding(struct bytes *to, enum engine_finding finding, const char *path,
                                const char *description)
 {
     enum status status = bytes_format(to, "%s{\"kind\":\"%s\",\"path\":", to->size > 0 ? "," : "",
-                                      finding == ENGINE_DAMAGE ? "damage" : "leftover");
+                                      finding_names[finding]);
     if (status == STATUS_OK)
         status = output_json_string(to, slice_from_text(path));
     if (status == STATUS_OK)
@@ -41,8 +50,8 @@ static void take_finding(void *context, enum engine_finding finding, const char 
     struct checker *checker = context;
     progress_erase(&checker->progress);
     if (!checker->json)
-        printf("%s  %s: %s\n", finding == ENGINE_DAMAGE ? "damaged " : "leftover", path,
-               description);
+        printf("%-8s  %s: %s\n", finding == ENGINE_DAMAGE ? "damaged" : finding_names[finding],
+               path, description);
     else if (checker->status == STATUS_OK)
         checker->status = put_finding(&checker->findings, finding, path, description);
 }
@@ -50,36 +59,83 @@ static void take_finding(void *context, enum engine_finding finding, const char 
 static bool show_progress(void *context, uint64_t done, uint64_t total)
 {
     struct checker *checker = context;
-    progress_update(&checker->progress, done, total);
+    if (total > 0)
+        progress_update(&checker->progress, done, total);
     return interrupt_pending(&checker->interrupt);
 }
 
-static void print_result(const struct checker *checker, const struct engine_verify_result *result)
+static void print_repair_json(const struct engine_repair_result *repaired)
 {
+    printf(",\"repair\":{\"damaged\":%" PRIu64 ",\"repaired\":%" PRIu64 ",\"losses\":%" PRIu64
+           ",\"lost_samples\":%" PRIu64 ",\"lost_series\":%" PRIu64 ",\"quarantined\":%" PRIu64 "}",
+           repaired->found.damaged, repaired->repaired, repaired->losses, repaired->lost_samples,
+           repaired->lost_series, repaired->kept);
+}
+
+static void print_repair(const struct checker *checker)
+{
+    const struct engine_repair_result *repaired = &checker->repaired;
+    if (repaired->found.damaged == 0) {
+        printf("nothing was damaged: nothing was changed\n");
+        return;
+    }
+    printf("%" PRIu64 " damaged places were found; %" PRIu64 " samples and %" PRIu64
+           " series of parts and index are lost%s; the damaged files are in %s/quarantine\n",
+           repaired->found.damaged, repaired->lost_samples, repaired->lost_series,
+           repaired->losses > 0 && repaired->lost_samples == 0 && repaired->lost_series == 0
+               ? ", and what is listed above"
+               : "",
+           checker->config.storage.path);
+}
+
+static void print_result(const struct checker *checker)
+{
+    const struct engine_verify_result *result = &checker->repaired.left;
     if (checker->json) {
         printf("{\"files\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"series\":%" PRIu64
-               ",\"samples\":%" PRIu64 ",\"damaged\":%" PRIu64 ",\"leftovers\":%" PRIu64
-               ",\"findings\":[%.*s]}\n",
+               ",\"samples\":%" PRIu64 ",\"damaged\":%" PRIu64 ",\"leftovers\":%" PRIu64,
                result->files, result->bytes, result->series, result->samples, result->damaged,
-               result->leftovers, (int)checker->findings.size,
+               result->leftovers);
+        if (checker->repair)
+            print_repair_json(&checker->repaired);
+        printf(",\"findings\":[%.*s]}\n", (int)checker->findings.size,
                checker->findings.size > 0 ? (const char *)checker->findings.data : "");
         return;
     }
+    if (checker->repair)
+        print_repair(checker);
     printf("%s: %" PRIu64 " series, %" PRIu64 " samples in %" PRIu64 " files, %" PRIu64
            " bytes; %" PRIu64 " damaged\n",
            checker->config.storage.path, result->series, result->samples, result->files,
            result->bytes, result->damaged);
 }
 
+static enum status look(struct checker *checker, struct error *err)
+{
+    struct engine_options options;
+    if (!checker->repair)
+        return engine_verify(checker->os, checker->config.storage.path, take_finding, show_progress,
+                             checker, &checker->repaired.left, err);
+    enum status status = store_options(&checker->config, checker->os, NULL, &options, err);
+    if (status != STATUS_OK)
+        return status;
+    return engine_repair(&options, take_finding, show_progress, checker, &checker->repaired, err);
+}
+
+static int exit_of(const struct checker *checker)
+{
+    if (checker->repaired.left.damaged > 0)
+        return COMMAND_DAMAGE;
+    return checker->repaired.losses > 0 ? COMMAND_PART : COMMAND_DONE;
+}
+
 static int run(struct checker *checker)
 {
     struct error err;
-    struct engine_verify_result result;
     enum status status = interrupt_open(&checker->interrupt, &err);
     progress_begin(&checker->progress, checker->os.clock, "verify");
     if (status == STATUS_OK)
-        status = engine_verify(checker->os, checker->config.storage.path, take_finding,
-                               show_progress, checker, &result, &err);
+        status = look(checker, &err);
     progress_erase(&checker->progress);
     interrupt_close(&checker->interrupt);
     if (status == STATUS_CONFLICT) {
@@ -93,12 +149,12 @@ static int run(struct checker *checker)
                                    "without --json");
         return COMMAND_FAILED;
     }
-    if (result.unlocked)
+    if (checker->repaired.left.unlocked)
         complain(checker->options,
                  "read without a lock: the file system is read-only and has no lock file; make "
                  "sure that nothing writes to the store by another way");
-    print_result(checker, &result);
-    return result.damaged > 0 ? COMMAND_DAMAGE : COMMAND_DONE;
+    print_result(checker);
+    return exit_of(checker);
 }
 
 int command_verify(int argc, char **argv)
@@ -108,6 +164,7 @@ int command_verify(int argc, char **argv)
     if (options_parse(&options, command_find("verify"), argc, argv, &exit_code)) {
         struct checker checker = {.options = &options, .os = os_system()};
         checker.json = options_has(&options, "json");
+        checker.repair = options_has(&options, "repair");
         bytes_init(&checker.findings, JSON_MAX);
         exit_code = options_load_config(&options, checker.os, &checker.config);
         if (exit_code == COMMAND_DONE)

@@ -137,11 +137,16 @@ MUST_CHECK enum status engine_snapshot(struct tier *tier, const char *dir, bool 
 enum engine_finding {
     ENGINE_DAMAGE,
     ENGINE_LEFTOVER, /* a file that nothing names: the next start removes it */
+    ENGINE_REPAIRED, /* what became of a damaged file */
+    ENGINE_LOST,     /* what could not be saved of it */
 };
 
 /* Called with one sentence for each finding; texts are borrowed for the call. */
 typedef void engine_report(void *context, enum engine_finding finding, const char *path,
                            const char *description);
+
+/* Bytes done and in all (0, 0: not known); true ends the work with CANCELLED. */
+typedef bool engine_progress(void *context, uint64_t done, uint64_t total);
 
 struct engine_verify_result {
     uint64_t files, bytes, damaged, leftovers;
@@ -150,15 +155,35 @@ struct engine_verify_result {
 };
 
 /* Reads every byte of a store that nobody has open and checks every checksum and cross-reference.
- * OK also when damage was found: `result` counts it. `progress` (may be NULL) is told bytes done
- * and in all; true ends the work with CANCELLED.
+ * OK also when damage was found: `result` counts it. `progress` may be NULL.
  *   NOT_FOUND  there is no store in `dir`
  *   CONFLICT   another process has it open
  *   CANCELLED, IO, MEMORY */
 MUST_CHECK enum status engine_verify(struct os os, const char *dir, engine_report *report,
-                                     bool (*progress)(void *context, uint64_t done, uint64_t total),
-                                     void *context, struct engine_verify_result *result,
-                                     struct error *err);
+                                     engine_progress *progress, void *context,
+                                     struct engine_verify_result *result, struct error *err);
+
+struct engine_repair_result {
+    struct engine_verify_result found, left; /* before and after */
+    uint64_t repaired;                       /* files that were made anew, taken in or put aside */
+    uint64_t kept;         /* files in the quarantine that were not there before */
+    uint64_t losses;       /* sentences about what was lost */
+    uint64_t lost_samples; /* of parts; of the log nobody knows */
+    uint64_t lost_series;  /* definitions */
+};
+
+/*
+ * Verifies the store in options->dir, which nobody has open, and where damage is found makes it
+ * sound again out of what is whole: afterwards it is as if what was lost had never been written,
+ * and answers are not partial any more. Each file that is replaced or put aside stays in
+ * `dir`/quarantine, as it was. One that was killed is run again. A sound store is not changed.
+ *   CORRUPT    the manifest does not even say what the store is: only a backup helps
+ *   NOT_FOUND, CONFLICT, CANCELLED   as engine_verify
+ *   NO_SPACE, IO, MEMORY             what was repaired by then stays repaired
+ */
+MUST_CHECK enum status engine_repair(const struct engine_options *options, engine_report *report,
+                                     engine_progress *progress, void *context,
+                                     struct engine_repair_result *result, struct error *err);
 
 /* Takes what is shown piece by piece; anything but OK ends it. */
 typedef enum status engine_show(void *context, struct slice text, struct error *err);

@@ -41,6 +41,7 @@ struct engine_counters {
     atomic_uint_fast64_t samples_appended, commits;
     atomic_uint_fast64_t cache_hits, cache_misses;
     atomic_uint_fast64_t flushes, flush_failures, flushed_samples, flushed_bytes;
+    atomic_uint_fast64_t orphaned_samples; /* of series that nothing defines: a flush drops them */
     atomic_uint_fast64_t merges, merge_failures, merged_bytes_read, merged_bytes_written;
     atomic_uint_fast64_t warm_merges, warm_bytes_read, warm_bytes_written;
     atomic_uint_fast64_t chunks_dropped, damaged_blocks, deletes;

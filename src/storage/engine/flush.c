@@ -336,6 +336,7 @@ static void report(struct flush *flush, enum status status, int64_t started_ns)
     atomic_fetch_add(&engine->counters.flushes, 1);
     atomic_fetch_add(&engine->counters.flushed_samples, head_sample_count(flush->sealed->head));
     atomic_fetch_add(&engine->counters.flushed_bytes, bytes);
+    atomic_fetch_add(&engine->counters.orphaned_samples, flush->orphans);
     if (flush->orphans > 0)
         log_event(engine->log, LOG_ERROR, "engine",
                   "samples of series whose definition was damaged are lost",

@@ -28,7 +28,7 @@ struct verifier {
     struct os os;
     const char *dir;
     engine_report *report;
-    bool (*progress)(void *context, uint64_t done, uint64_t total);
+    engine_progress *progress;
     void *context;
     struct engine_verify_result *result;
     struct manifest_state state;
@@ -696,8 +696,8 @@ static enum status lock_store(struct os os, const char *dir, struct file **lock,
 }
 
 enum status engine_verify(struct os os, const char *dir, engine_report *report,
-                          bool (*progress)(void *context, uint64_t done, uint64_t total),
-                          void *context, struct engine_verify_result *result, struct error *err)
+                          engine_progress *progress, void *context,
+                          struct engine_verify_result *result, struct error *err)
 {
     *result = (struct engine_verify_result){0};
     struct file *lock;

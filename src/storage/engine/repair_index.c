@@ -1,0 +1,228 @@
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "storage/engine/index_segment.h"
+#include "storage/engine/paths.h"
+#include "storage/engine/repair_state.h"
+
+/* One segment under repair. */
+struct mending {
+    struct repair *repair;
+    const struct manifest_segment *told;
+    char *path;
+    uint64_t damaged; /* places */
+    uint64_t entries; /* that can be read */
+    struct registry registry;
+    struct series_space space;
+    struct series_table series;
+};
+
+static void count_damage(void *context, const char *description)
+{
+    struct mending *mending = context;
+    (void)description; /* verify has said it */
+    mending->damaged++;
+}
+
+/* ---- replacing -------------------------------------------------------------------------- */
+
+static void tell_outcome(struct mending *mending, uint64_t kept)
+{
+    uint64_t had = mending->told->entries;
+    const char *what = mending->told->kind == SEGMENT_METRICS ? "descriptors of metrics" : "series";
+    if (kept < had) {
+        if (mending->told->kind != SEGMENT_METRICS)
+            mending->repair->result->lost_series += had - kept;
+        repair_tell(mending->repair, ENGINE_LOST, mending->path,
+                    "the definitions of %" PRIu64 " %s", had - kept, what);
+    }
+    if (kept > 0)
+        repair_tell(mending->repair, ENGINE_REPAIRED, mending->path,
+                    "made anew with %" PRIu64 " %s", kept, what);
+}
+
+/* `made` takes the old one's place; NULL: nothing does. */
+static enum status replace(struct mending *mending, const struct manifest_segment *made,
+                           struct error *err)
+{
+    struct repair *repair = mending->repair;
+    struct manifest_edit edit;
+    manifest_edit_init(&edit);
+    manifest_remove_segment(&edit, mending->told->id);
+    if (made != NULL)
+        manifest_add_segment(&edit, made);
+    enum status status = repair_keep(repair, mending->path, false, err);
+    if (status == STATUS_OK)
+        status = repair_replace(repair, &edit, "index", mending->path, err);
+    manifest_edit_release(&edit);
+    if (status == STATUS_OK)
+        tell_outcome(mending, made != NULL ? made->entries : 0);
+    return status;
+}
+
+/* ---- series, on disk -------------------------------------------------------------------- */
+
+static enum status rebuild(struct mending *mending, struct error *err)
+{
+    struct repair *repair = mending->repair;
+    struct manifest_segment made = {.kind = SEGMENT_INDEX};
+    char *path = NULL;
+    struct series_segment_stats stats;
+    struct error why = {0};
+    enum status status = repair_new_file(repair, path_of_segment, &made.id, &path, err);
+    if (status == STATUS_OK)
+        status = series_segment_rebuild(repair->os, mending->path, mending->told->id, path, made.id,
+                                        repair->state.secret, count_damage, mending, &stats, &why);
+    if (status == STATUS_OK && stats.series == 0) {
+        status = filesystem_remove(repair->os.fs, path, err);
+        if (status == STATUS_OK)
+            status = replace(mending, NULL, err);
+    } else if (status == STATUS_OK) {
+        made.entries = stats.series;
+        made.bytes = stats.bytes;
+        status = replace(mending, &made, err);
+    } else if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) {
+        /* It is something else, or nothing. */
+        status = replace(mending, NULL, err);
+    } else if (why.status != STATUS_OK) {
+        status = fail(err, status, "%s", why.message);
+    }
+    free(path);
+    return status;
+}
+
+static enum status mend_index(struct mending *mending, struct error *err)
+{
+    struct repair *repair = mending->repair;
+    struct series_segment_stats stats = {0};
+    struct error why = {0};
+    enum status status =
+        series_segment_verify(repair->os, mending->path, mending->told->id, repair->state.secret,
+                              count_damage, mending, &stats, &why);
+    if (status == STATUS_NOT_FOUND)
+        return replace(mending, NULL, err);
+    if (status != STATUS_OK)
+        return fail(err, status, "%s", why.message);
+    if (mending->damaged == 0 && stats.series == mending->told->entries &&
+        stats.bytes == mending->told->bytes)
+        return STATUS_OK;
+    return rebuild(mending, err);
+}
+
+/* ---- records: descriptors, and series of earlier versions -------------------------------- */
+
+static enum status take_metric(void *context, const struct metric *metric, struct error *err)
+{
+    struct mending *mending = context;
+    enum metric_outcome outcome;
+    enum status status = registry_put(&mending->registry, metric, &outcome);
+    return status == STATUS_MEMORY ? fail(err, status, "no memory for descriptors") : STATUS_OK;
+}
+
+static enum status take_record(void *context, enum record_type type, struct slice record,
+                               struct error *err)
+{
+    struct mending *mending = context;
+    size_t count = 0;
+    if (type == RECORD_METRICS && mending->told->kind == SEGMENT_METRICS)
+        return record_get_metrics(record, take_metric, mending, err);
+    if (type == RECORD_SERIES && mending->told->kind == SEGMENT_SERIES)
+        return record_restore_series(record, &mending->series, &count, err);
+    return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
+}
+
+static enum status write_metrics(struct mending *mending, struct error *err)
+{
+    struct repair *repair = mending->repair;
+    struct manifest_segment made = {.kind = SEGMENT_METRICS};
+    struct index_segment_stats stats;
+    struct rwlock lock;
+    char *path = NULL;
+    enum status status = repair_new_file(repair, path_of_segment, &made.id, &path, err);
+    free(path);
+    rwlock_init(&lock);
+    if (status == STATUS_OK)
+        status = index_segment_write_metrics(repair->os, repair->dir, made.id, &mending->registry,
+                                             &lock, &stats, err);
+    rwlock_release(&lock);
+    if (status != STATUS_OK)
+        return status;
+    made.entries = stats.entries;
+    made.bytes = stats.bytes;
+    return replace(mending, &made, err);
+}
+
+static enum status write_series(struct mending *mending, struct error *err)
+{
+    struct repair *repair = mending->repair;
+    struct manifest_segment made = {.kind = SEGMENT_INDEX};
+    struct series_segment_stats stats;
+    char *path = NULL;
+    enum status status = repair_new_file(repair, path_of_segment, &made.id, &path, err);
+    if (status == STATUS_OK)
+        status =
+            series_table_write_segment(&mending->series, repair->os.fs, path, made.id, &stats, err);
+    free(path);
+    if (status != STATUS_OK)
+        return status;
+    made.entries = stats.series;
+    made.bytes = stats.bytes;
+    return replace(mending, &made, err);
+}
+
+static enum status read_records(struct mending *mending, struct error *err)
+{
+    struct repair *repair = mending->repair;
+    struct error why = {0};
+    enum status status =
+        index_segment_read(repair->os, mending->path, take_record, count_damage, mending, &why);
+    if (status == STATUS_NOT_FOUND)
+        return replace(mending, NULL, err);
+    if (status == STATUS_CORRUPT) {
+        mending->damaged++;
+        status = STATUS_OK;
+    }
+    if (status != STATUS_OK)
+        return fail(err, status, "%s", why.message);
+    bool metrics = mending->told->kind == SEGMENT_METRICS;
+    uint64_t entries = metrics ? mending->registry.count : mending->series.committed_series;
+    if (mending->damaged == 0 && entries == mending->told->entries)
+        return STATUS_OK;
+    if (entries == 0)
+        return replace(mending, NULL, err);
+    return metrics ? write_metrics(mending, err) : write_series(mending, err);
+}
+
+static enum status mend_records(struct mending *mending, struct error *err)
+{
+    uint64_t secret = mending->repair->state.secret;
+    enum status registry = registry_init(&mending->registry, secret);
+    enum status space = series_space_init(&mending->space, secret);
+    enum status series = STATUS_MEMORY;
+    if (space == STATUS_OK)
+        series = series_table_init(&mending->series, secret, &mending->space);
+    enum status status = registry != STATUS_OK || space != STATUS_OK || series != STATUS_OK
+                             ? fail(err, STATUS_MEMORY, "no memory to read an index segment")
+                             : read_records(mending, err);
+    registry_release(&mending->registry);
+    series_table_release(&mending->series);
+    series_space_release(&mending->space);
+    return status;
+}
+
+enum status repair_segments(struct repair *repair, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < repair->state.segment_count && status == STATUS_OK; i++) {
+        struct mending mending = {.repair = repair, .told = &repair->state.segments[i]};
+        mending.path = path_of_segment(repair->dir, mending.told->id);
+        if (mending.path == NULL)
+            return repair_no_path(err);
+        status = repair_go_on(repair, err);
+        if (status == STATUS_OK)
+            status = mending.told->kind == SEGMENT_INDEX ? mend_index(&mending, err)
+                                                         : mend_records(&mending, err);
+        free(mending.path);
+    }
+    return status;
+}
