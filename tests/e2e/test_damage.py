@@ -110,3 +110,75 @@ def test_refused_batches_take_no_days_and_the_present_always_has_one(make_server
     assert (body["accepted"], body["rejected"]) == (10, 20)
     assert {error["code"] for error in body["errors"]} == {"chunk_limit"}
     assert server.ingest([{"name": "now", "value": 1}])["accepted"] == 1
+
+
+def test_a_damaged_block_is_logged_once_and_counted_each_time(make_server):
+    server = make_server().start()
+    server.ingest([{"name": "aaa", "value": p * p % 101 / 7, "timestamp": FIRST_MS + 977 * p}
+                   for p in range(1000)])
+    assert server.stop() == 0
+    folder = os.path.join(server.data, "parts")
+    flip(os.path.join(folder, os.listdir(folder)[0]), 60)
+    server.start()
+
+    def damaged_blocks():
+        text = server.session.get(server.url + "/metrics", timeout=60).text
+        return [float(line.split()[-1]) for line in text.splitlines()
+                if line.startswith("metric_store_damaged_blocks_total ")][0]
+
+    for asked in range(1, 6):
+        answer, _ = stored(server, "aaa")
+        raw = server.query(metric="aaa", start=str(FIRST_MS), end=str(FIRST_MS + 86_400_000))
+        assert raw["partial"] and damaged_blocks() >= asked
+    assert server.log_tail().count("damaged data was left out of an answer") == 1
+    health = server.session.get(server.url + "/api/v1/health").json()
+    assert health["status"] == "degraded" and "damaged" in health["checks"]["storage"]["message"]
+
+
+def test_a_repair_tells_what_is_lost_and_the_rest_is_answered_whole(make_server):
+    server = make_server().start()
+    server.ingest([{"name": "aaa", "labels": {"n": str(n)}, "value": p * p % 101 / 7 + n,
+                    "timestamp": FIRST_MS + 977 * p} for n in range(4) for p in range(500)])
+    before = server.export()
+    assert server.stop() == 0
+    folder = os.path.join(server.data, "parts")
+    flip(os.path.join(folder, os.listdir(folder)[0]), 2000)
+
+    def verify(*options):
+        return subprocess.run([server.binary, "verify", "--json", *options, "--data", server.data],
+                              capture_output=True, text=True, timeout=60, check=False)
+
+    assert verify().returncode == 4
+    repaired = verify("--repair")
+    assert repaired.returncode == 3, repaired.stderr
+    told = json.loads(repaired.stdout)
+    assert told["damaged"] == 0 and told["repair"]["quarantined"] == 1
+    assert told["repair"]["lost_samples"] == 500 == len(before) - told["samples"]
+    lost = [finding["message"] for finding in told["findings"] if finding["kind"] == "lost"]
+    assert any('500 samples of {__name__="aaa",n="' in message and "2026-11-22" in message
+               for message in lost), lost
+    assert verify().returncode == 0 and verify("--repair").returncode == 0
+    assert len(os.listdir(os.path.join(server.data, "quarantine"))) == 1
+    server.start()
+    left = server.export()
+    gone = {json.dumps(line["labels"]) for line in before} - \
+        {json.dumps(line["labels"]) for line in left}
+    assert len(gone) == 1 and left == [line for line in before
+                                       if json.dumps(line["labels"]) not in gone]
+    assert not stored(server, "aaa")[0]["partial"]
+    assert server.session.get(server.url + "/api/v1/health").json()["status"] == "ok"
+
+
+def test_a_repair_of_a_sound_or_open_store_changes_nothing(make_server):
+    server = make_server().start()
+    server.ingest(samples("aaa", 5, 5))
+
+    def repair():
+        return subprocess.run([server.binary, "verify", "--repair", "--data", server.data],
+                              capture_output=True, text=True, timeout=60, check=False)
+
+    assert repair().returncode == 1
+    assert server.stop() == 0
+    done = repair()
+    assert done.returncode == 0 and "nothing was changed" in done.stdout
+    assert not os.path.exists(os.path.join(server.data, "quarantine"))

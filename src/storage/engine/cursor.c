@@ -161,12 +161,8 @@ static enum status open_part(struct storage_cursor *cursor, struct part_ref *par
 
 static void note_damage(struct storage_cursor *cursor, const struct error *why)
 {
-    struct engine *engine = cursor->selection->engine;
     cursor->selection->stats.partial = true;
-    atomic_fetch_add_explicit(&engine->counters.damaged_blocks, 1, memory_order_relaxed);
-    engine_trouble(engine, TROUBLE_DAMAGE, STORAGE_DEGRADED, "damaged data: %s", why->message);
-    log_event(engine->log, LOG_WARN, "engine", "damaged data was left out of an answer",
-              log_text("error", why->message));
+    engine_note_damage(cursor->selection->engine, "damaged data was left out of an answer", why);
 }
 
 static uint64_t cut_sequence_of(const struct storage_cursor *cursor, size_t part)

@@ -52,6 +52,8 @@ struct engine_counters {
 /* Each has a condition of its own; the worst is the store's. */
 enum trouble_source { TROUBLE_DAMAGE, TROUBLE_FLUSH, TROUBLE_MAINTENANCE, TROUBLE_SOURCES };
 
+enum { ENGINE_DAMAGE_PLACES = 1024 };
+
 /* A background thread; guarded by work_lock. */
 struct worker {
     struct engine *engine;
@@ -109,6 +111,8 @@ struct engine {
     atomic_llong retention_ms, warm_after_ms;
     struct mutex trouble_lock;
     struct storage_condition troubles[TROUBLE_SOURCES];
+    uint64_t damage_places[ENGINE_DAMAGE_PLACES]; /* that were logged, as hashes */
+    size_t damage_count;
 
     struct gate batches;    /* between resolve and settle */
     struct gate selections; /* open ones */
@@ -260,6 +264,10 @@ enum status engine_metric(struct tier *tier, struct slice name, struct arena *ar
 enum status engine_chunks(struct tier *tier, storage_visit_chunk *visit, void *context,
                           struct error *err);
 void engine_condition(struct tier *tier, struct storage_condition *condition);
+
+/* damage.c: bytes that were read are not those that were written, and were passed over. Counted,
+ * shown in health, and logged as `message` the first time that this place is met. */
+void engine_note_damage(struct engine *engine, const char *message, const struct error *why);
 
 /* The version of now, held: end with version_release. */
 struct version *engine_version(struct engine *engine);

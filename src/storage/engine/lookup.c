@@ -11,10 +11,7 @@ static enum status no_memory(struct error *err)
 
 static void note_damage(struct engine *engine, const struct error *why)
 {
-    atomic_fetch_add_explicit(&engine->counters.damaged_blocks, 1, memory_order_relaxed);
-    engine_trouble(engine, TROUBLE_DAMAGE, STORAGE_DEGRADED, "damaged index: %s", why->message);
-    log_event(engine->log, LOG_WARN, "engine", "a damaged page of the index was passed over",
-              log_text("error", why->message));
+    engine_note_damage(engine, "a damaged page of the index was passed over", why);
 }
 
 /* ---- matching --------------------------------------------------------------------------- */

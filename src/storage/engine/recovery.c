@@ -207,7 +207,10 @@ static enum status open_parts(struct recovery *recovery, struct head_ref *head, 
         struct error why = {0};
         status = part_ref_open(&parts[opened], engine->os, engine->dir, &state->parts[i], &why);
         if (status == STATUS_OK) {
-            opened++;
+            const char *damage = part_damage(parts[opened++]->part);
+            /* It was got round, and costs nothing yet. */
+            if (damage != NULL)
+                note_known_loss(recovery, damage);
         } else if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) {
             /* The manifest keeps naming it, so that verify does too and its file stays. */
             note_known_loss(recovery, why.message);
