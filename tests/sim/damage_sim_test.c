@@ -576,7 +576,9 @@ static void a_file_of_another_store_is_answered_honestly(void **state)
         put(&other, tier, i, START_MS + 777, 20, i % 2 == 0);
     describe(tier);
     assert_int_equal(engine_flush(tier, &err), STATUS_OK);
-    put(&other, tier, 0, START_MS + MS_PER_DAY, 5, true);
+    /* Its log goes on where ours does, and further. */
+    for (uint32_t i = 0; i < 8 * SERIES; i++)
+        put(&other, tier, i % SERIES, START_MS + MS_PER_DAY + i * 60000, 20, true);
     engine_abandon(tier);
     for (size_t i = 0; i < world.count; i++) {
         const struct stored_file *file = &world.files[i];
@@ -590,8 +592,13 @@ static void a_file_of_another_store_is_answered_honestly(void **state)
             continue;
         struct sim_disk *disk = sim_disk_clone(world.disk);
         bring(disk, other.disk, file->path);
-        expect_honest(&world, disk, file->path, 0);
-        sim_disk_free(disk);
+        /* A manifest makes the files of this store into those of another: none is what it names. */
+        if (strstr(file->path, "manifest") != NULL) {
+            expect_honest(&world, disk, file->path, 0);
+            sim_disk_free(disk);
+        } else {
+            look_and_repair(&world, disk, file->path, 0);
+        }
     }
     world_release(&other);
     world_release(&world);

@@ -217,6 +217,33 @@ static void a_rename_leaves_one_of_the_two_names(void **state)
     sim_disk_free(disk);
 }
 
+static void a_link_leads_to_the_same_bytes_and_either_name_may_go(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_disk_new(1);
+    struct filesystem *fs = sim_disk_filesystem(disk);
+    file_close(must_open(disk, "/old", FILE_CREATE_NEW));
+    must_sync_root(disk);
+    assert_int_equal(filesystem_link(fs, "/old", "/new", NULL), STATUS_OK);
+    assert_int_equal(filesystem_link(fs, "/old", "/new", NULL), STATUS_CONFLICT);
+    assert_int_equal(filesystem_link(fs, "/none", "/other", NULL), STATUS_NOT_FOUND);
+    int linked = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct sim_disk *clone = sim_disk_clone(disk);
+        sim_disk_crash(clone, &(struct sim_crash){.seed = seed});
+        assert_true(exists(clone, "/old"));
+        linked += exists(clone, "/new");
+        sim_disk_free(clone);
+    }
+    assert_true(linked > 0 && linked < SEEDS);
+    must_sync_root(disk);
+    assert_int_equal(filesystem_remove(fs, "/old", NULL), STATUS_OK);
+    must_sync_root(disk);
+    sim_disk_crash(disk, &(struct sim_crash){.seed = 3});
+    assert_true(exists(disk, "/new") && !exists(disk, "/old"));
+    sim_disk_free(disk);
+}
+
 /* How often /b was there without /a, which was created before it. */
 static int later_without_earlier(bool in_any_order)
 {
@@ -571,6 +598,7 @@ int main(void)
         cmocka_unit_test(an_extension_may_leave_zeros_or_a_shorter_file),
         cmocka_unit_test(a_synced_file_is_lost_with_its_unsynced_name),
         cmocka_unit_test(a_rename_leaves_one_of_the_two_names),
+        cmocka_unit_test(a_link_leads_to_the_same_bytes_and_either_name_may_go),
         cmocka_unit_test(names_are_dropped_in_order_or_in_any_order),
         cmocka_unit_test(a_directory_whose_name_is_lost_takes_its_files_along),
         cmocka_unit_test(after_a_failed_sync_a_second_one_makes_nothing_durable),

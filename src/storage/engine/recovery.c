@@ -6,10 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/bits.h"
 #include "base/invariant.h"
 #include "base/times.h"
 #include "storage/engine/engine_internal.h"
 #include "storage/engine/paths.h"
+#include "storage/engine/segment_owner.h"
 
 struct recovery {
     struct engine *engine;
@@ -111,37 +113,6 @@ static enum status restore_record(void *context, enum record_type type, struct s
     return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
 }
 
-/*
- * Keys are hashes with the store's secret: a segment of another store, which has the same id as
- * ours by chance, does not find its own series by them. Where a page is damaged the next series is
- * asked; a segment of which so many cannot be read says nothing wrong.
- */
-static enum status expect_own_keys(const struct engine *engine,
-                                   const struct series_segment *segment, struct error *err)
-{
-    enum { ATTEMPTS = 16 };
-    struct series_segment_cursor *cursor = NULL;
-    enum status status = series_segment_cursor_new(&cursor, segment, err);
-    for (int i = 0; i < ATTEMPTS && status == STATUS_OK; i++) {
-        struct series_definition definition;
-        uint32_t id = SERIES_ID_NONE;
-        enum status read = series_segment_next(cursor, &definition, NULL);
-        if (read == STATUS_OK)
-            read = series_segment_find(
-                segment, series_key_of(&definition.labels, engine->index.seed), &id, NULL);
-        if (read == STATUS_OK && id == definition.id)
-            break;
-        if (read == STATUS_OK || read == STATUS_NOT_FOUND)
-            status = fail(err, STATUS_CORRUPT,
-                          "a series segment does not find its own series by this store's keys: it "
-                          "is one of another store");
-        else if (read != STATUS_CORRUPT)
-            break; /* whoever reads it later is told */
-    }
-    series_segment_cursor_free(cursor);
-    return status;
-}
-
 static enum status open_index(struct recovery *recovery, const struct manifest_segment *info,
                               struct error *err)
 {
@@ -150,7 +121,7 @@ static enum status open_index(struct recovery *recovery, const struct manifest_s
     struct error why = {0};
     enum status status = segment_ref_open(&segment, engine->os, engine->dir, info, &why);
     if (status == STATUS_OK)
-        status = expect_own_keys(engine, segment->segment, &why);
+        status = segment_expect_own(segment->segment, engine->index.seed, &why);
     if (status == STATUS_OK)
         status = series_index_restore_segment(&engine->index, segment, &why);
     segment_ref_release(segment);
@@ -447,6 +418,7 @@ static enum status open_log(struct recovery *recovery, struct error *err)
         .dir = path,
         .segment_size = engine->options.log_segment_bytes,
         .frame_max = WAL_FRAME_MAX,
+        .owner = load_u64(manifest_state(engine->manifest)->store_id),
         .spares = 2,
         .log = engine->log,
         .read_only = engine->options.read_only,

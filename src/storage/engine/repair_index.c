@@ -4,6 +4,7 @@
 #include "storage/engine/index_segment.h"
 #include "storage/engine/paths.h"
 #include "storage/engine/repair_state.h"
+#include "storage/engine/segment_owner.h"
 
 /* One segment under repair. */
 struct mending {
@@ -91,6 +92,24 @@ static enum status rebuild(struct mending *mending, struct error *err)
     return status;
 }
 
+/* Of one that cannot be opened nobody knows; its definitions, which carry its id, are believed. */
+static enum status look_at_owner(const struct mending *mending, bool *foreign, struct error *err)
+{
+    struct repair *repair = mending->repair;
+    struct series_segment *segment = NULL;
+    struct error why = {0};
+    *foreign = false;
+    enum status status =
+        series_segment_open(&segment, repair->os, mending->path, mending->told->id, &why);
+    if (status == STATUS_OK) {
+        status = segment_expect_own(segment, repair->state.secret, &why);
+        *foreign = status == STATUS_CORRUPT;
+    }
+    series_segment_close(segment);
+    return status == STATUS_OK || status == STATUS_CORRUPT ? STATUS_OK
+                                                           : fail(err, status, "%s", why.message);
+}
+
 static enum status mend_index(struct mending *mending, struct error *err)
 {
     struct repair *repair = mending->repair;
@@ -106,7 +125,11 @@ static enum status mend_index(struct mending *mending, struct error *err)
     if (mending->damaged == 0 && stats.series == mending->told->entries &&
         stats.bytes == mending->told->bytes)
         return STATUS_OK;
-    return rebuild(mending, err);
+    bool foreign = false;
+    status = look_at_owner(mending, &foreign, err);
+    if (status == STATUS_OK && foreign)
+        return replace(mending, NULL, err);
+    return status == STATUS_OK ? rebuild(mending, err) : status;
 }
 
 /* ---- records: descriptors, and series of earlier versions -------------------------------- */

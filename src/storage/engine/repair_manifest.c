@@ -11,6 +11,7 @@
 #include "storage/engine/part_reader.h"
 #include "storage/engine/paths.h"
 #include "storage/engine/repair_state.h"
+#include "storage/engine/segment_owner.h"
 
 struct finding {
     uint64_t id;
@@ -368,7 +369,8 @@ static enum status take_index(struct search *search, uint64_t id, const char *pa
         return take_metrics(search, id, path, taken, err);
     if (status != STATUS_OK)
         return fail(err, status, "%s", why.message);
-    if (!has_other_series(search, index)) {
+    if (!has_other_series(search, index) ||
+        segment_expect_own(index, search->repair->state.secret, NULL) != STATUS_OK) {
         series_segment_close(index);
         return STATUS_OK;
     }

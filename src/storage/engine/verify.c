@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/bits.h"
 #include "base/times.h"
 #include "storage/engine/engine.h"
 #include "storage/engine/index_segment.h"
@@ -421,6 +422,7 @@ static enum status check_log(struct verifier *verifier, struct error *err)
         .dir = path,
         .segment_size = WAL_SEGMENT_SIZE_DEFAULT,
         .frame_max = WAL_FRAME_MAX,
+        .owner = load_u64(verifier->state.store_id),
         .read_only = true,
     };
     uint64_t from = verifier->state.log_position;

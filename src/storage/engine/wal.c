@@ -416,6 +416,7 @@ enum status wal_open(struct wal **out, const struct wal_options *options, uint64
     wal->dir = dir;
     wal->segment_size = options->segment_size;
     wal->spare_max = options->spares;
+    wal->owner = options->owner;
     wal->log = options->log;
     wal->read_only = options->read_only;
     mutex_init(&wal->lock);

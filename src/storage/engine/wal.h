@@ -40,6 +40,7 @@ struct wal_options {
     const char *dir;       /* made if it is missing; its parent must be there */
     uint64_t segment_size; /* WAL_SEGMENT_SIZE_MIN to _MAX; may differ from last time */
     uint64_t frame_max;    /* largest frame that is accepted, at most WAL_FRAME_MAX */
+    uint64_t owner;        /* of the log: segments that name another are damage; 0: any */
     unsigned spares;       /* segments kept for reuse, at most WAL_SPARES_MAX */
     const struct log *log; /* NULL: none */
     /* Replays and writes nothing: afterwards all but wal_stats and wal_close is UNAVAILABLE. */

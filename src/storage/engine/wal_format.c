@@ -9,7 +9,7 @@
 
 /*
  * Segment header: magic 8, version u32, epoch u32, number u64, size u64, key u64, created i64,
- * zeros, checksum u32 over the bytes before it.
+ * owner u64, zeros, checksum u32 over the bytes before it.
  * Record header: checksum u32, length u32, order u64, lsn u64, index u32, type u8, flags u8, zeros
  * u16.
  */
@@ -22,6 +22,7 @@ enum {
     HEADER_SEGMENT_SIZE = 24,
     HEADER_KEY = 32,
     HEADER_CREATED = 40,
+    HEADER_OWNER = 48,
     HEADER_CHECKSUM = 60,
 
     RECORD_LENGTH = 4,
@@ -47,6 +48,7 @@ void wal_segment_header_encode(const struct wal_segment_header *header, uint8_t 
     store_u64(block + HEADER_SEGMENT_SIZE, header->size);
     store_u64(block + HEADER_KEY, header->key);
     store_u64(block + HEADER_CREATED, (uint64_t)header->created_ms);
+    store_u64(block + HEADER_OWNER, header->owner);
     store_u32(block + HEADER_CHECKSUM, crc32c(0, block, HEADER_CHECKSUM));
     memcpy(block + WAL_HEADER_COPY, block, WAL_HEADER_SIZE);
 }
@@ -77,6 +79,7 @@ enum status wal_segment_header_decode(const uint8_t *block, struct wal_segment_h
         .size = load_u64(bytes + HEADER_SEGMENT_SIZE),
         .key = load_u64(bytes + HEADER_KEY),
         .created_ms = (int64_t)load_u64(bytes + HEADER_CREATED),
+        .owner = load_u64(bytes + HEADER_OWNER),
         .epoch = load_u32(bytes + HEADER_EPOCH),
     };
     if (header->size < WAL_SEGMENT_SIZE_MIN || header->size > WAL_SEGMENT_SIZE_MAX ||

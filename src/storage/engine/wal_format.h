@@ -31,6 +31,7 @@ struct wal_segment_header {
     uint64_t size;
     uint64_t key; /* the log's secret, the same in all its segments */
     int64_t created_ms;
+    uint64_t owner; /* the store that it belongs to; 0: it does not say */
     uint32_t epoch;
 };
 

@@ -62,6 +62,7 @@ struct wal {
     const struct log *log;
     bool read_only;
     uint64_t key;
+    uint64_t owner;
     uint32_t seed;
 
     /* Guards the two lists, and is held while a segment is filled with zeros: whoever needs the

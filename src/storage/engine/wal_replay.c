@@ -169,6 +169,8 @@ static enum status open_segment(struct recovery *recovery, struct wal_segment *s
         error_prefix(err, "%s", path);
         return status;
     }
+    bool foreign = *known && wal->owner != 0 && header->owner != 0 && header->owner != wal->owner;
+    *known = *known && !foreign;
     /* A file that is shorter than it was made ends earlier: nothing can be read behind it. */
     size = (size + WAL_DATA_START - 1) / WAL_DATA_START * WAL_DATA_START;
     uint64_t most = *known ? header->size : WAL_SEGMENT_SIZE_MAX;
@@ -180,7 +182,10 @@ static enum status open_segment(struct recovery *recovery, struct wal_segment *s
     if (size < made)
         report_damage(recovery, wal_lsn(segment->number, size), wal_lsn(segment->number, made),
                       "the file is cut short");
-    if (segment->damaged)
+    if (foreign)
+        report_damage(recovery, wal_lsn(segment->number, WAL_DATA_START),
+                      wal_lsn(segment->number, segment->size), "it is of the log of another store");
+    else if (segment->damaged)
         report_damage(recovery, wal_lsn(segment->number, 0),
                       wal_lsn(segment->number, WAL_DATA_START),
                       *known ? "one copy of the segment's header" : "the segment's header");

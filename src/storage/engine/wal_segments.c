@@ -131,6 +131,7 @@ enum status wal_write_header(struct wal *wal, const struct wal_segment *segment,
         /* Of a file that was cut: the reader takes the smaller one. */
         .size = segment->size < WAL_SEGMENT_SIZE_MIN ? WAL_SEGMENT_SIZE_MIN : segment->size,
         .key = wal->key,
+        .owner = wal->owner,
         .created_ms = clock_wall_ms(wal->os.clock),
         .epoch = wal->epoch,
     };

@@ -261,6 +261,33 @@ static void listing_tells_files_from_directories_and_stops_when_told(void **stat
                      STATUS_NOT_FOUND);
 }
 
+static void a_link_is_a_second_name_that_is_never_taken_from_another_file(void **state)
+{
+    struct place *place = *state;
+    char other[160];
+    char missing[160];
+    struct file *file = NULL;
+    struct error err = {0};
+    uint64_t size = 0;
+    snprintf(other, sizeof other, "%s/other", place->directory);
+    snprintf(missing, sizeof missing, "%s/missing", place->directory);
+    assert_int_equal(filesystem_open(place->fs, place->path, FILE_CREATE, &file, NULL), STATUS_OK);
+    assert_int_equal(file_write(file, "abc", 3, 0, NULL), STATUS_OK);
+    file_close(file);
+    assert_int_equal(filesystem_link(place->fs, place->path, other, NULL), STATUS_OK);
+    assert_int_equal(filesystem_link(place->fs, place->path, other, &err), STATUS_CONFLICT);
+    assert_non_null(strstr(err.message, other));
+    assert_int_equal(filesystem_link(place->fs, place->path, place->directory, NULL),
+                     STATUS_CONFLICT);
+    assert_int_equal(filesystem_remove(place->fs, place->path, NULL), STATUS_OK);
+    assert_int_equal(filesystem_link(place->fs, place->path, missing, NULL), STATUS_NOT_FOUND);
+    assert_int_equal(filesystem_open(place->fs, other, FILE_READ, &file, NULL), STATUS_OK);
+    assert_int_equal(file_size(file, &size, NULL), STATUS_OK);
+    assert_int_equal(size, 3);
+    file_close(file);
+    assert_int_equal(filesystem_remove(place->fs, other, NULL), STATUS_OK);
+}
+
 static void rename_replaces_and_remove_removes(void **state)
 {
     struct place *place = *state;
@@ -425,6 +452,7 @@ int main(void)
         in_place(files_and_directories_are_for_their_owner_only),
         in_place(resize_cuts_and_extends_with_zeros),
         in_place(listing_tells_files_from_directories_and_stops_when_told),
+        in_place(a_link_is_a_second_name_that_is_never_taken_from_another_file),
         in_place(rename_replaces_and_remove_removes),
         in_place(a_directory_whose_parents_are_missing_is_not_made_and_the_first_is_named),
         in_place(what_is_no_file_is_refused_without_waiting_and_named),
