@@ -97,6 +97,30 @@ static void feed_metrics(struct slice record)
     bytes_release(&again);
 }
 
+static void feed_delete(struct slice record)
+{
+    uint64_t sequence;
+    struct time_range range;
+    roaring_bitmap_t *ids = NULL;
+    enum status status = record_get_delete(record, &sequence, &range, &ids, NULL);
+    invariant(status == STATUS_OK || status == STATUS_CORRUPT);
+    if (status != STATUS_OK)
+        return;
+    struct bytes again;
+    bytes_init(&again, RECORD_MAX_SIZE);
+    uint64_t same_sequence;
+    struct time_range same_range;
+    roaring_bitmap_t *same = NULL;
+    invariant(record_put_delete(&again, sequence, range, ids) == STATUS_OK);
+    invariant(record_get_delete(bytes_slice(&again), &same_sequence, &same_range, &same, NULL) ==
+              STATUS_OK);
+    invariant(same_sequence == sequence && same_range.start_ms == range.start_ms &&
+              same_range.end_ms == range.end_ms && roaring_bitmap_equals(ids, same));
+    roaring_bitmap_free(ids);
+    roaring_bitmap_free(same);
+    bytes_release(&again);
+}
+
 /* The first byte is the record's type. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -112,6 +136,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case RECORD_METRICS:
         feed_metrics(record);
+        break;
+    case RECORD_DELETE:
+        feed_delete(record);
         break;
     }
     return 0;
