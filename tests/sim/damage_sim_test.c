@@ -683,13 +683,33 @@ struct crashed {
     const struct world *world;
     const char *what;
     uint64_t least; /* samples that a repair without a crash saves */
+    bool kept;      /* the damaged file has to be there, in its place or in the quarantine */
 };
+
+static bool is_kept(const struct crashed *crashed, struct sim_disk *disk)
+{
+    char kept[STORE_PATH_SIZE + 16];
+    snprintf(kept, sizeof kept, "/store/quarantine%s", strrchr(crashed->what, '/'));
+    const char *const paths[] = {crashed->what, kept};
+    bool there = false;
+    for (size_t i = 0; i < 2; i++) {
+        struct file *file = NULL;
+        there = there || filesystem_open(sim_disk_filesystem(disk), paths[i], FILE_READ, &file,
+                                         NULL) == STATUS_OK;
+        file_close(file);
+    }
+    if (!there)
+        printf("%s: the damaged file is nowhere\n", crashed->what);
+    return there;
+}
 
 static bool repair_again(void *context, struct sim_disk *disk)
 {
     const struct crashed *crashed = context;
     struct told told = {0};
     struct error err = {0};
+    if (crashed->kept && !is_kept(crashed, disk))
+        return false;
     if (repair(disk, &told, &err) != STATUS_OK || told.result.left.damaged > 0) {
         printf("%s: the second repair: %s%s\n", crashed->what, err.message, told.last);
         return false;
@@ -742,7 +762,9 @@ static void a_crash_in_a_repair_loses_nothing_that_it_would_have_saved(void **st
             sim_disk_flip(disk, file->path, file->used / 2 * 8);
         if (!is_spare(second) && strstr(second->path, "manifest") == NULL)
             sim_disk_flip(disk, second->path, second->used / 3 * 8);
-        struct crashed crashed = {&world, file->path, samples_after_repair(&world, disk)};
+        struct crashed crashed = {&world, file->path, samples_after_repair(&world, disk),
+                                  i < world.count && !is_log(file) &&
+                                      strstr(file->path, "manifest") == NULL};
         struct sim_explore explore = {.check = repair_again,
                                       .context = &crashed,
                                       .seed = i + 1,
