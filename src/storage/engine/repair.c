@@ -354,8 +354,7 @@ static enum status begin_log_anew(struct repair *repair, const struct engine_opt
     struct replayed nothing = {0};
     enum status status =
         filesystem_list(repair->os.fs, findings->wal, remove_log_file, &folder, err);
-    if (status == STATUS_OK)
-        status = sync_folder(repair, "wal", err);
+    /* The new log syncs the folder. */
     return status == STATUS_OK ? start_and_flush(options, &nothing, err) : status;
 }
 
