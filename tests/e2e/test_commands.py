@@ -16,8 +16,8 @@ def commands(binary, tmp_path):
 def test_help_lists_every_command_and_explains_each(commands):
     text = commands.ok("help")
     names = [part.split()[0] for part in text.splitlines() if part.startswith("  ")]
-    assert names == ["serve", "import", "export", "query", "verify", "inspect", "config", "version",
-                     "help"]
+    assert names == ["serve", "import", "export", "query", "verify", "snapshot", "inspect", "config",
+                     "version", "help"]
     for name in names:
         page = commands.ok("help", name)
         assert page.startswith(f"usage: metric-store {name}")
