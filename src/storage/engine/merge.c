@@ -153,6 +153,8 @@ static enum status write_array(struct merge *merge, struct sample_array *array)
 static enum status append_waiting(struct merge *merge, const struct sample_array *more)
 {
     struct sample_array *waiting = &merge->waiting;
+    if (more->count == 0)
+        return STATUS_OK;
     if (sample_array_reach(waiting, waiting->count + more->count) != STATUS_OK)
         return no_memory(merge);
     memcpy(waiting->times + waiting->count, more->times, more->count * sizeof more->times[0]);
@@ -364,6 +366,8 @@ static enum status commit(struct merge *merge, struct part_ref *const *sources, 
     part_ref_release(made);
     if (status == STATUS_OK)
         count_merge(engine, sources, count, info);
+    /* Series may have lost their last samples. */
+    engine->reclaim.due |= status == STATUS_OK && merge->cuts.count > 0;
     return status;
 }
 

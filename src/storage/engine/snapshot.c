@@ -278,7 +278,8 @@ static void count_all(struct snapshot *snapshot)
         result->bytes += state->parts[i].bytes;
     }
     for (size_t i = 0; i < state->segment_count; i++) {
-        bool series = state->segments[i].kind != SEGMENT_METRICS;
+        bool series = state->segments[i].kind != SEGMENT_METRICS &&
+                      state->segments[i].kind != SEGMENT_DELETES;
         result->series += series ? state->segments[i].entries : 0;
         result->bytes += state->segments[i].bytes;
     }
