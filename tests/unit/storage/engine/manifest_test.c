@@ -364,7 +364,7 @@ static void without_a_directory_nothing_is_opened(void **state)
     assert_non_null(strstr(err.message, "/nowhere/at/all"));
 }
 
-static void a_part_of_the_warm_tier_stays_one(void **state)
+static void the_tier_of_a_part_and_what_was_cleaned_of_it_are_kept(void **state)
 {
     (void)state;
     struct place place;
@@ -376,6 +376,7 @@ static void a_part_of_the_warm_tier_stays_one(void **state)
     manifest_add_part(&edit, &part);
     part = (struct manifest_part){.id = 2, .day = 7, .min_sequence = 2, .max_sequence = 3};
     part.tier = PART_WARM;
+    part.cleaned = 99;
     manifest_add_part(&edit, &part);
     commit(manifest, &edit, STATUS_OK);
     manifest_edit_release(&edit);
@@ -385,6 +386,8 @@ static void a_part_of_the_warm_tier_stays_one(void **state)
         assert_int_equal(now->part_count, 2);
         assert_int_equal(now->parts[0].tier, PART_HOT);
         assert_int_equal(now->parts[1].tier, PART_WARM);
+        assert_int_equal(now->parts[0].cleaned, 0);
+        assert_int_equal(now->parts[1].cleaned, 99);
         manifest_close(manifest);
         manifest = must_open(&place);
     }
@@ -403,7 +406,7 @@ int main(void)
         cmocka_unit_test(a_manifest_of_a_newer_version_is_refused_and_left_alone),
         cmocka_unit_test(a_file_of_something_else_is_corrupt_and_left_alone),
         cmocka_unit_test(without_a_directory_nothing_is_opened),
-        cmocka_unit_test(a_part_of_the_warm_tier_stays_one),
+        cmocka_unit_test(the_tier_of_a_part_and_what_was_cleaned_of_it_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -521,6 +521,106 @@ static void damaged_descriptors_are_corrupt_or_other_descriptors(void **state)
 
 /* ---- what an earlier version wrote ---------------------------------------------------------- */
 
+/* ---- deletes ---------------------------------------------------------------------------- */
+
+static roaring_bitmap_t *some_ids(void)
+{
+    roaring_bitmap_t *ids = roaring_bitmap_from_range(5, 90000, 3);
+    assert_non_null(ids);
+    roaring_bitmap_add(ids, UINT32_C(4000000));
+    roaring_bitmap_run_optimize(ids);
+    return ids;
+}
+
+static const struct time_range some_range = {-5, INT64_MAX};
+
+static void put_delete(struct bytes *record)
+{
+    roaring_bitmap_t *ids = some_ids();
+    bytes_init(record, RECORD_ROOM);
+    assert_int_equal(record_put_delete(record, 77, some_range, ids), STATUS_OK);
+    roaring_bitmap_free(ids);
+}
+
+static void check_delete(struct slice record)
+{
+    uint64_t sequence;
+    struct time_range range;
+    roaring_bitmap_t *ids;
+    assert_int_equal(record_get_delete(record, &sequence, &range, &ids, NULL), STATUS_OK);
+    roaring_bitmap_t *wanted = some_ids();
+    assert_int_equal(sequence, 77);
+    assert_int_equal(range.start_ms, some_range.start_ms);
+    assert_int_equal(range.end_ms, some_range.end_ms);
+    assert_true(roaring_bitmap_equals(ids, wanted));
+    roaring_bitmap_free(ids);
+    roaring_bitmap_free(wanted);
+}
+
+static void a_delete_comes_back(void **state)
+{
+    (void)state;
+    struct bytes record;
+    put_delete(&record);
+    check_delete(bytes_slice(&record));
+    bytes_release(&record);
+}
+
+static void damaged_deletes_are_corrupt_or_other_deletes(void **state)
+{
+    (void)state;
+    struct bytes record;
+    put_delete(&record);
+    uint64_t sequence;
+    struct time_range range;
+    roaring_bitmap_t *ids = NULL;
+    struct error err = {0};
+    for (size_t size = 0; size < record.size; size++)
+        assert_int_equal(
+            record_get_delete(slice_of(record.data, size), &sequence, &range, &ids, &err),
+            STATUS_CORRUPT);
+    for (size_t at = 0; at < record.size; at++) {
+        record.data[at] ^= 0x41;
+        enum status status = record_get_delete(bytes_slice(&record), &sequence, &range, &ids, &err);
+        assert_true(status == STATUS_OK || status == STATUS_CORRUPT);
+        if (status == STATUS_OK) {
+            assert_false(time_range_empty(range));
+            roaring_bitmap_free(ids);
+        }
+        record.data[at] ^= 0x41;
+    }
+    bytes_release(&record);
+}
+
+static void a_delete_of_a_whole_stretch_of_ids_fits_into_a_record(void **state)
+{
+    (void)state;
+    /* Every other id, the worst for the encoding. */
+    roaring_bitmap_t *ids = roaring_bitmap_from_range(0, UINT64_C(1) << RECORD_DELETE_ID_BITS, 2);
+    assert_non_null(ids);
+    struct bytes record;
+    bytes_init(&record, RECORD_MAX_SIZE);
+    assert_int_equal(
+        record_put_delete(&record, UINT64_MAX, (struct time_range){INT64_MIN, INT64_MAX}, ids),
+        STATUS_OK);
+    bytes_release(&record);
+    roaring_bitmap_free(ids);
+}
+
+static void golden_deletes_are_read_and_written_as_ever(void **state)
+{
+    (void)state;
+    struct bytes record, golden;
+    put_delete(&record);
+    golden_write("record-delete-v1", bytes_slice(&record));
+    bytes_init(&golden, RECORD_ROOM);
+    golden_read("record-delete-v1", &golden);
+    check_delete(bytes_slice(&golden));
+    assert_true(slice_equal(bytes_slice(&golden), bytes_slice(&record)));
+    bytes_release(&golden);
+    bytes_release(&record);
+}
+
 static void golden_samples_are_read_and_written_as_ever(void **state)
 {
     (void)state;
@@ -609,6 +709,10 @@ int main(void)
         cmocka_unit_test(golden_samples_are_read_and_written_as_ever),
         cmocka_unit_test(golden_definitions_are_read_and_written_as_ever),
         cmocka_unit_test(golden_descriptors_are_read_and_written_as_ever),
+        cmocka_unit_test(a_delete_comes_back),
+        cmocka_unit_test(damaged_deletes_are_corrupt_or_other_deletes),
+        cmocka_unit_test(a_delete_of_a_whole_stretch_of_ids_fits_into_a_record),
+        cmocka_unit_test(golden_deletes_are_read_and_written_as_ever),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
