@@ -9,6 +9,7 @@ enum {
     TABLE_SHARE = 12, /* a third of what admission lets series have: a flush may be under way */
     RAW_CACHE_SHARE = 16,
     TOMBSTONE_SHARE = 32,
+    DELETE_REST_MS = 60 * 1000,    /* a look may read the series sets of all parts */
     WARM_REST_MS = 10 * 60 * 1000, /* what a backfill of an old day takes, about */
     LOG_PAGE = 4096,               /* a segment of the log is some of them */
     PATH_SIZE = 4200,
@@ -41,6 +42,7 @@ struct engine_options store_engine_options(const struct config *config, struct o
         .retention_ms = config->retention.default_ms,
         .warm_after_ms = config->tiers.warm_after_ms,
         .warm_rest_ms = WARM_REST_MS,
+        .delete_rest_ms = DELETE_REST_MS,
         .tombstone_bytes = (size_t)(memory_bytes / TOMBSTONE_SHARE),
     };
 }

@@ -350,14 +350,28 @@ static void find_gone(const struct engine *engine, const struct version *version
                   (set->items[i]->sequence <= version->flushed_sequence && is_covered(version, i));
 }
 
+/* Where the last look found nothing, only an edit of the manifest makes a difference; and since a
+ * look may read the series sets of all parts, not each of them has one follow. */
+static bool may_rest(const struct engine *engine, const struct tombstone_look *look)
+{
+    return look->edits == atomic_load(&engine->edits) ||
+           (look->edits != 0 && clock_monotonic_ns(engine->os.clock) - look->time_ns <
+                                    engine->options.delete_rest_ms * 1000000);
+}
+
+static void note_look(const struct engine *engine, struct tombstone_look *look, uint64_t edits)
+{
+    look->edits = edits;
+    look->time_ns = clock_monotonic_ns(engine->os.clock);
+}
+
 enum status engine_drop_tombstones(struct engine *engine, bool *did, struct error *err)
 {
     *did = false;
     struct version *version = engine_version(engine);
     size_t count = version->tombstones == NULL ? 0 : version->tombstones->count;
-    /* Only an edit of the manifest makes one needless. */
     uint64_t edits = atomic_load(&engine->edits);
-    if (count == 0 || edits == engine->edits_looked_at) {
+    if (count == 0 || may_rest(engine, &engine->drop_look)) {
         version_release(version);
         return STATUS_OK;
     }
@@ -369,8 +383,8 @@ enum status engine_drop_tombstones(struct engine *engine, bool *did, struct erro
         *did = *did || gone[i];
     if (status == STATUS_OK && *did)
         status = drop(engine, version, gone, err);
-    if (status == STATUS_OK)
-        engine->edits_looked_at = edits;
+    if (status == STATUS_OK && !*did)
+        note_look(engine, &engine->drop_look, edits);
     free(gone);
     version_release(version);
     return status;
@@ -407,23 +421,39 @@ static bool needs_cleaning(const struct version *version, size_t part, bool many
     return needs;
 }
 
+/* From the day on at which the last step found something. */
+static size_t first_to_clean(const struct engine *engine, const struct version *version)
+{
+    size_t at = 0;
+    while (at < version->part_count && version->parts[at]->info.day < engine->clean_from_day)
+        at++;
+    return at;
+}
+
 enum status engine_clean_step(struct engine *engine, bool *did, struct error *err)
 {
     *did = false;
     struct version *version = engine_version(engine);
+    if (version->tombstones == NULL || may_rest(engine, &engine->clean_look)) {
+        version_release(version);
+        return STATUS_OK;
+    }
     enum status status = STATUS_OK;
-    /* Only an edit of the manifest makes a part worth it. */
     uint64_t edits = atomic_load(&engine->edits);
-    bool idle = version->tombstones == NULL || edits == engine->edits_cleaned;
     bool many = are_many(engine, version->tombstones);
-    for (size_t at = 0; at < version->part_count && !*did && !idle; at++) {
+    for (size_t at = first_to_clean(engine, version); at < version->part_count && !*did; at++) {
         if (!engine_may_merge(engine, version->parts[at]) || !needs_cleaning(version, at, many))
             continue;
         *did = true;
+        engine->clean_from_day = version->parts[at]->info.day;
         status = engine_merge_parts(engine, version, at, 1, version->parts[at]->info.tier, err);
     }
-    if (!*did)
-        engine->edits_cleaned = edits;
+    if (!*did && engine->clean_from_day == INT64_MIN)
+        note_look(engine, &engine->clean_look, edits);
+    else if (!*did) {
+        engine->clean_from_day = INT64_MIN;
+        *did = true; /* the days before are looked at in the next step */
+    }
     version_release(version);
     return status;
 }

@@ -134,6 +134,7 @@ enum status engine_open(const struct engine_options *options, struct tier **tier
     engine->dir = path_format("%s", options->dir);
     engine->options.dir = engine->dir;
     atomic_init(&engine->edits, 1);
+    engine->clean_from_day = INT64_MIN;
     atomic_init(&engine->retention_ms, options->retention_ms);
     atomic_init(&engine->warm_after_ms, options->warm_after_ms);
     bytes_init(&engine->record, 4 * (size_t)RECORD_MAX_SIZE);

@@ -34,6 +34,7 @@ struct engine_options {
     uint32_t merge_fan_in;  /* parts of one day that become one; 15 from the second merge on */
     int64_t retention_ms;   /* 0: for ever */
     int64_t warm_after_ms;  /* since a day's end; 0: never */
+    int64_t delete_rest_ms; /* between looks at whether tombstones are needed */
     size_t tombstone_bytes; /* of deletes whose samples are not removed yet; 0: no limit */
     int64_t warm_rest_ms; /* how long late parts of a warm day wait for others; after a start not */
     bool background;      /* start the background threads */

@@ -54,6 +54,12 @@ enum trouble_source { TROUBLE_DAMAGE, TROUBLE_FLUSH, TROUBLE_MAINTENANCE, TROUBL
 
 enum { ENGINE_DAMAGE_PLACES = 1024 };
 
+/* When tombstones were last looked at and nothing was found to do. */
+struct tombstone_look {
+    uint64_t edits; /* engine.edits then; 0: never */
+    int64_t time_ns;
+};
+
 /* A background thread; guarded by work_lock. */
 struct worker {
     struct engine *engine;
@@ -92,8 +98,9 @@ struct engine {
     bool registry_dirty;       /* the newest metrics segment does not say what the registry does */
 
     struct mutex flush_lock, maintenance_lock;
-    uint64_t edits_looked_at; /* by engine_drop_tombstones; with flush_lock */
-    uint64_t edits_cleaned;   /* by engine_clean_step; with maintenance_lock */
+    struct tombstone_look drop_look;  /* of engine_drop_tombstones; with flush_lock */
+    struct tombstone_look clean_look; /* of engine_clean_step; with maintenance_lock */
+    int64_t clean_from_day;           /* likewise */
 
     struct mutex manifest_lock;
     struct manifest *manifest;
