@@ -376,14 +376,15 @@ enum status engine_drop_tombstones(struct engine *engine, bool *did, struct erro
         return STATUS_OK;
     }
     bool *gone = calloc(count, sizeof gone[0]);
-    enum status status = gone == NULL ? no_memory(err) : STATUS_OK;
-    if (status == STATUS_OK)
-        find_gone(engine, version, gone);
-    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+    if (gone == NULL) {
+        version_release(version);
+        return no_memory(err);
+    }
+    find_gone(engine, version, gone);
+    for (size_t i = 0; i < count; i++)
         *did = *did || gone[i];
-    if (status == STATUS_OK && *did)
-        status = drop(engine, version, gone, err);
-    if (status == STATUS_OK && !*did)
+    enum status status = *did ? drop(engine, version, gone, err) : STATUS_OK;
+    if (!*did)
         note_look(engine, &engine->drop_look, edits);
     free(gone);
     version_release(version);
