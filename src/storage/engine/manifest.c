@@ -301,7 +301,7 @@ static enum status payload_apply(struct manifest_state *state, struct slice payl
     enum status status = STATUS_OK;
     uint64_t tag = 0;
     while (at != NULL && at < end && status == STATUS_OK) {
-        uint64_t fields[MAX_FIELDS];
+        uint64_t fields[MAX_FIELDS] = {0};
         at = varint_get(at, end, &tag);
         if (at == NULL || tag < ITEM_STORE || tag > ITEM_LAST) {
             status = at == NULL ? STATUS_CORRUPT : STATUS_UNSUPPORTED;
