@@ -5,6 +5,7 @@
 #include "storage/engine/paths.h"
 #include "storage/engine/repair_state.h"
 #include "storage/engine/segment_owner.h"
+#include "storage/engine/tombstone.h"
 
 /* One segment under repair. */
 struct mending {
@@ -12,10 +13,11 @@ struct mending {
     const struct manifest_segment *told;
     char *path;
     uint64_t damaged; /* places */
-    uint64_t entries; /* that can be read */
+    uint64_t entries; /* deletes that can be read */
     struct registry registry;
     struct series_space space;
     struct series_table series;
+    struct tombstone_set *deletes;
 };
 
 static void count_damage(void *context, const char *description)
@@ -29,17 +31,23 @@ static void count_damage(void *context, const char *description)
 
 static void tell_outcome(struct mending *mending, uint64_t kept)
 {
+    static const char *const names[] = {
+        [SEGMENT_SERIES] = "series",
+        [SEGMENT_METRICS] = "descriptors of metrics",
+        [SEGMENT_INDEX] = "series",
+        [SEGMENT_DELETES] = "deletes, which hide nothing any more",
+    };
     uint64_t had = mending->told->entries;
-    const char *what = mending->told->kind == SEGMENT_METRICS ? "descriptors of metrics" : "series";
+    enum segment_kind kind = mending->told->kind;
     if (kept < had) {
-        if (mending->told->kind != SEGMENT_METRICS)
+        if (kind == SEGMENT_SERIES || kind == SEGMENT_INDEX)
             mending->repair->result->lost_series += had - kept;
-        repair_tell(mending->repair, ENGINE_LOST, mending->path,
-                    "the definitions of %" PRIu64 " %s", had - kept, what);
+        repair_tell(mending->repair, ENGINE_LOST, mending->path, "%" PRIu64 " %s", had - kept,
+                    names[kind]);
     }
     if (kept > 0)
         repair_tell(mending->repair, ENGINE_REPAIRED, mending->path,
-                    "made anew with %" PRIu64 " %s", kept, what);
+                    "made anew with %" PRIu64 " of %" PRIu64 " entries", kept, had);
 }
 
 /* `made` takes the old one's place; NULL: nothing does. */
@@ -132,7 +140,8 @@ static enum status mend_index(struct mending *mending, struct error *err)
     return status == STATUS_OK ? rebuild(mending, err) : status;
 }
 
-/* ---- records: descriptors, and series of earlier versions -------------------------------- */
+/* ---- records: descriptors, deletes, and series of earlier versions
+ * -------------------------------- */
 
 static enum status take_metric(void *context, const struct metric *metric, struct error *err)
 {
@@ -142,6 +151,26 @@ static enum status take_metric(void *context, const struct metric *metric, struc
     return status == STATUS_MEMORY ? fail(err, status, "no memory for descriptors") : STATUS_OK;
 }
 
+static enum status take_delete(struct mending *mending, struct slice record, struct error *err)
+{
+    uint64_t sequence;
+    struct time_range range;
+    roaring_bitmap_t *ids;
+    enum status status = record_get_delete(record, &sequence, &range, &ids, err);
+    if (status != STATUS_OK)
+        return status;
+    struct tombstone *tombstone = tombstone_new(sequence, range, ids);
+    struct tombstone_set *set =
+        tombstone == NULL ? NULL : tombstone_set_add(mending->deletes, &tombstone, 1);
+    tombstone_release(tombstone);
+    if (set == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for deletes");
+    tombstone_set_release(mending->deletes);
+    mending->deletes = set;
+    mending->entries++;
+    return STATUS_OK;
+}
+
 static enum status take_record(void *context, enum record_type type, struct slice record,
                                struct error *err)
 {
@@ -149,6 +178,8 @@ static enum status take_record(void *context, enum record_type type, struct slic
     size_t count = 0;
     if (type == RECORD_METRICS && mending->told->kind == SEGMENT_METRICS)
         return record_get_metrics(record, take_metric, mending, err);
+    if (type == RECORD_DELETE && mending->told->kind == SEGMENT_DELETES)
+        return take_delete(mending, record, err);
     if (type == RECORD_SERIES && mending->told->kind == SEGMENT_SERIES)
         return record_restore_series(record, &mending->series, &count, err);
     return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
@@ -168,6 +199,24 @@ static enum status write_metrics(struct mending *mending, struct error *err)
         status = index_segment_write_metrics(repair->os, repair->dir, made.id, &mending->registry,
                                              &lock, &stats, err);
     rwlock_release(&lock);
+    if (status != STATUS_OK)
+        return status;
+    made.entries = stats.entries;
+    made.bytes = stats.bytes;
+    return replace(mending, &made, err);
+}
+
+static enum status write_deletes(struct mending *mending, struct error *err)
+{
+    struct repair *repair = mending->repair;
+    struct manifest_segment made = {.kind = SEGMENT_DELETES};
+    struct index_segment_stats stats;
+    char *path = NULL;
+    enum status status = repair_new_file(repair, path_of_segment, &made.id, &path, err);
+    free(path);
+    if (status == STATUS_OK)
+        status = index_segment_write_deletes(repair->os, repair->dir, made.id, mending->deletes,
+                                             UINT64_MAX, &stats, err);
     if (status != STATUS_OK)
         return status;
     made.entries = stats.entries;
@@ -207,13 +256,17 @@ static enum status read_records(struct mending *mending, struct error *err)
     }
     if (status != STATUS_OK)
         return fail(err, status, "%s", why.message);
-    bool metrics = mending->told->kind == SEGMENT_METRICS;
-    uint64_t entries = metrics ? mending->registry.count : mending->series.committed_series;
+    enum segment_kind kind = mending->told->kind;
+    uint64_t entries = kind == SEGMENT_METRICS   ? mending->registry.count
+                       : kind == SEGMENT_DELETES ? mending->entries
+                                                 : mending->series.committed_series;
     if (mending->damaged == 0 && entries == mending->told->entries)
         return STATUS_OK;
     if (entries == 0)
         return replace(mending, NULL, err);
-    return metrics ? write_metrics(mending, err) : write_series(mending, err);
+    return kind == SEGMENT_METRICS   ? write_metrics(mending, err)
+           : kind == SEGMENT_DELETES ? write_deletes(mending, err)
+                                     : write_series(mending, err);
 }
 
 static enum status mend_records(struct mending *mending, struct error *err)
@@ -227,6 +280,7 @@ static enum status mend_records(struct mending *mending, struct error *err)
     enum status status = registry != STATUS_OK || space != STATUS_OK || series != STATUS_OK
                              ? fail(err, STATUS_MEMORY, "no memory to read an index segment")
                              : read_records(mending, err);
+    tombstone_set_release(mending->deletes);
     registry_release(&mending->registry);
     series_table_release(&mending->series);
     series_space_release(&mending->space);
