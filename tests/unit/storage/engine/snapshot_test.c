@@ -156,6 +156,25 @@ static void merges_and_dropped_days_leave_a_snapshot_alone(void **state)
     end(&test);
 }
 
+static void a_delete_that_only_the_log_holds_is_in_a_snapshot(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test);
+    fill(&test);
+    store_flush(&test.store);
+    struct matchers everything = {0};
+    struct time_range range = {0, NOON - MS_PER_DAY / 2};
+    struct delete_result deleted;
+    struct error err = {0};
+    assert_int_equal(storage_delete(test.store.tier, &everything, 1, range, &deleted, &err),
+                     STATUS_OK);
+    ledger_drop_before(&test.ledger, NOON - MS_PER_DAY / 2);
+    must_take(&test);
+    expect_content(&test, &test.ledger);
+    end(&test);
+}
+
 static size_t links_below(const char *dir, const char *folder, nlink_t links)
 {
     char path[2 * PATH_SIZE];
@@ -323,6 +342,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_snapshot_holds_what_was_acknowledged_before_it_and_nothing_later),
         cmocka_unit_test(merges_and_dropped_days_leave_a_snapshot_alone),
+        cmocka_unit_test(a_delete_that_only_the_log_holds_is_in_a_snapshot),
         cmocka_unit_test(files_are_shared_by_links_and_copies_are_not),
         cmocka_unit_test(descriptors_without_samples_are_in_a_snapshot),
         cmocka_unit_test(a_snapshot_of_an_idle_store_leaves_the_order_of_writes_as_it_was),
