@@ -269,30 +269,27 @@ static enum status span_of_entry(struct spans *spans, const struct head_ref *ref
 static enum status spans_of_head(struct spans *spans, struct engine *engine,
                                  const struct head_ref *ref, struct error *err)
 {
-    const struct head *head = ref->head;
-    struct id_list ids = {0};
-    enum status status = STATUS_OK;
-    for (uint32_t id = 0; id != UINT32_MAX && status == STATUS_OK; id++) {
-        rwlock_read(&engine->head_lock);
-        id = head_next_series(head, id);
-        rwlock_unlock(&engine->head_lock);
-        if (id == UINT32_MAX)
-            break;
-        status = id_list_add(&ids, id);
-    }
-    uint32_t *metrics = malloc((ids.count + 1) * sizeof metrics[0]);
+    roaring_bitmap_t *series = roaring_bitmap_create();
+    if (series == NULL)
+        return no_memory(err);
+    engine_head_series(engine, ref, series);
+    size_t count = (size_t)roaring_bitmap_get_cardinality(series);
+    uint32_t *ids = malloc((count + 1) * sizeof ids[0]);
+    uint32_t *metrics = malloc((count + 1) * sizeof metrics[0]);
     bool partial = false;
-    if (status != STATUS_OK || metrics == NULL)
-        status = no_memory(err);
-    else
-        status = engine_metrics_of(engine, ids.ids, ids.count, metrics, &partial, err);
-    for (size_t i = 0; i < ids.count && status == STATUS_OK; i++) {
-        rwlock_read(&engine->head_lock);
-        struct head_entry entry = head_entry(head, ids.ids[i]);
-        rwlock_unlock(&engine->head_lock);
-        status = span_of_entry(spans, ref, ids.ids[i], entry, metrics[i], err);
+    enum status status = ids == NULL || metrics == NULL ? no_memory(err) : STATUS_OK;
+    if (status == STATUS_OK) {
+        roaring_bitmap_to_uint32_array(series, ids);
+        status = engine_metrics_of(engine, ids, count, metrics, &partial, err);
     }
-    id_list_release(&ids);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        rwlock_read(&engine->head_lock);
+        struct head_entry entry = head_entry(ref->head, ids[i]);
+        rwlock_unlock(&engine->head_lock);
+        status = span_of_entry(spans, ref, ids[i], entry, metrics[i], err);
+    }
+    roaring_bitmap_free(series);
+    free(ids);
     free(metrics);
     return status;
 }

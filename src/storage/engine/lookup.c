@@ -128,6 +128,22 @@ enum status engine_metrics_of(struct engine *engine, const uint32_t *ids, size_t
     return STATUS_OK;
 }
 
+/* ---- heads ------------------------------------------------------------------------------ */
+
+void engine_head_series(struct engine *engine, const struct head_ref *ref, roaring_bitmap_t *ids)
+{
+    enum { A_LOCK = 4096 }; /* series before commits get a turn */
+    for (uint32_t id = 0; id != UINT32_MAX;) {
+        rwlock_read(&engine->head_lock);
+        id = head_next_series(ref->head, id);
+        for (int i = 0; i < A_LOCK && id != UINT32_MAX; i++) {
+            roaring_bitmap_add(ids, id);
+            id = head_next_series(ref->head, id + 1);
+        }
+        rwlock_unlock(&engine->head_lock);
+    }
+}
+
 /* ---- labels ----------------------------------------------------------------------------- */
 
 void label_reader_init(struct label_reader *reader, struct engine *engine)

@@ -28,6 +28,10 @@ void matched_release(struct matched *matched);
 MUST_CHECK enum status engine_metrics_of(struct engine *engine, const uint32_t *ids, size_t count,
                                          uint32_t *metrics, bool *partial, struct error *err);
 
+/* Adds the series that a head of the present or of a held version has samples of. Takes head_lock,
+ * some series at a time. */
+void engine_head_series(struct engine *engine, const struct head_ref *ref, roaring_bitmap_t *ids);
+
 /* Labels, one series after the other; neighbours cost little. */
 struct label_reader {
     struct engine *engine;

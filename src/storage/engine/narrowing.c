@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "storage/engine/lookup.h"
+
 /* Fewer are looked for one by one. */
 enum { WORTH_IT = 1024 };
 
@@ -25,21 +27,6 @@ static enum status add_parts(roaring_bitmap_t *in_use, const struct version *ver
         roaring_bitmap_free(series);
     }
     return STATUS_OK;
-}
-
-static void add_head(roaring_bitmap_t *in_use, struct engine *engine, const struct head_ref *ref)
-{
-    enum { A_LOCK = 4096 }; /* series before commits get a turn */
-    uint32_t id = 0;
-    while (id != UINT32_MAX) {
-        rwlock_read(&engine->head_lock);
-        id = head_next_series(ref->head, id);
-        for (int i = 0; i < A_LOCK && id != UINT32_MAX; i++) {
-            roaring_bitmap_add(in_use, id);
-            id = head_next_series(ref->head, id + 1);
-        }
-        rwlock_unlock(&engine->head_lock);
-    }
 }
 
 static bool is_worth_it(const struct version *version, const roaring_bitmap_t *matched,
@@ -67,9 +54,9 @@ enum status narrowing_make(struct narrowing *narrowing, struct engine *engine,
         status = narrowing->in_use == NULL ? fail(&why, STATUS_MEMORY, "no memory for a query")
                                            : add_parts(narrowing->in_use, version, range, &why);
         if (status == STATUS_OK) {
-            add_head(narrowing->in_use, engine, version->active);
+            engine_head_series(engine, version->active, narrowing->in_use);
             if (version->sealed != NULL)
-                add_head(narrowing->in_use, engine, version->sealed);
+                engine_head_series(engine, version->sealed, narrowing->in_use);
         } else if (status == STATUS_CORRUPT) {
             /* Reading the part will say so. */
             narrowing_release(narrowing);

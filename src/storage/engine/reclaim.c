@@ -26,18 +26,6 @@ static enum status no_memory(struct error *err)
 
 /* ---- what is in use --------------------------------------------------------------------- */
 
-static void take_head(roaring_bitmap_t *from, struct engine *engine, const struct head_ref *ref)
-{
-    for (uint32_t id = 0; id != UINT32_MAX; id++) {
-        rwlock_read(&engine->head_lock);
-        id = head_next_series(ref->head, id);
-        rwlock_unlock(&engine->head_lock);
-        if (id == UINT32_MAX)
-            return;
-        roaring_bitmap_remove(from, id);
-    }
-}
-
 /* Takes what parts and heads name from `from`. CORRUPT where a part cannot tell. */
 static enum status take_used(roaring_bitmap_t *from, struct engine *engine, struct error *err)
 {
@@ -52,9 +40,17 @@ static enum status take_used(roaring_bitmap_t *from, struct engine *engine, stru
         roaring_bitmap_free(series);
     }
     if (status == STATUS_OK) {
-        take_head(from, engine, version->active);
-        if (version->sealed != NULL)
-            take_head(from, engine, version->sealed);
+        roaring_bitmap_t *heads = roaring_bitmap_create();
+        if (heads == NULL)
+            status = no_memory(err);
+        else
+            engine_head_series(engine, version->active, heads);
+        if (heads != NULL && version->sealed != NULL)
+            engine_head_series(engine, version->sealed, heads);
+        if (heads != NULL) {
+            roaring_bitmap_andnot_inplace(from, heads);
+            roaring_bitmap_free(heads);
+        }
     }
     version_release(version);
     return status;

@@ -79,26 +79,6 @@ static enum status restore_metric(void *context, const struct metric *metric, st
     return STATUS_OK;
 }
 
-static enum status restore_tombstone(struct recovery *recovery, struct slice record,
-                                     struct error *err)
-{
-    uint64_t sequence;
-    struct time_range range;
-    roaring_bitmap_t *ids;
-    enum status status = record_get_delete(record, &sequence, &range, &ids, err);
-    if (status != STATUS_OK)
-        return status;
-    struct tombstone *tombstone = tombstone_new(sequence, range, ids);
-    struct tombstone_set *set =
-        tombstone == NULL ? NULL : tombstone_set_add(recovery->tombstones, &tombstone, 1);
-    tombstone_release(tombstone);
-    if (set == NULL)
-        return fail(err, STATUS_MEMORY, "no memory for deletes");
-    tombstone_set_release(recovery->tombstones);
-    recovery->tombstones = set;
-    return STATUS_OK;
-}
-
 static enum status restore_record(void *context, enum record_type type, struct slice record,
                                   struct error *err)
 {
@@ -109,7 +89,7 @@ static enum status restore_record(void *context, enum record_type type, struct s
     if (type == RECORD_METRICS)
         return record_get_metrics(record, restore_metric, recovery, err);
     if (type == RECORD_DELETE)
-        return restore_tombstone(recovery, record, err);
+        return tombstone_set_take_record(&recovery->tombstones, record, err);
     return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
 }
 

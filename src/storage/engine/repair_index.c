@@ -140,8 +140,7 @@ static enum status mend_index(struct mending *mending, struct error *err)
     return status == STATUS_OK ? rebuild(mending, err) : status;
 }
 
-/* ---- records: descriptors, deletes, and series of earlier versions
- * -------------------------------- */
+/* ---- descriptors, deletes, series of earlier versions ------------------------------------ */
 
 static enum status take_metric(void *context, const struct metric *metric, struct error *err)
 {
@@ -153,22 +152,9 @@ static enum status take_metric(void *context, const struct metric *metric, struc
 
 static enum status take_delete(struct mending *mending, struct slice record, struct error *err)
 {
-    uint64_t sequence;
-    struct time_range range;
-    roaring_bitmap_t *ids;
-    enum status status = record_get_delete(record, &sequence, &range, &ids, err);
-    if (status != STATUS_OK)
-        return status;
-    struct tombstone *tombstone = tombstone_new(sequence, range, ids);
-    struct tombstone_set *set =
-        tombstone == NULL ? NULL : tombstone_set_add(mending->deletes, &tombstone, 1);
-    tombstone_release(tombstone);
-    if (set == NULL)
-        return fail(err, STATUS_MEMORY, "no memory for deletes");
-    tombstone_set_release(mending->deletes);
-    mending->deletes = set;
-    mending->entries++;
-    return STATUS_OK;
+    enum status status = tombstone_set_take_record(&mending->deletes, record, err);
+    mending->entries += status == STATUS_OK;
+    return status;
 }
 
 static enum status take_record(void *context, enum record_type type, struct slice record,

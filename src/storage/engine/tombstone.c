@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/invariant.h"
+#include "storage/engine/record.h"
 
 /* ---- tombstones ------------------------------------------------------------------------- */
 
@@ -148,6 +149,25 @@ struct tombstone_set *tombstone_set_add(const struct tombstone_set *set,
     for (size_t i = 0; made != NULL && i < count; i++)
         set_put(made, more[i]);
     return made;
+}
+
+enum status tombstone_set_take_record(struct tombstone_set **set, struct slice record,
+                                      struct error *err)
+{
+    uint64_t sequence;
+    struct time_range range;
+    roaring_bitmap_t *ids;
+    enum status status = record_get_delete(record, &sequence, &range, &ids, err);
+    if (status != STATUS_OK)
+        return status;
+    struct tombstone *tombstone = tombstone_new(sequence, range, ids);
+    struct tombstone_set *more = tombstone == NULL ? NULL : tombstone_set_add(*set, &tombstone, 1);
+    tombstone_release(tombstone);
+    if (more == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for deletes");
+    tombstone_set_release(*set);
+    *set = more;
+    return STATUS_OK;
 }
 
 enum status tombstone_set_remove(const struct tombstone_set *set, const bool *gone,

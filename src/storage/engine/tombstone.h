@@ -54,6 +54,10 @@ void tombstone_set_release(struct tombstone_set *set);
 /* Gives a set of the same and of `more`, each with a reference of its own. NULL without memory. */
 struct tombstone_set *tombstone_set_add(const struct tombstone_set *set,
                                         struct tombstone *const *more, size_t count);
+/* Replaces *set, whose reference it takes over, by one with the delete of a record (record.h) too.
+ * On CORRUPT and MEMORY *set stays. */
+MUST_CHECK enum status tombstone_set_take_record(struct tombstone_set **set, struct slice record,
+                                                 struct error *err);
 /* Gives *without: the same but those that `gone` names by their places. MEMORY. */
 MUST_CHECK enum status tombstone_set_remove(const struct tombstone_set *set, const bool *gone,
                                             struct tombstone_set **without);
