@@ -52,7 +52,7 @@ static void error_fill(struct error *err, enum status status, const char *code, 
     vsnprintf(err->message, sizeof err->message, format, args);
 }
 
-enum status fail(struct error *err, enum status status, const char *format, ...)
+enum status(fail)(struct error *err, enum status status, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -61,8 +61,8 @@ enum status fail(struct error *err, enum status status, const char *format, ...)
     return status;
 }
 
-enum status fail_code(struct error *err, enum status status, const char *code, const char *format,
-                      ...)
+enum status(fail_code)(struct error *err, enum status status, const char *code, const char *format,
+                       ...)
 {
     va_list args;
     va_start(args, format);

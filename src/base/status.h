@@ -63,6 +63,21 @@ void error_prefix(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #ifdef __cplusplus
 }
+#else
+/* In C they are macros too, so that whoever reads the code by machine sees that STATUS_MEMORY comes
+ * out where it went in. (C++ streams have members of that name.) */
+#define fail(err, what, ...)                                                                       \
+    ({                                                                                             \
+        enum status fail_status = (what);                                                          \
+        (void)(fail)((err), fail_status, __VA_ARGS__);                                             \
+        fail_status;                                                                               \
+    })
+#define fail_code(err, what, code, ...)                                                            \
+    ({                                                                                             \
+        enum status fail_status = (what);                                                          \
+        (void)(fail_code)((err), fail_status, (code), __VA_ARGS__);                                \
+        fail_status;                                                                               \
+    })
 #endif
 
 #endif
