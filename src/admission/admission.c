@@ -88,9 +88,9 @@ static enum status check_memory(struct admission *admission,
     if (max_bytes == 0 || question->index_bytes < max_bytes)
         return STATUS_OK;
     return fail_code(err, STATUS_LIMIT, "memory_limit",
-                     "%" PRIu64 " series take %" PRIu64 " MiB, all of the share that memory.limit "
-                     "leaves to them; existing series go on, new ones are refused",
-                     question->total_series, question->index_bytes >> 20);
+                     "new series take %" PRIu64 " MiB until the next flush, all that memory.limit "
+                     "leaves to them; series that exist go on, and new ones are taken after it",
+                     question->index_bytes >> 20);
 }
 
 static enum status admit(struct admitter *admitter, const struct admission_question *question,

@@ -129,7 +129,7 @@ static void check_queue(void *context, struct health_result *result)
 /* Whether the series table has all that memory.limit leaves to it; also where it had more before
  * the limit was lowered. */
 static bool series_memory_is_taken(struct service *service, uint64_t *taken_bytes,
-                                   uint64_t *share_bytes, uint64_t *series)
+                                   uint64_t *share_bytes)
 {
     struct admission_limits limits;
     struct engine_stats engine;
@@ -137,19 +137,18 @@ static bool series_memory_is_taken(struct service *service, uint64_t *taken_byte
     engine_stats(service->tier, &engine);
     *taken_bytes = engine.series_table_bytes;
     *share_bytes = limits.max_index_bytes;
-    *series = engine.series_committed;
     return limits.max_index_bytes != 0 && engine.series_table_bytes >= limits.max_index_bytes;
 }
 
 void service_warn_of_series_memory(struct service *service)
 {
-    uint64_t taken_bytes, share_bytes, series;
-    if (!series_memory_is_taken(service, &taken_bytes, &share_bytes, &series))
+    uint64_t taken_bytes, share_bytes;
+    if (!series_memory_is_taken(service, &taken_bytes, &share_bytes))
         return;
     log_event(&service->log, LOG_WARN, "serve",
-              "new series are refused: those that exist take all that memory.limit leaves to "
-              "series; raise it",
-              log_int("series", (int64_t)series), log_int("series_bytes", (int64_t)taken_bytes),
+              "new series are refused until a flush: those that came since the last one take all "
+              "that memory.limit leaves to series; raise it if this lasts",
+              log_int("series_bytes", (int64_t)taken_bytes),
               log_int("share_bytes", (int64_t)share_bytes),
               log_int("memory_limit_bytes", (int64_t)service->memory_bytes));
 }
@@ -157,14 +156,14 @@ void service_warn_of_series_memory(struct service *service)
 static void check_cardinality(void *context, struct health_result *result)
 {
     struct service *service = context;
-    uint64_t taken_bytes, share_bytes, series;
-    if (series_memory_is_taken(service, &taken_bytes, &share_bytes, &series)) {
+    uint64_t taken_bytes, share_bytes;
+    if (series_memory_is_taken(service, &taken_bytes, &share_bytes)) {
         result->status = HEALTH_DEGRADED;
         snprintf(result->message, sizeof result->message,
-                 "new series are refused: %" PRIu64
-                 " series take %.1f MiB, and memory.limit leaves "
-                 "%.1f MiB to them; raise memory.limit, or make fewer series",
-                 series, (double)taken_bytes / BYTES_PER_MIB, (double)share_bytes / BYTES_PER_MIB);
+                 "new series are refused: those since the last flush take %.1f MiB, and "
+                 "memory.limit leaves %.1f MiB to them; a flush makes room. If this lasts, raise "
+                 "memory.limit, or make fewer series",
+                 (double)taken_bytes / BYTES_PER_MIB, (double)share_bytes / BYTES_PER_MIB);
         return;
     }
     struct admission_limits limits;

@@ -251,7 +251,9 @@ static enum status fail_missing_parent(const char *path, struct error *err)
         size_t size = (size_t)(slash - path);
         char *parent = strndup(path, size);
         struct stat about;
-        bool missing = parent != NULL && size > 0 && stat(parent, &about) != 0 && errno == ENOENT;
+        if (parent == NULL)
+            break;
+        bool missing = size > 0 && stat(parent, &about) != 0 && errno == ENOENT;
         free(parent);
         if (missing) {
             end = size;

@@ -86,7 +86,7 @@ static enum status collect_keys(struct flush *flush)
             flush->orphans += head_entry(head, ids[i]).count;
         else
             flush->keys[flush->key_count++] = (uint64_t)metrics[i] << 32 | ids[i];
-    if (flush->key_count > 0)
+    if (status == STATUS_OK && flush->key_count > 0)
         qsort(flush->keys, flush->key_count, sizeof flush->keys[0], compare_keys);
     free(ids);
     free(metrics);

@@ -471,7 +471,7 @@ static enum status write_record(struct file *file, uint64_t offset, uint64_t num
         return fail(err, STATUS_MEMORY, "no memory for a manifest record");
     store_u32(record + 4, (uint32_t)payload.size);
     store_u64(record + 8, number);
-    if (payload.size > 0)
+    if (payload.data != NULL)
         memcpy(record + RECORD_HEADER, payload.data, payload.size);
     store_u32(record, crc32c(0, record + 4, payload.size + 12));
     memcpy(record + size, record, size);

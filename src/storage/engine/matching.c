@@ -1,5 +1,7 @@
 #include "storage/engine/matching.h"
 
+#include "base/invariant.h"
+
 /* One of the two. */
 struct source {
     const struct series_table *table;
@@ -51,6 +53,7 @@ static enum status union_of_values(const struct source *source, const struct wan
     if (source->segment != NULL)
         return series_segment_values(source->segment, matcher->name, want_value, (void *)wanted, to,
                                      err);
+    invariant(source->table != NULL);
     if (one)
         table_pair(source->table, matcher, to);
     else
@@ -60,6 +63,7 @@ static enum status union_of_values(const struct source *source, const struct wan
 
 static void all_series(const struct source *source, roaring_bitmap_t *to)
 {
+    invariant(source->segment != NULL || source->table != NULL);
     if (source->segment != NULL) {
         roaring_bitmap_or_inplace(to, series_segment_ids(source->segment));
         return;

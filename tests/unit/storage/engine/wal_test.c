@@ -3,6 +3,8 @@
 
 #include "storage/engine/wal.h"
 
+#include "golden.h"
+
 #include <stdatomic.h>
 
 struct place {
@@ -369,12 +371,68 @@ static void another_thread_may_prepare_and_release_beside_the_writer(void **stat
     wal_close(wal);
 }
 
+#define GOLDEN_LOG "wal-v1/0000000000000001.wal"
+
+/* Writes the golden log anew when it is asked to. */
+static void write_golden_log(struct place *place)
+{
+    struct replayed replayed;
+    struct wal *wal = must_open(place, 0, &replayed);
+    must_commit(wal, 1, "one");
+    assert_int_equal(wal_begin(wal, NULL), STATUS_OK);
+    for (uint8_t type = 2; type < 40; type++)
+        assert_int_equal(
+            wal_put(wal, type, slice_from_text("of a frame"), slice_from_text(" of 38"), NULL),
+            STATUS_OK);
+    assert_int_equal(wal_commit(wal, &(uint64_t){0}, NULL), STATUS_OK);
+    must_commit(wal, 40, "the last");
+    wal_close(wal);
+    char path[160];
+    struct bytes file;
+    bytes_init(&file, 1 << 20);
+    snprintf(path, sizeof path, "%s/0000000000000001.wal", place->wal);
+    assert_int_equal(filesystem_read_all(filesystem_posix(), path, &file, NULL), STATUS_OK);
+    golden_write(GOLDEN_LOG, bytes_slice(&file));
+    bytes_release(&file);
+    assert_int_equal(filesystem_remove(filesystem_posix(), path, NULL), STATUS_OK);
+}
+
+static void a_log_of_version_1_is_replayed_as_it_was_written(void **state)
+{
+    struct place *place = *state;
+    write_golden_log(place);
+    struct bytes golden;
+    bytes_init(&golden, 1 << 20);
+    golden_read(GOLDEN_LOG, &golden);
+    char path[160];
+    struct file *file;
+    snprintf(path, sizeof path, "%s/0000000000000001.wal", place->wal);
+    assert_int_equal(filesystem_open(filesystem_posix(), path, FILE_CREATE_NEW, &file, NULL),
+                     STATUS_OK);
+    assert_int_equal(file_write(file, golden.data, golden.size, 0, NULL), STATUS_OK);
+    file_close(file);
+    bytes_release(&golden);
+    struct replayed replayed;
+    struct wal *wal = must_open(place, 0, &replayed);
+    assert_int_equal(replayed.records, 40);
+    assert_int_equal(replayed.bytes, strlen("one") + 38 * strlen("of a frame of 38") + 8);
+    assert_int_equal(replayed.last_type, 40);
+    assert_string_equal(replayed.last, "the last");
+    uint64_t lsn = must_commit(wal, 7, "more");
+    wal_close(wal);
+    wal = must_open(place, 0, &replayed);
+    assert_int_equal(replayed.records, 41);
+    assert_true(replayed.last_lsn == lsn);
+    wal_close(wal);
+}
+
 #define in_place(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         in_place(a_closed_log_gives_back_what_was_put_from_any_position_on),
+        in_place(a_log_of_version_1_is_replayed_as_it_was_written),
         in_place(records_may_be_empty_or_a_mebibyte_but_not_more),
         in_place(a_frame_over_its_limit_is_refused_and_the_next_one_is_not),
         in_place(a_frame_that_was_not_committed_is_forgotten),
