@@ -3,6 +3,7 @@
 #include "base/invariant.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,6 +177,11 @@ bool condition_wait_ms(struct condition *condition, struct mutex *mutex, int64_t
     result = pthread_cond_timedwait(&condition->native, &mutex->native, &until);
     invariant(result == 0 || result == ETIMEDOUT);
     return result == 0;
+}
+
+void thread_yield(void)
+{
+    (void)sched_yield(); /* always succeeds on Linux */
 }
 
 void rwlock_init(struct rwlock *lock)

@@ -39,6 +39,9 @@ struct threads *threads_posix(void);
  * where a sandbox does not let it. */
 bool thread_step_back(void);
 
+/* Lets others run, for whoever waits for a few instructions of theirs. */
+void thread_yield(void);
+
 struct mutex {
     pthread_mutex_t native;
 };

@@ -245,7 +245,7 @@ static void apply_definitions(struct engine *engine, struct batch *const *batche
 static bool log_is_long(const struct engine *engine)
 {
     uint64_t segments =
-        (wal_position(engine->wal) >> 32) - (engine->version->active->begin_position >> 32);
+        (wal_position(engine->wal) >> 32) - (engine_newest(engine)->active->begin_position >> 32);
     return segments > 0 &&
            segments >= engine->options.head_bytes / engine->options.log_segment_bytes;
 }
@@ -259,14 +259,14 @@ static bool table_is_large(const struct engine *engine)
 
 bool engine_head_is_due(const struct engine *engine)
 {
-    return head_is_full(engine->version->active->head) || log_is_long(engine) ||
+    return head_is_full(engine_newest(engine)->active->head) || log_is_long(engine) ||
            table_is_large(engine);
 }
 
 static enum status reserve_room(struct engine *engine, struct batch *const *batches, size_t count,
                                 struct error *err)
 {
-    struct version *version = engine->version;
+    struct version *version = engine_newest(engine);
     if (version->sealed != NULL && engine_head_is_due(engine))
         return atomic_load(&engine->flush_lacks_space)
                    ? fail(err, STATUS_NO_SPACE,
@@ -289,7 +289,7 @@ static enum status reserve_room(struct engine *engine, struct batch *const *batc
 
 static void apply_samples(struct engine *engine, struct batch *const *batches, size_t count)
 {
-    struct head_ref *active = engine->version->active;
+    struct head_ref *active = engine_newest(engine)->active;
     uint64_t samples = 0;
     for (size_t i = 0; i < count; i++) {
         head_append(active->head, batches[i]->sample_series, batches[i]->sample_times,
@@ -306,7 +306,7 @@ static void apply_samples(struct engine *engine, struct batch *const *batches, s
 
 static enum status rotate(struct engine *engine, struct error *err)
 {
-    struct version *old = engine->version;
+    struct version *old = engine_newest(engine);
     if (old->sealed != NULL)
         return fail(err, STATUS_BUSY, "the head before is still being flushed");
     struct head_ref *fresh;
@@ -320,16 +320,13 @@ static enum status rotate(struct engine *engine, struct error *err)
         return no_memory(err);
     version->flushed_sequence = old->flushed_sequence;
     old->active->end_position = version->active->begin_position;
-    rwlock_write(&engine->head_lock);
-    engine->version = version;
-    rwlock_unlock(&engine->head_lock);
-    version_release(old);
+    version_release(version_slot_replace(&engine->version, version));
     return STATUS_OK;
 }
 
 enum status engine_rotate(struct engine *engine, struct error *err)
 {
-    const struct version *version = engine->version;
+    const struct version *version = engine_newest(engine);
     if (version->sealed == NULL && head_sample_count(version->active->head) == 0 &&
         !version->active->has_deletes && !log_is_long(engine))
         return STATUS_END;
@@ -338,7 +335,7 @@ enum status engine_rotate(struct engine *engine, struct error *err)
 
 enum status engine_rotate_log(struct engine *engine, struct error *err)
 {
-    const struct version *version = engine->version;
+    const struct version *version = engine_newest(engine);
     if (version->sealed == NULL && wal_position(engine->wal) == version->active->begin_position)
         return STATUS_END;
     return rotate(engine, err);

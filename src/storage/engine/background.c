@@ -20,7 +20,7 @@ static enum status rotate_if_full(struct engine *engine)
 {
     mutex_lock(&engine->append_lock);
     enum status status = STATUS_OK;
-    if (engine->version->sealed == NULL && engine_head_is_due(engine))
+    if (engine_newest(engine)->sealed == NULL && engine_head_is_due(engine))
         status = engine_rotate(engine, NULL);
     mutex_unlock(&engine->append_lock);
     /* Tables alone can fill a small head: there is nothing to flush in it. */

@@ -13,10 +13,7 @@
 
 struct version *engine_version(struct engine *engine)
 {
-    rwlock_read(&engine->head_lock);
-    struct version *version = version_acquire(engine->version);
-    rwlock_unlock(&engine->head_lock);
-    return version;
+    return version_slot_acquire(&engine->version);
 }
 
 /* ---- metrics ---------------------------------------------------------------------------- */

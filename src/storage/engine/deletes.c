@@ -86,7 +86,7 @@ static roaring_bitmap_t *next_stretch(const roaring_bitmap_t *ids, uint64_t *fir
 static enum status make_tombstones(struct job *job)
 {
     struct engine *engine = job->engine;
-    const struct head_ref *active = engine->version->active;
+    const struct head_ref *active = engine_newest(engine)->active;
     uint64_t first = 0;
     for (roaring_bitmap_t *ids; (ids = next_stretch(job->matched.ids, &first)) != NULL;) {
         struct tombstone **tombstones =
@@ -108,7 +108,7 @@ static enum status make_tombstones(struct job *job)
 
 static enum status check_limits(struct job *job)
 {
-    const struct tombstone_set *set = job->engine->version->tombstones;
+    const struct tombstone_set *set = engine_newest(job->engine)->tombstones;
     size_t count = (set == NULL ? 0 : set->count) + job->count;
     size_t bytes = set == NULL ? 0 : set->bytes;
     for (size_t i = 0; i < job->count; i++)
@@ -143,7 +143,7 @@ static enum status log_tombstones(struct job *job)
 static struct version *version_with(struct engine *engine, struct tombstone *const *more,
                                     size_t count)
 {
-    const struct version *old = engine->version;
+    const struct version *old = engine_newest(engine);
     struct tombstone_set *set = tombstone_set_add(old->tombstones, more, count);
     struct version *version =
         set == NULL ? NULL
@@ -156,7 +156,6 @@ static struct version *version_with(struct engine *engine, struct tombstone *con
 
 static void publish(struct engine *engine, struct version *version, size_t count)
 {
-    struct version *old = engine->version;
     struct head_ref *active = version->active;
     rwlock_write(&engine->head_lock);
     if (active->first_sequence == 0)
@@ -164,7 +163,7 @@ static void publish(struct engine *engine, struct version *version, size_t count
     engine->sequence += count;
     active->last_sequence = engine->sequence;
     active->has_deletes = true;
-    engine->version = version;
+    struct version *old = version_slot_replace(&engine->version, version);
     rwlock_unlock(&engine->head_lock);
     version_release(old);
 }

@@ -44,7 +44,7 @@ static void locks_init(struct engine *engine)
 
 static void engine_free(struct engine *engine)
 {
-    version_release(engine->version);
+    version_release(version_slot_replace(&engine->version, NULL));
     wal_close(engine->wal);
     manifest_close(engine->manifest);
     reclaim_release(&engine->reclaim);
@@ -152,7 +152,7 @@ enum status engine_open(const struct engine_options *options, struct tier **tier
     }
     log_event(engine->log, LOG_INFO, "engine", "store opened",
               log_int("series", (int64_t)series_index_committed(&engine->index)),
-              log_int("parts", (int64_t)engine->version->part_count),
+              log_int("parts", (int64_t)engine_newest(engine)->part_count),
               log_int("log_samples", (int64_t)engine->recovery.log_samples),
               log_int("damaged", (int64_t)engine->recovery.damaged),
               log_int("duration_ms", engine->recovery.duration_ms));

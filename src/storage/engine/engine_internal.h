@@ -5,7 +5,8 @@
  *   flush_lock, maintenance_lock   one flush, and beside it one merge or retention step at a time
  *   manifest_lock the manifest, ids of files: while an edit is committed and published
  *   append_lock   the log, the committed sequence: whoever appends, syncs or rotates
- *   head_lock     entries of the active head, and `version`; readers copy what they need and leave
+ *   head_lock     entries of the active head: a commit is seen whole or not at all; readers copy
+ *                 what they need and leave
  *   series_lock   series index, registry, raw cache, days
  *   work_lock     what the background threads wait for
  */
@@ -87,7 +88,7 @@ struct engine {
     struct id_list pending; /* likewise: series to define */
 
     struct rwlock head_lock;
-    struct version *version;
+    struct version_slot version;
 
     struct rwlock series_lock;
     struct series_index index;
@@ -133,6 +134,12 @@ struct engine {
 static inline struct engine *engine_of(struct tier *tier)
 {
     return container_of(tier, struct engine, tier);
+}
+
+/* What readers get from now on: engine_version for those that do not hold append_lock. */
+static inline struct version *engine_newest(const struct engine *engine)
+{
+    return version_slot_borrow(&engine->version);
 }
 
 /* resolve.c */

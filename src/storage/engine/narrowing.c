@@ -76,15 +76,18 @@ void narrowing_release(struct narrowing *narrowing)
     *narrowing = (struct narrowing){0};
 }
 
-bool narrowing_holds(const struct narrowing *narrowing, const struct engine *engine,
+bool narrowing_holds(const struct narrowing *narrowing, struct engine *engine,
                      const roaring_bitmap_t *matched)
 {
     if (narrowing->in_use == NULL)
         return true;
     /* All samples that came since are in the active head, if it is still the same one. */
-    if (engine->version->active != narrowing->version->active)
+    struct version *newest = engine_version(engine);
+    bool same = newest->active == narrowing->version->active;
+    version_release(newest);
+    if (!same)
         return false;
-    const struct head *head = engine->version->active->head;
+    const struct head *head = narrowing->version->active->head;
     for (uint32_t id = head_next_series(head, 0); id != UINT32_MAX;
          id = head_next_series(head, id + 1))
         if (!roaring_bitmap_contains(narrowing->in_use, id) && roaring_bitmap_contains(matched, id))

@@ -24,7 +24,7 @@ void narrowing_release(struct narrowing *narrowing);
 
 /* Whether it still holds for the present version: no other series of `matched` has got a sample.
  * With head_lock. */
-bool narrowing_holds(const struct narrowing *narrowing, const struct engine *engine,
+bool narrowing_holds(const struct narrowing *narrowing, struct engine *engine,
                      const roaring_bitmap_t *matched);
 
 #endif

@@ -44,14 +44,16 @@ static bool is_removed(const struct parts_change *change, const struct part_ref 
 }
 
 /* The parts as they will be. With manifest_lock, so that nobody else changes them meanwhile. */
-static struct part_ref **changed_parts(const struct engine *engine,
-                                       const struct parts_change *change, size_t *count)
+static struct part_ref **changed_parts(struct engine *engine, const struct parts_change *change,
+                                       size_t *count)
 {
-    const struct version *version = engine->version;
+    struct version *version = engine_version(engine); /* a rotation may replace it */
     size_t most = version->part_count + change->added_count;
     struct part_ref **parts = malloc((most + 1) * sizeof parts[0]);
-    if (parts == NULL)
+    if (parts == NULL) {
+        version_release(version);
         return NULL;
+    }
     *count = 0;
     for (size_t i = 0; i < version->part_count; i++)
         if (!is_removed(change, version->parts[i]))
@@ -60,6 +62,7 @@ static struct part_ref **changed_parts(const struct engine *engine,
         parts[(*count)++] = change->added[i];
     if (*count > 0)
         qsort(parts, *count, sizeof parts[0], compare_parts);
+    version_release(version);
     return parts;
 }
 
@@ -81,7 +84,7 @@ static enum status commit(struct engine *engine, struct manifest_edit *edit, str
 static struct tombstone_set *changed_tombstones(struct engine *engine,
                                                 const struct parts_change *change)
 {
-    struct tombstone_set *set = engine->version->tombstones;
+    struct tombstone_set *set = engine_newest(engine)->tombstones;
     if (change->gone == NULL)
         return tombstone_set_acquire(set);
     invariant(set != NULL && set->count >= change->gone_count);
@@ -99,7 +102,7 @@ static void replace_version(struct engine *engine, struct part_ref *const *parts
 {
     /* Rotation replaces the version too, but under append_lock. */
     mutex_lock(&engine->append_lock);
-    struct version *old = engine->version;
+    struct version *old = engine_newest(engine);
     struct tombstone_set *tombstones = changed_tombstones(engine, change);
     struct version *version = version_new(old->active, change->drop_sealed ? NULL : old->sealed,
                                           parts, count, tombstones);
@@ -109,9 +112,7 @@ static void replace_version(struct engine *engine, struct part_ref *const *parts
     version->flushed_sequence = old->flushed_sequence;
     if (change->drop_sealed && old->sealed->last_sequence > old->flushed_sequence)
         version->flushed_sequence = old->sealed->last_sequence;
-    rwlock_write(&engine->head_lock);
-    engine->version = version;
-    rwlock_unlock(&engine->head_lock);
+    old = version_slot_replace(&engine->version, version);
     mutex_unlock(&engine->append_lock);
     version_release(old);
 }

@@ -175,11 +175,12 @@ static enum status open_parts(struct recovery *recovery, struct head_ref *head, 
             status = fail(err, STATUS_MEMORY, "no memory for parts");
     }
     if (status == STATUS_OK) {
-        engine->version = version_new(head, NULL, parts, opened, recovery->tombstones);
-        if (engine->version == NULL)
+        struct version *version = version_new(head, NULL, parts, opened, recovery->tombstones);
+        if (version == NULL)
             status = fail(err, STATUS_MEMORY, "no memory for parts");
         else
-            engine->version->flushed_sequence = state->last_sequence;
+            version->flushed_sequence = state->last_sequence;
+        version_release(version_slot_replace(&engine->version, version));
     }
     for (size_t i = 0; i < opened; i++)
         part_ref_release(parts[i]);
@@ -213,7 +214,7 @@ static enum status replay_samples(struct recovery *recovery, struct slice record
         record_get_samples(record, recovery->ids, recovery->times, recovery->values, &count, err);
     if (status != STATUS_OK)
         return status;
-    struct head_ref *active = engine->version->active;
+    struct head_ref *active = engine_newest(engine)->active;
     if (head_reserve(active->head, recovery->ids, count) != STATUS_OK ||
         note_days(engine, recovery->times, count) != STATUS_OK)
         return fail(err, STATUS_MEMORY, "no memory to replay the log; give the process more");
@@ -238,7 +239,7 @@ static enum status replay_series(struct recovery *recovery, struct slice record,
 static enum status replay_delete(struct recovery *recovery, struct slice record, struct error *err)
 {
     struct engine *engine = recovery->engine;
-    struct head_ref *active = engine->version->active;
+    struct head_ref *active = engine_newest(engine)->active;
     uint64_t sequence;
     struct time_range range;
     roaring_bitmap_t *ids;
@@ -264,11 +265,11 @@ static enum status make_room(struct recovery *recovery, uint64_t frame, struct e
     recovery->frame = frame;
     /* With a head that could not be flushed the rest of the log, which is bounded, goes beside it.
      */
-    if (engine->options.read_only || !head_is_full(engine->version->active->head) ||
-        engine->version->sealed != NULL)
+    if (engine->options.read_only || !head_is_full(engine_newest(engine)->active->head) ||
+        engine_newest(engine)->sealed != NULL)
         return STATUS_OK;
     struct head_ref *fresh;
-    struct version *old = engine->version;
+    struct version *old = engine_newest(engine);
     if (head_ref_new(&fresh, engine->options.head_bytes, old->active->number + 1) != STATUS_OK)
         return fail(err, STATUS_MEMORY, "no memory for a head");
     fresh->begin_position = before;
@@ -279,8 +280,7 @@ static enum status make_room(struct recovery *recovery, uint64_t frame, struct e
         return fail(err, STATUS_MEMORY, "no memory for a head");
     version->flushed_sequence = old->flushed_sequence;
     old->active->end_position = before;
-    engine->version = version;
-    version_release(old);
+    version_release(version_slot_replace(&engine->version, version));
     series_index_drop_known(&engine->index);
     enum status status = engine_flush_sealed(engine, err);
     if (status != STATUS_NO_SPACE)
@@ -509,7 +509,7 @@ static enum status recover(struct recovery *recovery, struct error *err)
     if (status == STATUS_OK) {
         /* A log begins with segment 1. */
         uint64_t first = UINT64_C(1) << 32;
-        engine->version->active->begin_position =
+        engine_newest(engine)->active->begin_position =
             state->log_position > first ? state->log_position : first;
     }
     if (status == STATUS_OK)

@@ -219,7 +219,7 @@ static enum status allocate_entries(struct selection *selection, struct error *e
 static void take_snapshot(struct selection *selection)
 {
     struct engine *engine = selection->engine;
-    selection->version = version_acquire(engine->version);
+    selection->version = engine_version(engine);
     const struct head *head = selection->version->active->head;
     invariant(selection->count == 0 || selection->ids != NULL);
     for (size_t i = 0; i < selection->count; i++)

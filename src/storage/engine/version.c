@@ -120,6 +120,24 @@ struct version *version_acquire(struct version *version)
     return version;
 }
 
+struct version *version_slot_acquire(struct version_slot *slot)
+{
+    uint8_t generation = gate_enter(&slot->readers);
+    struct version *version = version_acquire(atomic_load(&slot->newest));
+    gate_leave(&slot->readers, &generation);
+    return version;
+}
+
+struct version *version_slot_replace(struct version_slot *slot, struct version *version)
+{
+    struct version *before = atomic_exchange(&slot->newest, version);
+    /* A reader may have seen it without having counted itself yet. */
+    gate_turn(&slot->readers);
+    while (!gate_is_empty(&slot->readers))
+        thread_yield();
+    return before;
+}
+
 void version_release(struct version *version)
 {
     if (version == NULL || atomic_fetch_sub(&version->references, 1) != 1)

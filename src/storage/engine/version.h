@@ -5,7 +5,9 @@
  * What the newest version no longer has goes when the last query that sees it ends; a part that was
  * replaced then loses its file.
  *
- * Threads: counts are atomic; a version never changes once it is published.
+ * Threads: counts are atomic; a version never changes once it is published. Taking the newest one
+ * is no lock and no waiting (version_slot_acquire): merges and drops publish beside running
+ * readers, and wait the few instructions between the look at the pointer and the count.
  */
 #ifndef METRIC_STORE_STORAGE_ENGINE_VERSION_H
 #define METRIC_STORE_STORAGE_ENGINE_VERSION_H
@@ -13,6 +15,7 @@
 #include <stdatomic.h>
 
 #include "os/os.h"
+#include "storage/engine/gate.h"
 #include "storage/engine/head.h"
 #include "storage/engine/manifest.h"
 #include "storage/engine/part_reader.h"
@@ -81,5 +84,22 @@ struct version *version_new(struct head_ref *active, struct head_ref *sealed,
                             struct tombstone_set *tombstones);
 struct version *version_acquire(struct version *version);
 void version_release(struct version *version); /* accepts NULL */
+
+/* The newest version, in one place. */
+struct version_slot {
+    _Atomic(struct version *) newest;
+    struct gate readers; /* between the look at `newest` and its count */
+};
+
+/* Any thread, no lock; the caller's own reference. */
+struct version *version_slot_acquire(struct version_slot *slot);
+/* Borrowed; only where version_slot_replace is shut out. */
+static inline struct version *version_slot_borrow(const struct version_slot *slot)
+{
+    return atomic_load_explicit(&slot->newest, memory_order_relaxed);
+}
+/* Takes over the reference on `version` (NULL: the end); gives the one on that before it, for
+ * version_release. One thread at a time. */
+MUST_CHECK struct version *version_slot_replace(struct version_slot *slot, struct version *version);
 
 #endif
