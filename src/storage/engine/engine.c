@@ -121,6 +121,14 @@ static enum status take_directory(struct engine *engine, struct error *err)
     return status;
 }
 
+static enum status give_up(struct engine *engine, const char *dir, enum status status,
+                           struct error *err)
+{
+    error_prefix(err, "cannot open the store in %s", dir);
+    engine_free(engine);
+    return status;
+}
+
 enum status engine_open(const struct engine_options *options, struct tier **tier, struct error *err)
 {
     *tier = NULL;
@@ -143,19 +151,19 @@ enum status engine_open(const struct engine_options *options, struct tier **tier
                                              : take_directory(engine, err);
     if (status == STATUS_OK)
         status = engine_recover(engine, err);
-    if (status == STATUS_OK && options->background)
-        status = background_start(engine, err);
-    if (status != STATUS_OK) {
-        error_prefix(err, "cannot open the store in %s", options->dir);
-        engine_free(engine);
-        return status;
-    }
+    if (status != STATUS_OK)
+        return give_up(engine, options->dir, status, err);
     log_event(engine->log, LOG_INFO, "engine", "store opened",
               log_int("series", (int64_t)series_index_committed(&engine->index)),
               log_int("parts", (int64_t)engine_newest(engine)->part_count),
               log_int("log_samples", (int64_t)engine->recovery.log_samples),
               log_int("damaged", (int64_t)engine->recovery.damaged),
               log_int("duration_ms", engine->recovery.duration_ms));
+    /* Last: from here on, what was read above is not ours alone. */
+    if (options->background)
+        status = background_start(engine, err);
+    if (status != STATUS_OK)
+        return give_up(engine, options->dir, status, err);
     *tier = &engine->tier;
     return STATUS_OK;
 }
