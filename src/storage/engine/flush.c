@@ -130,7 +130,7 @@ static enum status open_writer(struct flush *flush, int64_t day)
                      .day = day,
                      .min_sequence = flush->sealed->first_sequence,
                      .max_sequence = flush->sealed->last_sequence},
-        .hash_seed = manifest_state(engine->manifest)->secret,
+        .hash_seed = engine->index.seed,
     };
     char *path = path_of_part(engine->dir, writer->id);
     if (path == NULL)

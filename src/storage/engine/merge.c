@@ -402,7 +402,7 @@ static enum status write_part(struct merge *merge, struct version *version, size
         info->cleaned = version->flushed_sequence;
     struct part_writer_options options = {
         .identity = manifest_part_identity(info),
-        .hash_seed = manifest_state(engine->manifest)->secret,
+        .hash_seed = engine->index.seed,
         .block_count = block_count_of(merge->tier),
     };
     char *path = path_of_part(engine->dir, info->id);
