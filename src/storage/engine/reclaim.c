@@ -19,6 +19,16 @@ void reclaim_release(struct reclaim *reclaim)
     *reclaim = (struct reclaim){0};
 }
 
+/* Back to looking. What became due meanwhile stays so. */
+static void start_over(struct engine *engine)
+{
+    bool due = engine->reclaim.due;
+    rwlock_write(&engine->series_lock);
+    reclaim_release(&engine->reclaim);
+    rwlock_unlock(&engine->series_lock);
+    engine->reclaim.due = due;
+}
+
 static enum status no_memory(struct error *err)
 {
     return fail(err, STATUS_MEMORY, "no memory to take series out of the index");
@@ -304,17 +314,20 @@ static enum status drain(struct engine *engine, bool *did, struct error *err)
         return STATUS_OK;
     *did = true;
     /* What the batches of before brought is in a head or a part now. */
+    rwlock_read(&engine->series_lock);
     roaring_bitmap_t *unused = roaring_bitmap_copy(reclaim->dying);
+    rwlock_unlock(&engine->series_lock);
     enum status status = unused == NULL ? no_memory(err) : take_used(unused, engine, err);
     if (status == STATUS_OK)
         status = take_used(reclaim->freed, engine, err);
     rwlock_write(&engine->series_lock);
     if (status == STATUS_OK)
         roaring_bitmap_and_inplace(reclaim->dying, unused);
+    bool none = roaring_bitmap_is_empty(reclaim->dying);
     rwlock_unlock(&engine->series_lock);
     if (unused != NULL)
         roaring_bitmap_free(unused);
-    if (status == STATUS_OK && !roaring_bitmap_is_empty(reclaim->dying)) {
+    if (status == STATUS_OK && !none) {
         forget_bytes(engine);
         status = take_out(engine, err);
     }
@@ -327,7 +340,7 @@ static enum status drain(struct engine *engine, bool *did, struct error *err)
         reclaim->stage = RECLAIM_FREEING;
         return STATUS_OK;
     }
-    reclaim_release(reclaim);
+    start_over(engine);
     /* Somebody wanted a series after all, or damage hides what is in use: perhaps another time. */
     return status == STATUS_BUSY || status == STATUS_CORRUPT ? STATUS_OK : status;
 }
@@ -356,7 +369,7 @@ static enum status give_back(struct engine *engine, bool *did, struct error *err
             log_event(engine->log, LOG_INFO, "engine", "ids of series are free again",
                       log_int("ids", (int64_t)count));
     }
-    reclaim_release(reclaim);
+    start_over(engine);
     return status;
 }
 

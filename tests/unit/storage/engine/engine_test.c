@@ -726,6 +726,32 @@ static void ids_are_not_used_again_while_a_selection_may_mean_them(void **state)
     end(&test);
 }
 
+static void days_that_are_dropped_while_ids_wait_are_not_forgotten(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test, LARGE_HEAD);
+    int64_t now = clock_wall_ms(test.store.options.os.clock);
+    for (uint32_t i = 1; i < SERIES; i++)
+        put_one(&test, i, now - (i < SERIES / 2 ? 5 : 2) * (int64_t)MS_PER_DAY, i);
+    store_flush(&test.store);
+    store_settle_down(&test.store);
+    put_one(&test, 0, now, 1);
+    store_flush(&test.store);
+    struct select_options options = {.range = fixture_always()};
+    struct selection *selection = select_all(&test, &options);
+    engine_set_retention(test.store.tier, 4 * (int64_t)MS_PER_DAY);
+    store_settle_down(&test.store);
+    drop_the_past(&test);
+    assert_int_equal(stats_of(&test).series_ids_freed, 0);
+    selection_close(test.store.tier, selection);
+    store_settle_down(&test.store);
+    assert_int_equal(stats_of(&test).series_committed, 1);
+    assert_int_equal(stats_of(&test).series_ids_freed, SERIES - 1);
+    check_all_ways(&test);
+    end(&test);
+}
+
 static void limits_of_a_query_are_kept(void **state)
 {
     (void)state;
@@ -1138,6 +1164,7 @@ int main(void)
         cmocka_unit_test(days_beyond_retention_go_and_others_stay),
         cmocka_unit_test(series_whose_samples_have_gone_leave_and_their_ids_are_used_again),
         cmocka_unit_test(ids_are_not_used_again_while_a_selection_may_mean_them),
+        cmocka_unit_test(days_that_are_dropped_while_ids_wait_are_not_forgotten),
         cmocka_unit_test(limits_of_a_query_are_kept),
         cmocka_unit_test(count_sum_and_increase_come_from_headers),
         cmocka_unit_test(samples_read_are_counted_once),
