@@ -58,5 +58,5 @@ class PartsMet:
     def all(self):
         return self.most > 1 and self.level > 0 and self.late is not None
 
-    def __str__(self):
+    def __repr__(self):
         return f"{self.most} parts at once, merged to level {self.level}, overlapping: {self.late}"

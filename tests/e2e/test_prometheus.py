@@ -14,6 +14,7 @@ import pytest
 import requests
 
 from exact import (NAN_BITS, STALE_BITS, assert_same_samples, bits_of, series_key, stored_samples)
+from parts import PartsMet
 from server import free_port, wait_until
 
 SECONDS = float(os.environ.get("METRIC_STORE_SCRAPE_SECONDS", "12"))
@@ -26,11 +27,16 @@ global: {{scrape_interval: 1s, scrape_timeout: 900ms}}
 scrape_configs: {scrapes}
 remote_write:
   - url: {url}/api/v1/write
-    queue_config: {{batch_send_deadline: 200ms, min_backoff: 50ms, max_backoff: 200ms}}
+    queue_config: {{batch_send_deadline: 200ms, min_backoff: 50ms, max_backoff: 200ms,
+                   min_shards: 4, max_samples_per_send: 500}}
     metadata_config: {{send_interval: 1s}}
 """
+# The copies are more series of the same page, so that heads of 1 MiB are filled within seconds.
 SCRAPES = """
-  - {{job_name: prometheus, static_configs: [{{targets: ["127.0.0.1:{prometheus}"]}}]}}
+  - job_name: prometheus
+    scrape_interval: 250ms
+    scrape_timeout: 250ms
+    static_configs: [{copies}]
   - {{job_name: node, static_configs: [{{targets: ["127.0.0.1:{node}"]}}]}}
 """
 
@@ -65,7 +71,9 @@ class Prometheus:
         self.node = Process(["prometheus-node-exporter",
                              f"--web.listen-address=127.0.0.1:{self.node_port}"],
                             folder / "node.log", f"http://127.0.0.1:{self.node_port}/metrics")
-        self.configure(SCRAPES.format(prometheus=self.port, node=self.node_port))
+        copies = ", ".join(f'{{targets: ["127.0.0.1:{self.port}"], labels: {{copy: "{n}"}}}}'
+                           for n in range(8))
+        self.configure(SCRAPES.format(copies=copies, node=self.node_port))
         self.process = Process(["prometheus", f"--config.file={self.configuration}",
                                 f"--storage.tsdb.path={folder / 'tsdb'}",
                                 f"--web.listen-address=127.0.0.1:{self.port}"],
@@ -176,30 +184,40 @@ def assert_metadata(server, prometheus):
 
 def test_every_sample_of_prometheus_is_here_bit_for_bit(make_server, prometheus):
     server = make_server(*ROOMY).start()
-    source = prometheus(server)
+    source, met = prometheus(server), PartsMet()
     scrape_for(SECONDS)
     assert_metadata(server, source)
     source.stop_scraping()
     assert_has_all(server, source, "from a running server")
     server.kill()
+    met.look(server)
     server.start()
     assert_has_all(server, source, "after a crash")
     assert server.stop() == 0
+    met.look(server)
     server.start()
     assert_has_all(server, source, "after a clean stop")
+    print(met)
+    assert met.all(), met
 
 
 def test_a_crash_while_prometheus_sends_costs_no_sample(make_server, prometheus):
     server = make_server(*ROOMY).start()
-    source = prometheus(server)
+    source, met = prometheus(server), PartsMet()
     scrape_for(SECONDS / 3)
     server.kill()
+    met.look(server)
     scrape_for(SECONDS / 6)
     server.start()
     scrape_for(SECONDS / 3)
     server.kill()
+    met.look(server)
     server.start()
     scrape_for(SECONDS / 6)
     source.stop_scraping()
     assert sum(source.own("prometheus_remote_storage_samples_retried_total")) > 0
     assert_has_all(server, source, "after two crashes")
+    assert server.stop() == 0
+    met.look(server)
+    print(met)
+    assert met.all(), met

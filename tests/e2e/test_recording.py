@@ -13,10 +13,14 @@ import pytest
 
 from conftest import ROOT
 from exact import NAN_BITS, assert_same_samples, bits_of, series_key, stored_samples
+from parts import PartsMet
+from server import wait_until
 from store import Commands
+from test_metrics import scrape
 
 RECORDING = os.environ.get("METRIC_STORE_RECORDING", os.path.join(
     ROOT, "..", "shared", "data", "exporters-5s.txt.zst"))
+SMALL = ("storage.head_size=1MiB", "storage.merge_fan_in=2")
 LIFTED = ("cardinality.max_series_per_metric=0", "cardinality.max_labels_per_metric=0",
           "cardinality.max_label_value_length=0")
 LINE = re.compile(r'^(?P<name>[a-zA-Z_:][\w:]*)\s*(?:\{(?P<labels>(?:[^"}]|"(?:[^"\\]|\\.)*")*)\})?'
@@ -82,27 +86,33 @@ def import_into(server, tmp_path, code):
     commands = Commands(os.path.abspath(server.binary), tmp_path)
     result = commands.run("import", "--json", "--url", server.url, os.path.abspath(RECORDING))
     assert result.returncode == code, (result.returncode, result.stderr[-2000:])
+    wait_until(lambda: scrape(server)["metric_store_merges_total"] > 0, what="merges")
     return json.loads(result.stdout)
 
 
 def test_a_recording_is_there_bit_for_bit_after_import_crash_and_restart(make_server, tmp_path,
                                                                          recording):
-    server = make_server(*LIFTED, "storage.head_size=4MiB").start()
-    expected = by_series(recording)
+    server = make_server(*LIFTED, *SMALL).start()
+    expected, met = by_series(recording), PartsMet()
     assert sum(map(len, expected.values())) == len(recording), "the recording has doubles itself"
     summary = import_into(server, tmp_path, 0)
     assert (summary["accepted"], summary["rejected"]) == (len(recording), 0)
     server.kill()
+    met.look(server)
     server.start()
     assert_same_samples(expected, stored_samples(server), "after a crash")
     again = import_into(server, tmp_path, 0)
     assert (again["accepted"], again["new_series"]) == (len(recording), 0)
     server.kill()
+    met.look(server)
     server.start()
     assert_same_samples(expected, stored_samples(server), "imported twice")
     assert server.stop() == 0
+    met.look(server)
     server.start()
     assert_same_samples(expected, stored_samples(server), "after a clean stop")
+    print(met)
+    assert met.all(), met
 
 
 def refusal_of(key, series_of_metric):
@@ -127,7 +137,7 @@ SETTINGS = {
 
 def test_the_default_limits_refuse_of_a_recording_exactly_what_they_say(make_server, tmp_path,
                                                                         recording):
-    server = make_server().start()
+    server, met = make_server(*SMALL).start(), PartsMet()
     verdicts, series_of_metric, refused, kept = {}, {}, {}, []
     for sample in recording:
         key = sample[0]
@@ -145,5 +155,8 @@ def test_the_default_limits_refuse_of_a_recording_exactly_what_they_say(make_ser
     for reason in summary["reasons"]:
         assert SETTINGS[reason["code"]] in reason["message"], reason
     server.kill()
+    met.look(server)
     server.start()
     assert_same_samples(by_series(kept), stored_samples(server), "with the default limits")
+    print(met)
+    assert met.level > 0, met  # nothing of a recording that comes once is late

@@ -10,6 +10,7 @@ import pytest
 
 from exact import (NAN_BITS, STALE_BITS, assert_same_samples, bits_of, json_of_bits, series_key,
                    stored_samples)
+from parts import PartsMet
 from remote_write import remote_write
 from server import wait_until
 from test_metrics import scrape
@@ -113,7 +114,7 @@ def filler(writer, round_number, count=20_000):
 @pytest.mark.parametrize("way", ["remote_write", "ndjson"])
 def test_every_bit_of_special_values_and_times_survives_each_stage(make_server, way):
     server = make_server("storage.head_size=1MiB", "storage.merge_fan_in=2").start()
-    writer = Writer(server, way)
+    writer, met = Writer(server, way), PartsMet()
     writer.send(special_series(0))
     writer.check("from the head")
     server.kill()
@@ -121,6 +122,7 @@ def test_every_bit_of_special_values_and_times_survives_each_stage(make_server, 
     assert scrape(server)["metric_store_recovery_samples"] > 0
     writer.check("from the replayed log")
     assert server.stop() == 0
+    met.look(server)
     server.start()
     assert scrape(server)["metric_store_parts"] >= DAYS
     writer.check("from parts after a clean stop")
@@ -133,11 +135,15 @@ def test_every_bit_of_special_values_and_times_survives_each_stage(make_server, 
     wait_until(lambda: scrape(server)["metric_store_merges_total"] >= DAYS, what="merges")
     writer.check("after flushes and merges")
     server.kill()
+    met.look(server)
     server.start()
     writer.check("after a crash")
     assert server.stop() == 0
+    met.look(server)
     server.start()
     writer.check("after a clean stop")
+    print(met)
+    assert met.all(), met
 
 
 def test_special_values_in_an_export_can_be_posted_back(make_server, tmp_path):
