@@ -114,3 +114,20 @@ def test_every_check_of_the_health_answer_stands_in_operations_and_no_other(serv
         section = file.read().split("\n## Health\n")[1].split("\n## ")[0]
     table = section.split("| check | degraded | failing |\n")[1].split("\n\n")[0]
     assert set(re.findall(r"^\| `(\w+)` ", table, re.MULTILINE)) == set(checks)
+
+
+# ---- variables of the tests ------------------------------------------------------------------
+
+READ = re.compile(r'(?:environ\.get|getenv|from_environment)\(\s*"([A-Z_]+)"')
+OF_THE_SYSTEM = {"CI", "ASAN_OPTIONS"}
+
+
+def test_every_variable_that_tests_read_stands_in_the_document_and_no_other():
+    found = set()
+    for kind in ("py", "c", "h"):
+        for path in glob.glob(os.path.join(ROOT, "tests", "**", f"*.{kind}"), recursive=True):
+            with open(path, encoding="utf-8") as file:
+                found |= set(READ.findall(file.read()))
+    with open(os.path.join(ROOT, "docs", "DEVELOPMENT.md"), encoding="utf-8") as file:
+        table = file.read().split("| variable | of | means |\n")[1].split("\n\n")[0]
+    assert found - OF_THE_SYSTEM == set(re.findall(r"^\| `(\w+)` ", table, re.MULTILINE))
