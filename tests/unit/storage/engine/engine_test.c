@@ -9,91 +9,19 @@
 
 #include "base/bits.h"
 #include "base/times.h"
-#include "engine_fixture.h"
 #include "model/value.h"
+#include "scene.h"
 
 enum { SERIES = 50, LARGE_HEAD = 8 << 20, SMALL_HEAD = 64 << 10 };
 
 #define NOW INT64_C(1750000000000)
 
-struct test {
-    struct store store;
-    struct ledger ledger;
-};
-
-static void begin(struct test *test, size_t head_bytes)
-{
-    store_init(&test->store, head_bytes);
-    ledger_init(&test->ledger, SERIES);
-}
-
-static void end(struct test *test)
-{
-    ledger_release(&test->ledger);
-    store_release(&test->store);
-}
-
-/* Written and noted. */
-static void put(struct test *test, const struct fixture_sample *samples, size_t count)
-{
-    struct error err = {0};
-    if (fixture_put(test->store.tier, samples, count, &err) != STATUS_OK)
-        test_fail("put: %s", err.message);
-    ledger_put(&test->ledger, samples, count);
-}
-
-static void put_one(struct test *test, uint32_t series, int64_t time_ms, double value)
-{
-    put(test, &(struct fixture_sample){series, time_ms, value}, 1);
-}
-
-static void put_run(struct test *test, uint32_t series, int64_t from_ms, int64_t step_ms,
-                    size_t count, double value)
-{
-    struct fixture_sample *samples = calloc(count, sizeof samples[0]);
-    assert_non_null(samples);
-    for (size_t i = 0; i < count; i++)
-        samples[i] =
-            (struct fixture_sample){series, from_ms + (int64_t)i * step_ms, value + (double)i};
-    put(test, samples, count);
-    free(samples);
-}
-
-static void check(struct test *test)
-{
-    char why[FIXTURE_WHY_SIZE];
-    if (!fixture_same(test->store.tier, &test->ledger, fixture_always(), why) ||
-        !fixture_totals_same(test->store.tier, &test->ledger, fixture_always(), why))
-        test_fail("%s", why);
-}
-
-/* After every way that samples can be kept. */
-static void check_all_ways(struct test *test)
-{
-    check(test);
-    store_kill(&test->store);
-    check(test);
-    store_flush(&test->store);
-    check(test);
-    store_settle_down(&test->store);
-    check(test);
-    store_reopen(&test->store);
-    check(test);
-}
-
-static struct engine_stats stats_of(struct test *test)
-{
-    struct engine_stats stats;
-    engine_stats(test->store.tier, &stats);
-    return stats;
-}
-
-static struct selection *select_all(struct test *test, const struct select_options *options)
+static struct selection *select_all(struct scene *scene, const struct select_options *options)
 {
     struct matchers everything = {0};
     struct selection *selection;
     struct error err = {0};
-    if (storage_select(test->store.tier, &everything, 1, options, &selection, &err) != STATUS_OK)
+    if (storage_select(scene->store.tier, &everything, 1, options, &selection, &err) != STATUS_OK)
         test_fail("select: %s", err.message);
     return selection;
 }
@@ -103,50 +31,50 @@ static struct selection *select_all(struct test *test, const struct select_optio
 static void a_new_store_is_empty(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
-    check_all_ways(&test);
-    assert_int_equal(stats_of(&test).parts, 0);
-    end(&test);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
+    scene_check_all_ways(&scene);
+    assert_int_equal(scene_stats(&scene).parts, 0);
+    scene_end(&scene);
 }
 
 static void samples_are_seen_as_soon_as_they_are_acknowledged(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     for (uint32_t i = 0; i < 40; i++) {
-        put_one(&test, i % SERIES, NOW + i, i);
-        check(&test);
+        scene_put_one(&scene, i % SERIES, NOW + i, i);
+        scene_check(&scene);
     }
-    check_all_ways(&test);
-    end(&test);
+    scene_check_all_ways(&scene);
+    scene_end(&scene);
 }
 
 static void the_later_write_wins_wherever_the_earlier_is(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     /* In one batch, in one head, over a part, over two parts, over a merged part. */
-    put(&test, (struct fixture_sample[]){{1, NOW, 1}, {1, NOW, 2}, {1, NOW - 5, 3}}, 3);
-    put_one(&test, 1, NOW, 4);
-    check(&test);
+    scene_put(&scene, (struct fixture_sample[]){{1, NOW, 1}, {1, NOW, 2}, {1, NOW - 5, 3}}, 3);
+    scene_put_one(&scene, 1, NOW, 4);
+    scene_check(&scene);
     for (int i = 0; i < 9; i++) {
-        put_run(&test, 1, NOW - 2000, 100, 40, i * 1000);
-        put_run(&test, 2, NOW - i * 777, 50, 30, i);
-        check(&test);
-        store_flush(&test.store);
-        put_one(&test, 1, NOW - 1000, i);
-        put_one(&test, 1, NOW - 1050, i);
-        check(&test);
-        store_settle_down(&test.store);
-        check(&test);
+        scene_put_run(&scene, 1, NOW - 2000, 100, 40, i * 1000);
+        scene_put_run(&scene, 2, NOW - i * 777, 50, 30, i);
+        scene_check(&scene);
+        store_flush(&scene.store);
+        scene_put_one(&scene, 1, NOW - 1000, i);
+        scene_put_one(&scene, 1, NOW - 1050, i);
+        scene_check(&scene);
+        store_settle_down(&scene.store);
+        scene_check(&scene);
     }
-    assert_true(stats_of(&test).merges > 0);
-    store_kill(&test.store);
-    check_all_ways(&test);
-    end(&test);
+    assert_true(scene_stats(&scene).merges > 0);
+    store_kill(&scene.store);
+    scene_check_all_ways(&scene);
+    scene_end(&scene);
 }
 
 static void values_and_times_keep_every_bit(void **state)
@@ -171,59 +99,60 @@ static void values_and_times_keep_every_bit(void **state)
     static const int64_t times[] = {
         TIME_MIN_MS, TIME_MIN_MS + 1, -MS_PER_DAY - 1, -MS_PER_DAY, -1, 0, 1, NOW, TIME_MAX_MS - 1,
     };
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     for (size_t i = 0; i < sizeof times / sizeof times[0]; i++)
-        put_one(&test, 0, times[i], (double)i);
+        scene_put_one(&scene, 0, times[i], (double)i);
     /* Alone, mixed, and in runs long enough for every encoding. */
     for (uint32_t i = 0; i < VALUES; i++)
-        put_one(&test, 1 + i, NOW, double_of_bits(bits[i]));
+        scene_put_one(&scene, 1 + i, NOW, double_of_bits(bits[i]));
     for (uint32_t i = 0; i < 2000; i++)
-        put_one(&test, 20, NOW + i * 1000, double_of_bits(bits[i % VALUES]));
+        scene_put_one(&scene, 20, NOW + i * 1000, double_of_bits(bits[i % VALUES]));
     for (uint32_t i = 0; i < 2000; i++)
-        put_one(&test, 21, NOW + i * 1000, i % 50 == 0 ? double_of_bits(bits[i / 50 % VALUES]) : i);
-    check_all_ways(&test);
+        scene_put_one(&scene, 21, NOW + i * 1000,
+                      i % 50 == 0 ? double_of_bits(bits[i / 50 % VALUES]) : i);
+    scene_check_all_ways(&scene);
     /* Once more over it, so that they are merged. */
     for (int round = 0; round < 4; round++) {
         for (uint32_t i = 0; i < VALUES; i++)
-            put_one(&test, 1 + i, NOW + round, double_of_bits(bits[i]));
-        store_flush(&test.store);
+            scene_put_one(&scene, 1 + i, NOW + round, double_of_bits(bits[i]));
+        store_flush(&scene.store);
     }
-    store_settle_down(&test.store);
-    check_all_ways(&test);
-    end(&test);
+    store_settle_down(&scene.store);
+    scene_check_all_ways(&scene);
+    scene_end(&scene);
 }
 
 static void one_commit_may_touch_hundreds_of_days(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     enum { DAYS = 200 };
     struct fixture_sample samples[2 * DAYS];
     for (uint32_t i = 0; i < 2 * DAYS; i++)
         samples[i] = (struct fixture_sample){i % 3, NOW - (int64_t)(i * 7 % DAYS) * MS_PER_DAY, i};
-    put(&test, samples, 2 * DAYS);
-    check_all_ways(&test);
-    assert_int_equal(stats_of(&test).chunks, DAYS);
-    end(&test);
+    scene_put(&scene, samples, 2 * DAYS);
+    scene_check_all_ways(&scene);
+    assert_int_equal(scene_stats(&scene).chunks, DAYS);
+    scene_end(&scene);
 }
 
 static void a_log_that_holds_more_than_a_head_is_recovered(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     for (uint32_t i = 0; i < 60; i++)
-        put_run(&test, i % SERIES, NOW + i * 100, 1000, 500, i);
+        scene_put_run(&scene, i % SERIES, NOW + i * 100, 1000, 500, i);
     /* Where a smaller head must do, the log is flushed while it is replayed. */
-    test.store.options.head_bytes = SMALL_HEAD;
-    store_kill(&test.store);
-    assert_true(stats_of(&test).flushes > 1);
-    check(&test);
-    store_kill(&test.store);
-    check_all_ways(&test);
-    end(&test);
+    scene.store.options.head_bytes = SMALL_HEAD;
+    store_kill(&scene.store);
+    assert_true(scene_stats(&scene).flushes > 1);
+    scene_check(&scene);
+    store_kill(&scene.store);
+    scene_check_all_ways(&scene);
+    scene_end(&scene);
 }
 
 /* ---- admission -------------------------------------------------------------------------- */
@@ -251,55 +180,55 @@ static const struct admitter_ops strict_ops = {.admit = admit_up_to};
 static void refused_series_take_nothing_and_known_ones_always_pass(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     struct strict_admitter strict = {.admitter = {&strict_ops}, .max_series = 2};
     struct fixture_sample samples[] = {{0, NOW, 1}, {7, NOW, 2}, {14, NOW, 3}, {14, NOW + 1, 4}};
     struct fixture_write write = {.samples = samples, .count = 4, .admitter = &strict.admitter};
     struct error err = {0};
-    assert_int_equal(fixture_commit(test.store.tier, &write, 1, &err), STATUS_OK);
+    assert_int_equal(fixture_commit(scene.store.tier, &write, 1, &err), STATUS_OK);
     assert_int_equal(write.rejected, 2);
     assert_int_equal(write.new_series, 2);
     assert_string_equal(write.code, "series_limit");
-    ledger_put(&test.ledger, samples, 2);
-    check(&test);
-    struct engine_stats stats = stats_of(&test);
+    ledger_put(&scene.ledger, samples, 2);
+    scene_check(&scene);
+    struct engine_stats stats = scene_stats(&scene);
     assert_int_equal(stats.series_committed, 2);
     assert_int_equal(stats.series_reserved, 0);
     /* Lower than what is there: known series are not even asked about. */
     strict = (struct strict_admitter){.admitter = {&strict_ops}, .max_series = 0};
     struct fixture_sample again[] = {{0, NOW + 9, 1}, {7, NOW + 9, 2}};
     write = (struct fixture_write){.samples = again, .count = 2, .admitter = &strict.admitter};
-    assert_int_equal(fixture_commit(test.store.tier, &write, 1, &err), STATUS_OK);
+    assert_int_equal(fixture_commit(scene.store.tier, &write, 1, &err), STATUS_OK);
     assert_int_equal(write.rejected, 0);
     assert_int_equal(strict.asked, 0);
-    ledger_put(&test.ledger, again, 2);
-    check_all_ways(&test);
-    end(&test);
+    ledger_put(&scene.ledger, again, 2);
+    scene_check_all_ways(&scene);
+    scene_end(&scene);
 }
 
 static void an_atomic_batch_with_one_refusal_leaves_nothing(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     struct strict_admitter strict = {.admitter = {&strict_ops}, .max_series = 1};
     struct fixture_sample samples[] = {{0, NOW, 1}, {1, NOW, 2}, {7, NOW, 3}};
     struct fixture_write write = {
         .samples = samples, .count = 3, .atomic = true, .admitter = &strict.admitter};
     struct error err = {0};
-    assert_int_equal(fixture_commit(test.store.tier, &write, 1, &err), STATUS_OK);
+    assert_int_equal(fixture_commit(scene.store.tier, &write, 1, &err), STATUS_OK);
     assert_int_equal(write.rejected, 3);
-    assert_int_equal(stats_of(&test).series_committed + stats_of(&test).series_reserved, 0);
-    check_all_ways(&test);
-    end(&test);
+    assert_int_equal(scene_stats(&scene).series_committed + scene_stats(&scene).series_reserved, 0);
+    scene_check_all_ways(&scene);
+    scene_end(&scene);
 }
 
 static void every_one_of_many_refusals_is_counted(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     enum { MANY = 20000 };
     struct fixture_sample *samples = calloc(MANY, sizeof samples[0]);
     assert_non_null(samples);
@@ -308,36 +237,36 @@ static void every_one_of_many_refusals_is_counted(void **state)
     struct strict_admitter strict = {.admitter = {&strict_ops}, .max_series = 0};
     struct fixture_write write = {.samples = samples, .count = MANY, .admitter = &strict.admitter};
     struct error err = {0};
-    assert_int_equal(fixture_commit(test.store.tier, &write, 1, &err), STATUS_OK);
+    assert_int_equal(fixture_commit(scene.store.tier, &write, 1, &err), STATUS_OK);
     assert_int_equal(write.rejected, MANY);
-    assert_int_equal(stats_of(&test).series_committed + stats_of(&test).series_reserved, 0);
+    assert_int_equal(scene_stats(&scene).series_committed + scene_stats(&scene).series_reserved, 0);
     free(samples);
-    check(&test);
-    end(&test);
+    scene_check(&scene);
+    scene_end(&scene);
 }
 
 static void days_beyond_the_limit_are_refused(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
-    test.store.options.max_chunks = 3;
-    store_reopen(&test.store);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
+    scene.store.options.max_chunks = 3;
+    store_reopen(&scene.store);
     for (int64_t day = 0; day < 3; day++)
-        put_one(&test, 1, NOW + day * MS_PER_DAY, 1);
+        scene_put_one(&scene, 1, NOW + day * MS_PER_DAY, 1);
     struct fixture_sample samples[] = {{1, NOW + 3 * MS_PER_DAY, 1}, {1, NOW + 5, 2}};
     struct fixture_write write = {.samples = samples, .count = 2};
     struct error err = {0};
-    assert_int_equal(fixture_commit(test.store.tier, &write, 1, &err), STATUS_OK);
+    assert_int_equal(fixture_commit(scene.store.tier, &write, 1, &err), STATUS_OK);
     assert_int_equal(write.rejected, 1);
     assert_string_equal(write.code, "chunk_limit");
-    ledger_put(&test.ledger, samples + 1, 1);
-    check_all_ways(&test);
+    ledger_put(&scene.ledger, samples + 1, 1);
+    scene_check_all_ways(&scene);
     /* The limit holds after a restart. */
     write = (struct fixture_write){.samples = samples, .count = 1};
-    assert_int_equal(fixture_commit(test.store.tier, &write, 1, &err), STATUS_OK);
+    assert_int_equal(fixture_commit(scene.store.tier, &write, 1, &err), STATUS_OK);
     assert_int_equal(write.rejected, 1);
-    end(&test);
+    scene_end(&scene);
 }
 
 /* ---- heads ------------------------------------------------------------------------------ */
@@ -345,8 +274,8 @@ static void days_beyond_the_limit_are_refused(void **state)
 static void writes_wait_when_both_heads_are_full(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, SMALL_HEAD);
+    struct scene scene;
+    scene_begin(&scene, SMALL_HEAD, SERIES);
     enum status status = STATUS_OK;
     struct error err = {0};
     uint32_t commits = 0;
@@ -354,31 +283,31 @@ static void writes_wait_when_both_heads_are_full(void **state)
         struct fixture_sample samples[100];
         for (uint32_t i = 0; i < 100; i++)
             samples[i] = (struct fixture_sample){i % SERIES, NOW + commits * 100 + i, i};
-        status = fixture_put(test.store.tier, samples, 100, &err);
+        status = fixture_put(scene.store.tier, samples, 100, &err);
         if (status == STATUS_OK)
-            ledger_put(&test.ledger, samples, 100);
+            ledger_put(&scene.ledger, samples, 100);
     }
     assert_int_equal(status, STATUS_BUSY);
-    check(&test);
-    assert_int_equal(stats_of(&test).series_reserved, 0);
-    store_settle_down(&test.store);
-    put_one(&test, 1, NOW - 1, 1);
-    check_all_ways(&test);
-    end(&test);
+    scene_check(&scene);
+    assert_int_equal(scene_stats(&scene).series_reserved, 0);
+    store_settle_down(&scene.store);
+    scene_put_one(&scene, 1, NOW - 1, 1);
+    scene_check_all_ways(&scene);
+    scene_end(&scene);
 }
 
 static void a_second_opener_is_refused(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     struct tier *second;
     struct error err = {0};
-    assert_int_equal(engine_open(&test.store.options, &second, &err), STATUS_CONFLICT);
+    assert_int_equal(engine_open(&scene.store.options, &second, &err), STATUS_CONFLICT);
     assert_null(second);
-    put_one(&test, 1, NOW, 1);
-    check(&test);
-    end(&test);
+    scene_put_one(&scene, 1, NOW, 1);
+    scene_check(&scene);
+    scene_end(&scene);
 }
 
 /* ---- metrics and chunks ----------------------------------------------------------------- */
@@ -399,7 +328,7 @@ static enum status list_metric(void *context, const struct metric_info *info, st
     return STATUS_OK;
 }
 
-static struct listed list_metrics(struct test *test, const char *selector)
+static struct listed list_metrics(struct scene *scene, const char *selector)
 {
     struct listed listed = {.count = 0};
     struct arena arena;
@@ -409,19 +338,19 @@ static struct listed list_metrics(struct test *test, const char *selector)
     if (selector != NULL &&
         matchers_parse(slice_from_text(selector), &arena, &matchers, &err) != STATUS_OK)
         test_fail("%s", err.message);
-    if (storage_metrics(test->store.tier, selector == NULL ? NULL : &matchers, list_metric, &listed,
-                        &err) != STATUS_OK)
+    if (storage_metrics(scene->store.tier, selector == NULL ? NULL : &matchers, list_metric,
+                        &listed, &err) != STATUS_OK)
         test_fail("%s", err.message);
     matchers_release(&matchers);
     arena_release(&arena);
     return listed;
 }
 
-static enum metric_outcome describe(struct test *test, const struct metric *metric)
+static enum metric_outcome describe(struct scene *scene, const struct metric *metric)
 {
     struct fixture_write write = {.metric = metric};
     struct error err = {0};
-    if (fixture_commit(test->store.tier, &write, 1, &err) != STATUS_OK)
+    if (fixture_commit(scene->store.tier, &write, 1, &err) != STATUS_OK)
         test_fail("%s", err.message);
     return write.outcome;
 }
@@ -430,46 +359,47 @@ static enum metric_outcome describe(struct test *test, const struct metric *metr
 static void descriptors_do_not_make_the_log_grow(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, SMALL_HEAD);
+    struct scene scene;
+    scene_begin(&scene, SMALL_HEAD, SERIES);
     char help[10000];
     memset(help, 'h', sizeof help);
     struct metric metric = {.name = slice_from_text("metric_1"), .type = METRIC_COUNTER};
     for (size_t i = 0; i < 1000; i++) {
         metric.help = slice_of(help, 9000 + i);
-        assert_int_equal(describe(&test, &metric), i == 0 ? METRIC_NEW : METRIC_CHANGED);
+        assert_int_equal(describe(&scene, &metric), i == 0 ? METRIC_NEW : METRIC_CHANGED);
         if (i % 20 == 0)
-            store_settle_down(&test.store);
+            store_settle_down(&scene.store);
     }
-    struct engine_stats stats = stats_of(&test);
+    struct engine_stats stats = scene_stats(&scene);
     assert_true(stats.log_bytes_written > 9000 * 1000);
     assert_in_range(stats.log_segments, 1, 6);
-    store_kill(&test.store);
+    store_kill(&scene.store);
     struct arena arena;
     arena_init(&arena, 1 << 16);
     struct metric found;
-    assert_int_equal(storage_metric(test.store.tier, metric.name, &arena, &found, NULL), STATUS_OK);
+    assert_int_equal(storage_metric(scene.store.tier, metric.name, &arena, &found, NULL),
+                     STATUS_OK);
     assert_int_equal(found.help.size, 9999);
     arena_release(&arena);
-    put_one(&test, 1, NOW, 1);
-    check_all_ways(&test);
-    end(&test);
+    scene_put_one(&scene, 1, NOW, 1);
+    scene_check_all_ways(&scene);
+    scene_end(&scene);
 }
 
 static void metrics_are_listed_by_name_with_series_and_span(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
-    put_run(&test, 1, NOW, 1000, 10, 0);
-    put_run(&test, 8, NOW - MS_PER_DAY, 1000, 10, 0);
-    store_flush(&test.store);
-    put_run(&test, 0, NOW + 5, 1000, 10, 0);
-    put_one(&test, 8, NOW + MS_PER_DAY, 1);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
+    scene_put_run(&scene, 1, NOW, 1000, 10, 0);
+    scene_put_run(&scene, 8, NOW - MS_PER_DAY, 1000, 10, 0);
+    store_flush(&scene.store);
+    scene_put_run(&scene, 0, NOW + 5, 1000, 10, 0);
+    scene_put_one(&scene, 8, NOW + MS_PER_DAY, 1);
     struct metric lonely = {.name = slice_from_text("a_lonely_one"), .type = METRIC_GAUGE};
-    assert_int_equal(describe(&test, &lonely), METRIC_NEW);
+    assert_int_equal(describe(&scene, &lonely), METRIC_NEW);
     for (int round = 0; round < 3; round++) {
-        struct listed listed = list_metrics(&test, NULL);
+        struct listed listed = list_metrics(&scene, NULL);
         assert_int_equal(listed.count, 3);
         assert_string_equal(listed.names[0], "a_lonely_one");
         assert_int_equal(listed.infos[0].series, 0);
@@ -480,49 +410,49 @@ static void metrics_are_listed_by_name_with_series_and_span(void **state)
         assert_int_equal(listed.infos[2].series, 2);
         assert_int_equal(listed.infos[2].first_ms, NOW - MS_PER_DAY);
         assert_int_equal(listed.infos[2].last_ms, NOW + MS_PER_DAY);
-        assert_int_equal(list_metrics(&test, "{n=\"8\"}").count, 1);
-        assert_int_equal(list_metrics(&test, "{n=\"8\"}").infos[0].series, 1);
+        assert_int_equal(list_metrics(&scene, "{n=\"8\"}").count, 1);
+        assert_int_equal(list_metrics(&scene, "{n=\"8\"}").infos[0].series, 1);
         if (round == 0)
-            store_kill(&test.store);
+            store_kill(&scene.store);
         else
-            store_reopen(&test.store);
+            store_reopen(&scene.store);
     }
-    end(&test);
+    scene_end(&scene);
 }
 
 static void descriptors_are_compared_and_kept(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     struct metric metric = {.name = slice_from_text("metric_1"),
                             .type = METRIC_COUNTER,
                             .help = slice_from_text("one")};
-    assert_int_equal(describe(&test, &metric), METRIC_NEW);
-    assert_int_equal(describe(&test, &metric), METRIC_SAME);
+    assert_int_equal(describe(&scene, &metric), METRIC_NEW);
+    assert_int_equal(describe(&scene, &metric), METRIC_SAME);
     metric.help = slice_from_text("two");
-    assert_int_equal(describe(&test, &metric), METRIC_CHANGED);
+    assert_int_equal(describe(&scene, &metric), METRIC_CHANGED);
     struct metric other = {.name = metric.name, .type = METRIC_GAUGE};
-    assert_int_equal(describe(&test, &other), METRIC_SAME); /* taken out, with a warning */
-    put_one(&test, 1, NOW, 1);
+    assert_int_equal(describe(&scene, &other), METRIC_SAME); /* taken out, with a warning */
+    scene_put_one(&scene, 1, NOW, 1);
     for (int round = 0; round < 4; round++) {
         struct arena arena;
         arena_init(&arena, 1 << 16);
         struct metric found;
-        assert_int_equal(storage_metric(test.store.tier, metric.name, &arena, &found, NULL),
+        assert_int_equal(storage_metric(scene.store.tier, metric.name, &arena, &found, NULL),
                          STATUS_OK);
         assert_int_equal(found.type, METRIC_COUNTER);
         assert_true(slice_equal_text(found.help, "two"));
         assert_int_equal(
-            storage_metric(test.store.tier, slice_from_text("nobody"), &arena, &found, NULL),
+            storage_metric(scene.store.tier, slice_from_text("nobody"), &arena, &found, NULL),
             STATUS_NOT_FOUND);
         arena_release(&arena);
         if (round == 0)
-            store_kill(&test.store);
+            store_kill(&scene.store);
         else
-            store_reopen(&test.store);
+            store_reopen(&scene.store);
     }
-    end(&test);
+    scene_end(&scene);
 }
 
 static enum status sum_chunk(void *context, const struct chunk_info *info, struct error *err)
@@ -540,17 +470,17 @@ static enum status sum_chunk(void *context, const struct chunk_info *info, struc
 static void chunks_are_listed_by_day(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     for (int64_t day = 5; day >= 0; day--)
-        put_run(&test, 3, NOW + day * MS_PER_DAY, 1000, 20, 0);
-    store_flush(&test.store);
+        scene_put_run(&scene, 3, NOW + day * MS_PER_DAY, 1000, 20, 0);
+    store_flush(&scene.store);
     struct chunk_info sum = {.day = INT64_MIN};
-    assert_int_equal(storage_chunks(test.store.tier, sum_chunk, &sum, NULL), STATUS_OK);
-    assert_int_equal(sum.samples, ledger_count(&test.ledger));
+    assert_int_equal(storage_chunks(scene.store.tier, sum_chunk, &sum, NULL), STATUS_OK);
+    assert_int_equal(sum.samples, ledger_count(&scene.ledger));
     assert_int_equal(sum.parts, 6);
-    assert_int_equal(sum.bytes, stats_of(&test).part_bytes);
-    end(&test);
+    assert_int_equal(sum.bytes, scene_stats(&scene).part_bytes);
+    scene_end(&scene);
 }
 
 /* ---- selections ------------------------------------------------------------------------- */
@@ -558,18 +488,19 @@ static void chunks_are_listed_by_day(void **state)
 static void an_ordered_selection_is_in_label_order(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     for (uint32_t i = 0; i < SERIES; i++)
-        put_one(&test, (i * 37 + 11) % SERIES, NOW, i);
+        scene_put_one(&scene, (i * 37 + 11) % SERIES, NOW, i);
     struct select_options options = {.range = fixture_always(), .ordered = true};
-    struct selection *selection = select_all(&test, &options);
-    size_t count = selection_count(test.store.tier, selection);
+    struct selection *selection = select_all(&scene, &options);
+    size_t count = selection_count(scene.store.tier, selection);
     assert_int_equal(count, SERIES);
     char before[128] = "";
     for (size_t i = 0; i < count; i++) {
         struct selected_series series;
-        assert_int_equal(selection_series(test.store.tier, selection, i, &series, NULL), STATUS_OK);
+        assert_int_equal(selection_series(scene.store.tier, selection, i, &series, NULL),
+                         STATUS_OK);
         char key[128];
         /* No value here is a prefix of another with a digit below the separator. */
         snprintf(
@@ -579,301 +510,302 @@ static void an_ordered_selection_is_in_label_order(void **state)
         memcpy(before, key, sizeof key);
     }
     char why[FIXTURE_WHY_SIZE];
-    if (!fixture_selection_same(test.store.tier, selection, &test.ledger, fixture_always(), NULL,
+    if (!fixture_selection_same(scene.store.tier, selection, &scene.ledger, fixture_always(), NULL,
                                 why))
         test_fail("%s", why);
-    selection_close(test.store.tier, selection);
-    end(&test);
+    selection_close(scene.store.tier, selection);
+    scene_end(&scene);
 }
 
 static void a_selection_shows_its_moment_until_it_closes(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     for (uint32_t round = 0; round < 3; round++) {
         for (uint32_t i = 0; i < 10; i++)
-            put_run(&test, i, NOW + round * 50000, 1000, 100, round);
-        store_flush(&test.store);
+            scene_put_run(&scene, i, NOW + round * 50000, 1000, 100, round);
+        store_flush(&scene.store);
     }
-    put_run(&test, 4, NOW + 500, 1000, 20, 7);
+    scene_put_run(&scene, 4, NOW + 500, 1000, 20, 7);
     struct ledger moment;
-    ledger_copy(&moment, &test.ledger);
+    ledger_copy(&moment, &scene.ledger);
     struct select_options options = {.range = fixture_always()};
-    struct selection *selection = select_all(&test, &options);
-    size_t files = store_files(&test.store, "parts");
+    struct selection *selection = select_all(&scene, &options);
+    size_t files = store_files(&scene.store, "parts");
 
     /* New series, new samples, later writes, a flush, a merge; the old parts are still there. */
     for (uint32_t i = 0; i < 20; i++)
-        put_run(&test, i, NOW + 200, 500, 300, 1e6);
-    put_one(&test, 4, NOW + 500, -1);
-    store_flush(&test.store);
-    store_settle_down(&test.store);
-    assert_true(stats_of(&test).merges > 0);
-    assert_int_equal(stats_of(&test).parts, 1);
-    assert_true(store_files(&test.store, "parts") > files);
-    check(&test);
+        scene_put_run(&scene, i, NOW + 200, 500, 300, 1e6);
+    scene_put_one(&scene, 4, NOW + 500, -1);
+    store_flush(&scene.store);
+    store_settle_down(&scene.store);
+    assert_true(scene_stats(&scene).merges > 0);
+    assert_int_equal(scene_stats(&scene).parts, 1);
+    assert_true(store_files(&scene.store, "parts") > files);
+    scene_check(&scene);
     char why[FIXTURE_WHY_SIZE];
-    if (!fixture_selection_same(test.store.tier, selection, &moment, fixture_always(), NULL, why))
+    if (!fixture_selection_same(scene.store.tier, selection, &moment, fixture_always(), NULL, why))
         test_fail("%s", why);
 
     /* All days are dropped. */
-    engine_set_retention(test.store.tier, 1);
-    store_settle_down(&test.store);
-    assert_int_equal(stats_of(&test).parts, 0);
-    assert_int_equal(stats_of(&test).chunks_dropped, 1);
-    if (!fixture_selection_same(test.store.tier, selection, &moment, fixture_always(), NULL, why))
+    engine_set_retention(scene.store.tier, 1);
+    store_settle_down(&scene.store);
+    assert_int_equal(scene_stats(&scene).parts, 0);
+    assert_int_equal(scene_stats(&scene).chunks_dropped, 1);
+    if (!fixture_selection_same(scene.store.tier, selection, &moment, fixture_always(), NULL, why))
         test_fail("%s", why);
-    selection_close(test.store.tier, selection);
-    assert_int_equal(store_files(&test.store, "parts"), 0);
-    ledger_drop_before(&test.ledger, TIME_MAX_MS);
-    check(&test);
+    selection_close(scene.store.tier, selection);
+    assert_int_equal(store_files(&scene.store, "parts"), 0);
+    ledger_drop_before(&scene.ledger, TIME_MAX_MS);
+    scene_check(&scene);
     ledger_release(&moment);
-    end(&test);
+    scene_end(&scene);
 }
 
 static void days_beyond_retention_go_and_others_stay(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
-    int64_t today = clock_wall_ms(test.store.options.os.clock);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
+    int64_t today = clock_wall_ms(scene.store.options.os.clock);
     for (int64_t day = 0; day < 10; day++)
-        put_run(&test, 1, today - day * MS_PER_DAY, 1, 10, 0);
-    store_flush(&test.store);
-    store_settle_down(&test.store);
-    check(&test);
-    engine_set_retention(test.store.tier, 3 * (int64_t)MS_PER_DAY);
-    store_settle_down(&test.store);
-    int64_t keep_from = clock_wall_ms(test.store.options.os.clock) - 3 * (int64_t)MS_PER_DAY;
-    ledger_drop_before(&test.ledger, day_of_time(keep_from) * MS_PER_DAY);
-    check(&test);
-    store_kill(&test.store);
-    check(&test);
-    end(&test);
+        scene_put_run(&scene, 1, today - day * MS_PER_DAY, 1, 10, 0);
+    store_flush(&scene.store);
+    store_settle_down(&scene.store);
+    scene_check(&scene);
+    engine_set_retention(scene.store.tier, 3 * (int64_t)MS_PER_DAY);
+    store_settle_down(&scene.store);
+    int64_t keep_from = clock_wall_ms(scene.store.options.os.clock) - 3 * (int64_t)MS_PER_DAY;
+    ledger_drop_before(&scene.ledger, day_of_time(keep_from) * MS_PER_DAY);
+    scene_check(&scene);
+    store_kill(&scene.store);
+    scene_check(&scene);
+    scene_end(&scene);
 }
 
 /* Drops the days before today; what is left in the ledger is today's. */
-static void drop_the_past(struct test *test)
+static void drop_the_past(struct scene *scene)
 {
-    int64_t today = clock_wall_ms(test->store.options.os.clock) / MS_PER_DAY;
-    engine_set_retention(test->store.tier, MS_PER_DAY);
-    store_settle_down(&test->store);
-    ledger_drop_before(&test->ledger, (today - 1) * MS_PER_DAY);
+    int64_t today = clock_wall_ms(scene->store.options.os.clock) / MS_PER_DAY;
+    engine_set_retention(scene->store.tier, MS_PER_DAY);
+    store_settle_down(&scene->store);
+    ledger_drop_before(&scene->ledger, (today - 1) * MS_PER_DAY);
 }
 
 static void series_whose_samples_have_gone_leave_and_their_ids_are_used_again(void **state)
 {
     (void)state;
     enum { ALL = 400, LIVE = 10 };
-    struct test test;
-    begin(&test, LARGE_HEAD);
-    ledger_release(&test.ledger);
-    ledger_init(&test.ledger, 2 * ALL);
-    int64_t now = clock_wall_ms(test.store.options.os.clock);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
+    ledger_release(&scene.ledger);
+    ledger_init(&scene.ledger, 2 * ALL);
+    int64_t now = clock_wall_ms(scene.store.options.os.clock);
     for (uint32_t i = 0; i < ALL; i++)
-        put_one(&test, i, now - 5 * (int64_t)MS_PER_DAY, i);
+        scene_put_one(&scene, i, now - 5 * (int64_t)MS_PER_DAY, i);
     for (uint32_t i = 0; i < LIVE; i++)
-        put_one(&test, i, now, i);
-    store_flush(&test.store);
-    store_settle_down(&test.store);
+        scene_put_one(&scene, i, now, i);
+    store_flush(&scene.store);
+    store_settle_down(&scene.store);
     /* The log tells of series up to the flush before. */
-    put_one(&test, 0, now + 1, 1);
-    store_flush(&test.store);
-    assert_int_equal(stats_of(&test).series_committed, ALL);
-    drop_the_past(&test);
-    assert_int_equal(stats_of(&test).series_committed, LIVE);
-    assert_int_equal(stats_of(&test).series_ids_freed, ALL - LIVE);
-    check_all_ways(&test);
-    store_settle_down(&test.store);
+    scene_put_one(&scene, 0, now + 1, 1);
+    store_flush(&scene.store);
+    assert_int_equal(scene_stats(&scene).series_committed, ALL);
+    drop_the_past(&scene);
+    assert_int_equal(scene_stats(&scene).series_committed, LIVE);
+    assert_int_equal(scene_stats(&scene).series_ids_freed, ALL - LIVE);
+    scene_check_all_ways(&scene);
+    store_settle_down(&scene.store);
     /* What comes back is new, and what is new takes the old ids. */
     for (uint32_t i = 0; i < 2 * ALL; i++)
-        put_one(&test, i, now + 2, -(double)i);
-    assert_int_equal(stats_of(&test).series_committed, 2 * ALL);
+        scene_put_one(&scene, i, now + 2, -(double)i);
+    assert_int_equal(scene_stats(&scene).series_committed, 2 * ALL);
     struct select_options options = {.range = fixture_always()};
-    struct selection *selection = select_all(&test, &options);
-    for (size_t i = 0; i < selection_count(test.store.tier, selection); i++) {
+    struct selection *selection = select_all(&scene, &options);
+    for (size_t i = 0; i < selection_count(scene.store.tier, selection); i++) {
         struct selected_series series;
-        assert_int_equal(selection_series(test.store.tier, selection, i, &series, NULL), STATUS_OK);
+        assert_int_equal(selection_series(scene.store.tier, selection, i, &series, NULL),
+                         STATUS_OK);
         assert_true(series.id < 2 * ALL);
     }
-    selection_close(test.store.tier, selection);
-    check_all_ways(&test);
-    end(&test);
+    selection_close(scene.store.tier, selection);
+    scene_check_all_ways(&scene);
+    scene_end(&scene);
 }
 
 static void ids_are_not_used_again_while_a_selection_may_mean_them(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
-    int64_t now = clock_wall_ms(test.store.options.os.clock);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
+    int64_t now = clock_wall_ms(scene.store.options.os.clock);
     for (uint32_t i = 0; i < SERIES; i++)
-        put_one(&test, i, now - 5 * (int64_t)MS_PER_DAY, i);
-    store_flush(&test.store);
-    store_settle_down(&test.store);
-    put_one(&test, 0, now, 1);
-    store_flush(&test.store);
+        scene_put_one(&scene, i, now - 5 * (int64_t)MS_PER_DAY, i);
+    store_flush(&scene.store);
+    store_settle_down(&scene.store);
+    scene_put_one(&scene, 0, now, 1);
+    store_flush(&scene.store);
     struct select_options options = {.range = fixture_always()};
-    struct selection *selection = select_all(&test, &options);
-    drop_the_past(&test);
-    assert_int_equal(stats_of(&test).series_committed, 1);
-    assert_int_equal(stats_of(&test).series_ids_freed, 0);
-    selection_close(test.store.tier, selection);
-    store_settle_down(&test.store);
-    assert_int_equal(stats_of(&test).series_ids_freed, SERIES - 1);
-    check_all_ways(&test);
-    end(&test);
+    struct selection *selection = select_all(&scene, &options);
+    drop_the_past(&scene);
+    assert_int_equal(scene_stats(&scene).series_committed, 1);
+    assert_int_equal(scene_stats(&scene).series_ids_freed, 0);
+    selection_close(scene.store.tier, selection);
+    store_settle_down(&scene.store);
+    assert_int_equal(scene_stats(&scene).series_ids_freed, SERIES - 1);
+    scene_check_all_ways(&scene);
+    scene_end(&scene);
 }
 
 static void days_that_are_dropped_while_ids_wait_are_not_forgotten(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
-    int64_t now = clock_wall_ms(test.store.options.os.clock);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
+    int64_t now = clock_wall_ms(scene.store.options.os.clock);
     for (uint32_t i = 1; i < SERIES; i++)
-        put_one(&test, i, now - (i < SERIES / 2 ? 5 : 2) * (int64_t)MS_PER_DAY, i);
-    store_flush(&test.store);
-    store_settle_down(&test.store);
-    put_one(&test, 0, now, 1);
-    store_flush(&test.store);
+        scene_put_one(&scene, i, now - (i < SERIES / 2 ? 5 : 2) * (int64_t)MS_PER_DAY, i);
+    store_flush(&scene.store);
+    store_settle_down(&scene.store);
+    scene_put_one(&scene, 0, now, 1);
+    store_flush(&scene.store);
     struct select_options options = {.range = fixture_always()};
-    struct selection *selection = select_all(&test, &options);
-    engine_set_retention(test.store.tier, 4 * (int64_t)MS_PER_DAY);
-    store_settle_down(&test.store);
-    drop_the_past(&test);
-    assert_int_equal(stats_of(&test).series_ids_freed, 0);
-    selection_close(test.store.tier, selection);
-    store_settle_down(&test.store);
-    assert_int_equal(stats_of(&test).series_committed, 1);
-    assert_int_equal(stats_of(&test).series_ids_freed, SERIES - 1);
-    check_all_ways(&test);
-    end(&test);
+    struct selection *selection = select_all(&scene, &options);
+    engine_set_retention(scene.store.tier, 4 * (int64_t)MS_PER_DAY);
+    store_settle_down(&scene.store);
+    drop_the_past(&scene);
+    assert_int_equal(scene_stats(&scene).series_ids_freed, 0);
+    selection_close(scene.store.tier, selection);
+    store_settle_down(&scene.store);
+    assert_int_equal(scene_stats(&scene).series_committed, 1);
+    assert_int_equal(scene_stats(&scene).series_ids_freed, SERIES - 1);
+    scene_check_all_ways(&scene);
+    scene_end(&scene);
 }
 
 static void limits_of_a_query_are_kept(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     for (uint32_t i = 0; i < 30; i++)
-        put_run(&test, i, NOW, 1000, 500, 0);
-    store_flush(&test.store);
+        scene_put_run(&scene, i, NOW, 1000, 500, 0);
+    store_flush(&scene.store);
     struct matchers everything = {0};
     struct selection *selection;
     struct error err = {0};
     struct select_options options = {.range = fixture_always(), .max_series = 29};
-    assert_int_equal(storage_select(test.store.tier, &everything, 1, &options, &selection, &err),
+    assert_int_equal(storage_select(scene.store.tier, &everything, 1, &options, &selection, &err),
                      STATUS_LIMIT);
     assert_string_equal(err.code, "query_series_limit");
     options = (struct select_options){.range = fixture_always(), .max_memory_bytes = 500};
-    assert_int_equal(storage_select(test.store.tier, &everything, 1, &options, &selection, &err),
+    assert_int_equal(storage_select(scene.store.tier, &everything, 1, &options, &selection, &err),
                      STATUS_LIMIT);
     assert_string_equal(err.code, "query_memory_limit");
     /* Enough for the selection, not for reading. */
     options.max_memory_bytes = 20000;
-    selection = select_all(&test, &options);
+    selection = select_all(&scene, &options);
     struct storage_cursor *cursor = NULL;
     struct storage_block block;
     enum status status =
-        selection_read(test.store.tier, selection, 0, fixture_always(), &cursor, &err);
+        selection_read(scene.store.tier, selection, 0, fixture_always(), &cursor, &err);
     if (status == STATUS_OK)
-        status = storage_cursor_next(test.store.tier, cursor, &block, &err);
+        status = storage_cursor_next(scene.store.tier, cursor, &block, &err);
     assert_int_equal(status, STATUS_LIMIT);
     assert_string_equal(err.code, "query_memory_limit");
-    selection_close(test.store.tier, selection);
-    end(&test);
+    selection_close(scene.store.tier, selection);
+    scene_end(&scene);
 }
 
 /* A counter with resets, in parts, in merged parts and in the head; headers alone answer. */
 static void count_sum_and_increase_come_from_headers(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     for (uint32_t round = 0; round < 6; round++) {
         for (uint32_t i = 0; i < 10; i++)
-            put_run(&test, i, NOW + round * 600000, 1000, 600, round % 2 == 0 ? 100 : 5000);
-        store_flush(&test.store);
+            scene_put_run(&scene, i, NOW + round * 600000, 1000, 600, round % 2 == 0 ? 100 : 5000);
+        store_flush(&scene.store);
     }
-    store_settle_down(&test.store);
-    check(&test);
+    store_settle_down(&scene.store);
+    scene_check(&scene);
     struct select_options options = {.range = fixture_always()};
-    struct selection *selection = select_all(&test, &options);
+    struct selection *selection = select_all(&scene, &options);
     struct storage_cursor *cursor = NULL;
     uint64_t samples = 0;
-    for (size_t i = 0; i < selection_count(test.store.tier, selection); i++) {
+    for (size_t i = 0; i < selection_count(scene.store.tier, selection); i++) {
         assert_int_equal(
-            selection_read(test.store.tier, selection, i, fixture_always(), &cursor, NULL),
+            selection_read(scene.store.tier, selection, i, fixture_always(), &cursor, NULL),
             STATUS_OK);
         struct storage_block block;
-        while (storage_cursor_next(test.store.tier, cursor, &block, NULL) == STATUS_OK) {
+        while (storage_cursor_next(scene.store.tier, cursor, &block, NULL) == STATUS_OK) {
             assert_non_null(block.summary);
             samples += block.summary->count;
         }
     }
-    assert_int_equal(samples, ledger_count(&test.ledger));
+    assert_int_equal(samples, ledger_count(&scene.ledger));
     struct read_stats stats;
-    selection_stats(test.store.tier, selection, &stats);
+    selection_stats(scene.store.tier, selection, &stats);
     assert_int_equal(stats.blocks_loaded, 0);
     assert_int_equal(stats.samples_decoded, 0);
     assert_true(stats.blocks_skipped > 0);
-    selection_close(test.store.tier, selection);
-    end(&test);
+    selection_close(scene.store.tier, selection);
+    scene_end(&scene);
 }
 
 static void samples_read_are_counted_once(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
-    put_run(&test, 1, NOW, 1000, 100, 0);
-    store_flush(&test.store);
-    put_run(&test, 1, NOW + 50500, 1000, 100, 0); /* overlaps the part */
-    put_run(&test, 2, NOW, 1000, 70, 0);          /* in the head alone */
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
+    scene_put_run(&scene, 1, NOW, 1000, 100, 0);
+    store_flush(&scene.store);
+    scene_put_run(&scene, 1, NOW + 50500, 1000, 100, 0); /* overlaps the part */
+    scene_put_run(&scene, 2, NOW, 1000, 70, 0);          /* in the head alone */
     struct select_options options = {.range = fixture_always()};
-    struct selection *selection = select_all(&test, &options);
+    struct selection *selection = select_all(&scene, &options);
     char why[FIXTURE_WHY_SIZE];
-    assert_true(fixture_selection_same(test.store.tier, selection, &test.ledger, fixture_always(),
+    assert_true(fixture_selection_same(scene.store.tier, selection, &scene.ledger, fixture_always(),
                                        NULL, why));
     struct read_stats stats;
-    selection_stats(test.store.tier, selection, &stats);
+    selection_stats(scene.store.tier, selection, &stats);
     assert_int_equal(stats.samples_decoded, 270);
-    selection_close(test.store.tier, selection);
-    end(&test);
+    selection_close(scene.store.tier, selection);
+    scene_end(&scene);
 }
 
 /* ---- damage ----------------------------------------------------------------------------- */
 
-static void part_path(const struct test *test, char path[160])
+static void part_path(const struct scene *scene, char path[160])
 {
-    snprintf(path, 160, "%s/parts/%016x.part", test->store.dir, 1);
+    snprintf(path, 160, "%s/parts/%016x.part", scene->store.dir, 1);
 }
 
-static struct read_stats read_everything(struct test *test, bool *same)
+static struct read_stats read_everything(struct scene *scene, bool *same)
 {
     struct select_options options = {.range = fixture_always()};
-    struct selection *selection = select_all(test, &options);
+    struct selection *selection = select_all(scene, &options);
     char why[FIXTURE_WHY_SIZE];
-    *same = fixture_selection_same(test->store.tier, selection, &test->ledger, fixture_always(),
+    *same = fixture_selection_same(scene->store.tier, selection, &scene->ledger, fixture_always(),
                                    NULL, why);
     struct read_stats stats;
-    selection_stats(test->store.tier, selection, &stats);
-    selection_close(test->store.tier, selection);
+    selection_stats(scene->store.tier, selection, &stats);
+    selection_close(scene->store.tier, selection);
     return stats;
 }
 
 static void a_damaged_part_makes_answers_partial_and_is_not_merged_away(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     for (uint32_t i = 0; i < 700; i++)
-        put_one(&test, 1, NOW + i * 997 % 60000000, sin(i));
-    store_flush(&test.store);
+        scene_put_one(&scene, 1, NOW + i * 997 % 60000000, sin(i));
+    store_flush(&scene.store);
     char path[160];
-    part_path(&test, path);
+    part_path(&scene, path);
     FILE *file = fopen(path, "r+b");
     assert_non_null(file);
     assert_int_equal(fseek(file, 1000, SEEK_SET), 0);
@@ -882,73 +814,74 @@ static void a_damaged_part_makes_answers_partial_and_is_not_merged_away(void **s
     fputc(byte ^ 1, file);
     fclose(file);
     bool same;
-    assert_true(read_everything(&test, &same).partial);
+    assert_true(read_everything(&scene, &same).partial);
     assert_false(same);
     /* Others of the day are there, and the damaged file stays. */
     for (int i = 0; i < 6; i++) {
-        put_one(&test, 2, NOW + i, i);
-        store_flush(&test.store);
+        scene_put_one(&scene, 2, NOW + i, i);
+        store_flush(&scene.store);
     }
-    store_settle_down(&test.store);
+    store_settle_down(&scene.store);
     assert_int_equal(access(path, F_OK), 0);
     struct storage_condition condition;
-    storage_condition(test.store.tier, &condition);
+    storage_condition(scene.store.tier, &condition);
     assert_int_equal(condition.health, STORAGE_DEGRADED);
-    end(&test);
+    scene_end(&scene);
 }
 
 static void a_missing_part_makes_answers_partial(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
-    put_run(&test, 1, NOW, 1000, 100, 0);
-    put_run(&test, 1, NOW + 3 * (int64_t)MS_PER_DAY, 1000, 100, 0);
-    store_flush(&test.store);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
+    scene_put_run(&scene, 1, NOW, 1000, 100, 0);
+    scene_put_run(&scene, 1, NOW + 3 * (int64_t)MS_PER_DAY, 1000, 100, 0);
+    store_flush(&scene.store);
     char path[160];
-    part_path(&test, path);
-    engine_close(test.store.tier);
+    part_path(&scene, path);
+    engine_close(scene.store.tier);
     assert_int_equal(unlink(path), 0);
     struct error err = {0};
-    assert_int_equal(engine_open(&test.store.options, &test.store.tier, &err), STATUS_OK);
-    assert_int_equal(stats_of(&test).recovery.damaged, 1);
+    assert_int_equal(engine_open(&scene.store.options, &scene.store.tier, &err), STATUS_OK);
+    assert_int_equal(scene_stats(&scene).recovery.damaged, 1);
     bool same;
-    assert_true(read_everything(&test, &same).partial);
-    ledger_drop_before(&test.ledger, NOW + MS_PER_DAY);
+    assert_true(read_everything(&scene, &same).partial);
+    ledger_drop_before(&scene.ledger, NOW + MS_PER_DAY);
     /* Of days that are whole, answers are whole. */
     char why[FIXTURE_WHY_SIZE];
     struct time_range later = {NOW + 2 * (int64_t)MS_PER_DAY, TIME_MAX_MS};
-    if (!fixture_same(test.store.tier, &test.ledger, later, why))
+    if (!fixture_same(scene.store.tier, &scene.ledger, later, why))
         test_fail("%s", why);
-    end(&test);
+    scene_end(&scene);
 }
 
 /* A disk may return it, or a hand that copies files put it there. */
 static void a_part_in_place_of_another_is_not_read(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
-    put_run(&test, 1, NOW, 1000, 100, 0);
-    store_flush(&test.store);
-    put_run(&test, 1, NOW + 3 * (int64_t)MS_PER_DAY, 1000, 100, 0);
-    store_flush(&test.store);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
+    scene_put_run(&scene, 1, NOW, 1000, 100, 0);
+    store_flush(&scene.store);
+    scene_put_run(&scene, 1, NOW + 3 * (int64_t)MS_PER_DAY, 1000, 100, 0);
+    store_flush(&scene.store);
     char path[160], command[400];
-    part_path(&test, path);
-    engine_close(test.store.tier);
-    snprintf(command, sizeof command, "cd %s/parts && cp $(ls | tail -1) %s", test.store.dir, path);
+    part_path(&scene, path);
+    engine_close(scene.store.tier);
+    snprintf(command, sizeof command, "cd %s/parts && cp $(ls | tail -1) %s", scene.store.dir,
+             path);
     assert_int_equal(system(command), 0);
     struct error err = {0};
-    assert_int_equal(engine_open(&test.store.options, &test.store.tier, &err), STATUS_OK);
-    assert_int_equal(stats_of(&test).recovery.damaged, 1);
+    assert_int_equal(engine_open(&scene.store.options, &scene.store.tier, &err), STATUS_OK);
+    assert_int_equal(scene_stats(&scene).recovery.damaged, 1);
     bool same;
-    assert_true(read_everything(&test, &same).partial);
-    ledger_drop_before(&test.ledger, NOW + MS_PER_DAY);
+    assert_true(read_everything(&scene, &same).partial);
+    ledger_drop_before(&scene.ledger, NOW + MS_PER_DAY);
     char why[FIXTURE_WHY_SIZE];
     struct time_range later = {NOW + 2 * (int64_t)MS_PER_DAY, TIME_MAX_MS};
-    if (!fixture_same(test.store.tier, &test.ledger, later, why))
+    if (!fixture_same(scene.store.tier, &scene.ledger, later, why))
         test_fail("%s", why);
-    end(&test);
+    scene_end(&scene);
 }
 
 static void a_part_whose_frame_is_damaged_is_read_whole(void **state)
@@ -960,25 +893,25 @@ static void a_part_whose_frame_is_damaged_is_read_whole(void **state)
         "printf X | dd of=%s bs=1 seek=20 conv=notrunc status=none 2>&1", /* the header */
     };
     for (size_t i = 0; i < sizeof damages / sizeof damages[0]; i++) {
-        struct test test;
-        begin(&test, LARGE_HEAD);
+        struct scene scene;
+        scene_begin(&scene, LARGE_HEAD, SERIES);
         for (uint32_t series = 0; series < SERIES; series++)
-            put_run(&test, series, NOW, 1000, 300, series);
-        store_flush(&test.store);
+            scene_put_run(&scene, series, NOW, 1000, 300, series);
+        store_flush(&scene.store);
         char path[160], command[400];
-        part_path(&test, path);
-        engine_close(test.store.tier);
+        part_path(&scene, path);
+        engine_close(scene.store.tier);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
         snprintf(command, sizeof command, damages[i], path);
 #pragma GCC diagnostic pop
         assert_int_equal(system(command), 0);
         struct error err = {0};
-        assert_int_equal(engine_open(&test.store.options, &test.store.tier, &err), STATUS_OK);
+        assert_int_equal(engine_open(&scene.store.options, &scene.store.tier, &err), STATUS_OK);
         bool same;
-        assert_false(read_everything(&test, &same).partial);
+        assert_false(read_everything(&scene, &same).partial);
         assert_true(same);
-        end(&test);
+        scene_end(&scene);
     }
 }
 
@@ -986,82 +919,82 @@ static void a_part_whose_frame_is_damaged_is_read_whole(void **state)
 static void parts_are_not_merged_around_a_missing_one(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     for (int i = 0; i < 3; i++) {
-        put_run(&test, 1, NOW, 1000, 100, i);
-        store_flush(&test.store);
+        scene_put_run(&scene, 1, NOW, 1000, 100, i);
+        store_flush(&scene.store);
     }
     char path[160], aside[170];
-    part_path(&test, path);
+    part_path(&scene, path);
     snprintf(aside, sizeof aside, "%s.aside", path);
-    put_run(&test, 1, NOW, 1000, 1, 8);
-    engine_close(test.store.tier);
+    scene_put_run(&scene, 1, NOW, 1000, 1, 8);
+    engine_close(scene.store.tier);
     assert_int_equal(rename(path, aside), 0);
     struct error err = {0};
-    assert_int_equal(engine_open(&test.store.options, &test.store.tier, &err), STATUS_OK);
+    assert_int_equal(engine_open(&scene.store.options, &scene.store.tier, &err), STATUS_OK);
     for (int i = 0; i < 6; i++) {
-        put_run(&test, 1, NOW + 1000 * i, 1000, 1, 10 + i);
-        store_flush(&test.store);
+        scene_put_run(&scene, 1, NOW + 1000 * i, 1000, 1, 10 + i);
+        store_flush(&scene.store);
     }
-    store_settle_down(&test.store);
-    assert_int_equal(stats_of(&test).merges, 0);
-    engine_close(test.store.tier);
+    store_settle_down(&scene.store);
+    assert_int_equal(scene_stats(&scene).merges, 0);
+    engine_close(scene.store.tier);
     assert_int_equal(rename(aside, path), 0);
-    assert_int_equal(engine_open(&test.store.options, &test.store.tier, &err), STATUS_OK);
-    store_settle_down(&test.store);
-    assert_true(stats_of(&test).merges > 0);
-    check_all_ways(&test);
-    end(&test);
+    assert_int_equal(engine_open(&scene.store.options, &scene.store.tier, &err), STATUS_OK);
+    store_settle_down(&scene.store);
+    assert_true(scene_stats(&scene).merges > 0);
+    scene_check_all_ways(&scene);
+    scene_end(&scene);
 }
 
 /* ---- many series, few of them in use ----------------------------------------------------- */
 
-static size_t selected_in(struct test *test, struct time_range range)
+static size_t selected_in(struct scene *scene, struct time_range range)
 {
     struct select_options options = {.range = range};
-    struct selection *selection = select_all(test, &options);
-    size_t count = selection_count(test->store.tier, selection);
-    selection_close(test->store.tier, selection);
+    struct selection *selection = select_all(scene, &options);
+    size_t count = selection_count(scene->store.tier, selection);
+    selection_close(scene->store.tier, selection);
     char why[FIXTURE_WHY_SIZE];
-    if (!fixture_same(test->store.tier, &test->ledger, range, why))
+    if (!fixture_same(scene->store.tier, &scene->ledger, range, why))
         test_fail("%s", why);
     return count;
 }
 
-static void put_day(struct test *test, int64_t day_start, uint32_t from, uint32_t to)
+static void put_day(struct scene *scene, int64_t day_start, uint32_t from, uint32_t to)
 {
     for (uint32_t series = from; series < to; series++)
-        put_one(test, series, day_start + series, series);
+        scene_put_one(scene, series, day_start + series, series);
 }
 
 static void of_many_series_only_those_with_samples_in_the_range_are_selected(void **state)
 {
     (void)state;
     enum { MANY = 3000 };
-    struct test test;
-    begin(&test, LARGE_HEAD);
-    ledger_release(&test.ledger);
-    ledger_init(&test.ledger, MANY);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
+    ledger_release(&scene.ledger);
+    ledger_init(&scene.ledger, MANY);
     int64_t day = NOW - NOW % MS_PER_DAY;
-    put_day(&test, day, 0, MANY);
-    store_flush(&test.store);
-    put_day(&test, day + MS_PER_DAY, 100, 200);
-    store_flush(&test.store);
-    put_day(&test, day + 2 * (int64_t)MS_PER_DAY, 150, 170);
+    put_day(&scene, day, 0, MANY);
+    store_flush(&scene.store);
+    put_day(&scene, day + MS_PER_DAY, 100, 200);
+    store_flush(&scene.store);
+    put_day(&scene, day + 2 * (int64_t)MS_PER_DAY, 150, 170);
     struct time_range second = {day + MS_PER_DAY, day + 2 * (int64_t)MS_PER_DAY};
     struct time_range last = {day + 2 * (int64_t)MS_PER_DAY, TIME_MAX_MS};
     for (int round = 0; round < 3; round++) {
-        assert_int_equal(selected_in(&test, fixture_always()), MANY);
-        assert_in_range(selected_in(&test, second), 100, 120);
+        assert_int_equal(selected_in(&scene, fixture_always()), MANY);
+        assert_in_range(selected_in(&scene, second), 100, 120);
         /* What is in a head may be of any time. */
-        assert_in_range(selected_in(&test, last), 20, 20 + 10 * (size_t)round);
+        assert_in_range(selected_in(&scene, last), 20, 20 + 10 * (size_t)round);
         if (round == 0)
-            put_one(&test, 2500, day + MS_PER_DAY + 5, 1);
+            scene_put_one(&scene, 2500, day + MS_PER_DAY + 5, 1);
         else
-            store_reopen(&test.store);
+            store_reopen(&scene.store);
     }
-    end(&test);
+    scene_end(&scene);
 }
 
 /* ---- merging ---------------------------------------------------------------------------- */
@@ -1070,74 +1003,74 @@ static void of_many_series_only_those_with_samples_in_the_range_are_selected(voi
 static void samples_in_order_of_time_are_written_three_times_at_the_most(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     enum { FLUSHES = 200, RUN = 20 };
     int64_t day_start = NOW - NOW % MS_PER_DAY;
     for (int i = 0; i < FLUSHES; i++) {
         for (uint32_t series = 0; series < 10; series++)
-            put_run(&test, series, day_start + (int64_t)i * RUN * 1000, 1000, RUN, i);
-        store_flush(&test.store);
-        store_settle_down(&test.store);
+            scene_put_run(&scene, series, day_start + (int64_t)i * RUN * 1000, 1000, RUN, i);
+        store_flush(&scene.store);
+        store_settle_down(&scene.store);
     }
-    struct engine_stats stats = stats_of(&test);
+    struct engine_stats stats = scene_stats(&scene);
     assert_true(stats.parts < 30);
     assert_in_range(stats.flushed_bytes + stats.merged_bytes_written, stats.flushed_bytes + 1,
                     3 * stats.flushed_bytes);
-    check_all_ways(&test);
-    end(&test);
+    scene_check_all_ways(&scene);
+    scene_end(&scene);
 }
 
 static void series_of_many_flushes_stand_in_few_segments(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
-    ledger_release(&test.ledger);
-    ledger_init(&test.ledger, 2000);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
+    ledger_release(&scene.ledger);
+    ledger_init(&scene.ledger, 2000);
     for (uint32_t flush = 0; flush < 100; flush++) {
         for (uint32_t i = 0; i < 20; i++)
-            put_one(&test, flush * 20 + i, NOW + flush, flush);
-        put_one(&test, flush * 7, NOW + 1000 + flush, 1);
-        store_flush(&test.store);
-        store_settle_down(&test.store);
+            scene_put_one(&scene, flush * 20 + i, NOW + flush, flush);
+        scene_put_one(&scene, flush * 7, NOW + 1000 + flush, 1);
+        store_flush(&scene.store);
+        store_settle_down(&scene.store);
     }
-    struct engine_stats stats = stats_of(&test);
+    struct engine_stats stats = scene_stats(&scene);
     assert_true(stats.index_merges > 10);
     assert_true(stats.index_segments < 12);
     assert_int_equal(stats.series_committed, 2000);
-    check_all_ways(&test);
-    assert_int_equal(stats_of(&test).series_committed, 2000);
+    scene_check_all_ways(&scene);
+    assert_int_equal(scene_stats(&scene).series_committed, 2000);
     /* Known series are found on disk, and are no new ones. */
-    put_one(&test, 3, NOW + 5000, 1);
-    put_one(&test, 1999, NOW + 5000, 1);
-    assert_int_equal(stats_of(&test).series_committed, 2000);
-    assert_int_equal(store_files(&test.store, "index"), stats_of(&test).index_segments);
-    check_all_ways(&test);
-    end(&test);
+    scene_put_one(&scene, 3, NOW + 5000, 1);
+    scene_put_one(&scene, 1999, NOW + 5000, 1);
+    assert_int_equal(scene_stats(&scene).series_committed, 2000);
+    assert_int_equal(store_files(&scene.store, "index"), scene_stats(&scene).index_segments);
+    scene_check_all_ways(&scene);
+    scene_end(&scene);
 }
 
 static void a_few_late_samples_do_not_have_a_large_part_written_again(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, LARGE_HEAD);
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
     int64_t day_start = NOW - NOW % MS_PER_DAY;
     for (int i = 0; i < 50000; i++)
-        put_one(&test, 1, day_start + 1000 + i * 7 + i % 5, (double)((int64_t)i * i % 1009));
-    store_flush(&test.store);
-    uint64_t large = stats_of(&test).flushed_bytes;
+        scene_put_one(&scene, 1, day_start + 1000 + i * 7 + i % 5, (double)((int64_t)i * i % 1009));
+    store_flush(&scene.store);
+    uint64_t large = scene_stats(&scene).flushed_bytes;
     for (int i = 0; i < 40; i++) {
-        put_one(&test, 1, day_start + i, i);
-        store_flush(&test.store);
-        store_settle_down(&test.store);
+        scene_put_one(&scene, 1, day_start + i, i);
+        store_flush(&scene.store);
+        store_settle_down(&scene.store);
     }
-    struct engine_stats stats = stats_of(&test);
+    struct engine_stats stats = scene_stats(&scene);
     assert_true(stats.merges > 5);
     assert_true(stats.merged_bytes_written < large / 2);
     assert_true(stats.parts < 15);
-    check_all_ways(&test);
-    end(&test);
+    scene_check_all_ways(&scene);
+    scene_end(&scene);
 }
 
 int main(void)

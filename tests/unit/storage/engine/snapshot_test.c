@@ -10,45 +10,34 @@
 #include <unistd.h>
 
 #include "base/times.h"
-#include "engine_fixture.h"
+#include "scene.h"
 
 enum { SERIES = 50, HEAD = 64 << 10, PATH_SIZE = 160 };
 
 #define NOON (INT64_C(20000) * MS_PER_DAY + MS_PER_DAY / 2)
 
 struct test {
-    struct store store;
-    struct ledger ledger;
+    struct scene scene;
     char target[PATH_SIZE];
     struct engine_snapshot_result result;
 };
 
 static void begin(struct test *test)
 {
-    store_init(&test->store, HEAD);
-    ledger_init(&test->ledger, SERIES);
-    snprintf(test->target, sizeof test->target, "%s/snapshots", test->store.dir);
+    scene_begin(&test->scene, HEAD, SERIES);
+    snprintf(test->target, sizeof test->target, "%s/snapshots", test->scene.store.dir);
     assert_int_equal(mkdir(test->target, 0700), 0);
-    snprintf(test->target, sizeof test->target, "%s/snapshots/one", test->store.dir);
+    snprintf(test->target, sizeof test->target, "%s/snapshots/one", test->scene.store.dir);
 }
 
 static void end(struct test *test)
 {
-    ledger_release(&test->ledger);
-    store_release(&test->store);
+    scene_end(&test->scene);
 }
 
 static void put(struct test *test, uint32_t series, int64_t from_ms, size_t count, double value)
 {
-    struct fixture_sample *samples = calloc(count, sizeof samples[0]);
-    assert_non_null(samples);
-    for (size_t i = 0; i < count; i++)
-        samples[i] = (struct fixture_sample){series, from_ms + (int64_t)i, value + (double)i};
-    struct error err = {0};
-    if (fixture_put(test->store.tier, samples, count, &err) != STATUS_OK)
-        test_fail("put: %s", err.message);
-    ledger_put(&test->ledger, samples, count);
-    free(samples);
+    scene_put_run(&test->scene, series, from_ms, 1, count, value);
 }
 
 /* In several parts of two days, in the index, and in the log. */
@@ -58,13 +47,13 @@ static void fill(struct test *test)
         put(test, i, NOON + i, 100, i * 0.37);
         put(test, i, NOON - MS_PER_DAY, 3, i);
         if (i % 12 == 0)
-            store_flush(&test->store);
+            store_flush(&test->scene.store);
     }
 }
 
 static enum status take(struct test *test, bool copy, struct error *err)
 {
-    return engine_snapshot(test->store.tier, test->target, copy, &test->result, err);
+    return engine_snapshot(test->scene.store.tier, test->target, copy, &test->result, err);
 }
 
 static void must_take(struct test *test)
@@ -105,7 +94,7 @@ static void expect_content(const struct test *test, const struct ledger *ledger)
 {
     char why[FIXTURE_WHY_SIZE];
     expect_sound(test->target);
-    struct tier *tier = open_at(test->target, &test->store);
+    struct tier *tier = open_at(test->target, &test->scene.store);
     if (!fixture_same(tier, ledger, fixture_always(), why) ||
         !fixture_totals_same(tier, ledger, fixture_always(), why))
         test_fail("the snapshot: %s", why);
@@ -124,7 +113,7 @@ static void a_snapshot_holds_what_was_acknowledged_before_it_and_nothing_later(v
     fill(&test);
     must_take(&test);
     struct ledger then;
-    ledger_copy(&then, &test.ledger);
+    ledger_copy(&then, &test.scene.ledger);
     assert_int_equal(test.result.samples, ledger_count(&then));
     assert_int_equal(test.result.series, SERIES);
     assert_int_equal(test.result.missing, 0);
@@ -132,10 +121,10 @@ static void a_snapshot_holds_what_was_acknowledged_before_it_and_nothing_later(v
     put(&test, 1, NOON + 1, 1, -1);
     expect_content(&test, &then);
     char why[FIXTURE_WHY_SIZE];
-    if (!fixture_same(test.store.tier, &test.ledger, fixture_always(), why))
+    if (!fixture_same(test.scene.store.tier, &test.scene.ledger, fixture_always(), why))
         test_fail("%s", why);
-    store_kill(&test.store);
-    if (!fixture_same(test.store.tier, &test.ledger, fixture_always(), why))
+    store_kill(&test.scene.store);
+    if (!fixture_same(test.scene.store.tier, &test.scene.ledger, fixture_always(), why))
         test_fail("%s", why);
     ledger_release(&then);
     end(&test);
@@ -148,11 +137,11 @@ static void merges_and_dropped_days_leave_a_snapshot_alone(void **state)
     begin(&test);
     fill(&test);
     must_take(&test);
-    store_settle_down(&test.store);
-    engine_set_retention(test.store.tier, MS_PER_DAY);
-    store_settle_down(&test.store);
-    assert_int_equal(store_files(&test.store, "parts"), 0);
-    expect_content(&test, &test.ledger);
+    store_settle_down(&test.scene.store);
+    engine_set_retention(test.scene.store.tier, MS_PER_DAY);
+    store_settle_down(&test.scene.store);
+    assert_int_equal(store_files(&test.scene.store, "parts"), 0);
+    expect_content(&test, &test.scene.ledger);
     end(&test);
 }
 
@@ -162,16 +151,16 @@ static void a_delete_that_only_the_log_holds_is_in_a_snapshot(void **state)
     struct test test;
     begin(&test);
     fill(&test);
-    store_flush(&test.store);
+    store_flush(&test.scene.store);
     struct matchers everything = {0};
     struct time_range range = {0, NOON - MS_PER_DAY / 2};
     struct delete_result deleted;
     struct error err = {0};
-    assert_int_equal(storage_delete(test.store.tier, &everything, 1, range, &deleted, &err),
+    assert_int_equal(storage_delete(test.scene.store.tier, &everything, 1, range, &deleted, &err),
                      STATUS_OK);
-    ledger_drop_before(&test.ledger, NOON - MS_PER_DAY / 2);
+    ledger_drop_before(&test.scene.ledger, NOON - MS_PER_DAY / 2);
     must_take(&test);
-    expect_content(&test, &test.ledger);
+    expect_content(&test, &test.scene.ledger);
     end(&test);
 }
 
@@ -203,11 +192,11 @@ static void files_are_shared_by_links_and_copies_are_not(void **state)
     must_take(&test);
     assert_int_equal(links_below(test.target, "parts", 2), test.result.parts);
     assert_int_equal(links_below(test.target, "index", 2), test.result.segments);
-    snprintf(test.target, sizeof test.target, "%s/snapshots/two", test.store.dir);
+    snprintf(test.target, sizeof test.target, "%s/snapshots/two", test.scene.store.dir);
     struct error err = {0};
     assert_int_equal(take(&test, true, &err), STATUS_OK);
     assert_int_equal(links_below(test.target, "parts", 1), test.result.parts);
-    expect_content(&test, &test.ledger);
+    expect_content(&test, &test.scene.ledger);
     end(&test);
 }
 
@@ -221,9 +210,9 @@ static void descriptors_without_samples_are_in_a_snapshot(void **state)
                             .help = slice_from_text("Only announced.")};
     struct fixture_write write = {.metric = &metric};
     struct error err = {0};
-    assert_int_equal(fixture_commit(test.store.tier, &write, 1, &err), STATUS_OK);
+    assert_int_equal(fixture_commit(test.scene.store.tier, &write, 1, &err), STATUS_OK);
     must_take(&test);
-    struct tier *tier = open_at(test.target, &test.store);
+    struct tier *tier = open_at(test.target, &test.scene.store);
     struct arena arena;
     arena_init(&arena, 1 << 16);
     struct metric found;
@@ -242,13 +231,13 @@ static void a_snapshot_of_an_idle_store_leaves_the_order_of_writes_as_it_was(voi
     begin(&test);
     for (int i = 0; i < 5; i++)
         put(&test, 3, NOON, 10, i);
-    store_reopen(&test.store);
+    store_reopen(&test.scene.store);
     must_take(&test);
-    store_reopen(&test.store);
+    store_reopen(&test.scene.store);
     put(&test, 3, NOON, 10, 99);
-    store_reopen(&test.store);
+    store_reopen(&test.scene.store);
     char why[FIXTURE_WHY_SIZE];
-    if (!fixture_same(test.store.tier, &test.ledger, fixture_always(), why))
+    if (!fixture_same(test.scene.store.tier, &test.scene.ledger, fixture_always(), why))
         test_fail("an older write won: %s", why);
     end(&test);
 }
@@ -259,7 +248,7 @@ static void a_snapshot_of_an_empty_store_is_an_empty_store(void **state)
     struct test test;
     begin(&test);
     must_take(&test);
-    expect_content(&test, &test.ledger);
+    expect_content(&test, &test.scene.ledger);
     end(&test);
 }
 
@@ -270,12 +259,12 @@ static void a_snapshot_can_be_taken_of_a_snapshot(void **state)
     begin(&test);
     fill(&test);
     must_take(&test);
-    struct tier *tier = open_at(test.target, &test.store);
+    struct tier *tier = open_at(test.target, &test.scene.store);
     struct error err = {0};
-    snprintf(test.target, sizeof test.target, "%s/snapshots/two", test.store.dir);
+    snprintf(test.target, sizeof test.target, "%s/snapshots/two", test.scene.store.dir);
     assert_int_equal(engine_snapshot(tier, test.target, false, &test.result, &err), STATUS_OK);
     engine_close(tier);
-    expect_content(&test, &test.ledger);
+    expect_content(&test, &test.scene.ledger);
     end(&test);
 }
 
@@ -289,8 +278,8 @@ static void a_directory_with_something_in_it_is_refused_and_left_as_it_is(void *
     struct error err = {0};
     assert_int_equal(take(&test, false, &err), STATUS_CONFLICT);
     assert_non_null(strstr(err.message, "not empty"));
-    expect_content(&test, &test.ledger);
-    snprintf(test.target, sizeof test.target, "%s/nowhere/one", test.store.dir);
+    expect_content(&test, &test.scene.ledger);
+    snprintf(test.target, sizeof test.target, "%s/nowhere/one", test.scene.store.dir);
     assert_int_equal(take(&test, false, &err), STATUS_NOT_FOUND);
     end(&test);
 }
@@ -304,14 +293,14 @@ static void without_hard_links_only_a_copy_works(void **state)
     struct filesystem_ops ops = *filesystem_posix()->ops;
     struct filesystem without = {.ops = &ops};
     ops.link = NULL;
-    engine_close(test.store.tier);
-    test.store.options.os.fs = &without;
-    test.store.tier = open_at(test.store.dir, &test.store);
+    engine_close(test.scene.store.tier);
+    test.scene.store.options.os.fs = &without;
+    test.scene.store.tier = open_at(test.scene.store.dir, &test.scene.store);
     struct error err = {0};
     assert_int_equal(take(&test, false, &err), STATUS_UNSUPPORTED);
     assert_int_equal(access(test.target, F_OK), -1);
     assert_int_equal(take(&test, true, &err), STATUS_OK);
-    expect_content(&test, &test.ledger);
+    expect_content(&test, &test.scene.ledger);
     end(&test);
 }
 
@@ -322,9 +311,9 @@ static void a_missing_part_is_counted_and_the_rest_is_in_the_snapshot(void **sta
     struct test test;
     begin(&test);
     put(&test, 1, NOON, 10, 1);
-    store_flush(&test.store);
+    store_flush(&test.scene.store);
     char command[2 * PATH_SIZE];
-    snprintf(command, sizeof command, "%s/parts", test.store.dir);
+    snprintf(command, sizeof command, "%s/parts", test.scene.store.dir);
     DIR *directory = opendir(command);
     assert_non_null(directory);
     for (struct dirent *entry; (entry = readdir(directory)) != NULL;)

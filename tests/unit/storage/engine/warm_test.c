@@ -8,85 +8,17 @@
 
 #include "base/invariant.h"
 #include "base/times.h"
-#include "engine_fixture.h"
+#include "scene.h"
 #include "storage/engine/paths.h"
 
 enum { SERIES = 30, AFTER_DAYS = 10, FIRST_DAY = 20000 };
 
-struct test {
-    struct clock clock;
-    struct clock_ops ops;
-    int64_t now_ms, passed_ms;
-    struct store store;
-    struct ledger ledger;
-};
-
-static int64_t wall_ms(struct clock *clock)
+static void begin(struct scene *scene)
 {
-    return container_of(clock, struct test, clock)->now_ms;
-}
-
-static int64_t monotonic_ns(struct clock *clock)
-{
-    return (1000 + container_of(clock, struct test, clock)->passed_ms) * 1000000;
-}
-
-static void reopen_with(struct test *test, const struct engine_options *options)
-{
-    engine_close(test->store.tier);
-    test->store.options = *options;
-    struct error err = {0};
-    if (engine_open(&test->store.options, &test->store.tier, &err) != STATUS_OK)
-        test_fail("%s", err.message);
-}
-
-static void begin(struct test *test)
-{
-    *test = (struct test){.ops = {.wall_ms = wall_ms, .monotonic_ns = monotonic_ns},
-                          .now_ms = (int64_t)FIRST_DAY * MS_PER_DAY};
-    test->clock.ops = &test->ops;
-    store_init(&test->store, 8 << 20);
-    ledger_init(&test->ledger, SERIES);
-    struct engine_options options = test->store.options;
-    options.os.clock = &test->clock;
+    scene_begin_at(scene, 8 << 20, SERIES, (int64_t)FIRST_DAY * MS_PER_DAY);
+    struct engine_options options = scene->store.options;
     options.warm_after_ms = (int64_t)AFTER_DAYS * MS_PER_DAY;
-    reopen_with(test, &options);
-}
-
-static void end(struct test *test)
-{
-    ledger_release(&test->ledger);
-    store_release(&test->store);
-}
-
-static void put_run(struct test *test, uint32_t series, int64_t from_ms, int64_t step_ms,
-                    size_t count, double value)
-{
-    struct fixture_sample *samples = calloc(count, sizeof samples[0]);
-    assert_non_null(samples);
-    for (size_t i = 0; i < count; i++)
-        samples[i] = (struct fixture_sample){series, from_ms + (int64_t)i * step_ms,
-                                             value + (double)(i * i % 1013)};
-    struct error err = {0};
-    if (fixture_put(test->store.tier, samples, count, &err) != STATUS_OK)
-        test_fail("put: %s", err.message);
-    ledger_put(&test->ledger, samples, count);
-    free(samples);
-}
-
-static void check(struct test *test)
-{
-    char why[FIXTURE_WHY_SIZE];
-    if (!fixture_same(test->store.tier, &test->ledger, fixture_always(), why) ||
-        !fixture_totals_same(test->store.tier, &test->ledger, fixture_always(), why))
-        test_fail("%s", why);
-}
-
-static struct engine_stats stats_of(struct test *test)
-{
-    struct engine_stats stats;
-    engine_stats(test->store.tier, &stats);
-    return stats;
+    scene_reopen_with(scene, &options);
 }
 
 static int64_t day_ms(int64_t day)
@@ -110,19 +42,19 @@ static enum status find_chunk(void *context, const struct chunk_info *info, stru
     return STATUS_OK;
 }
 
-static struct chunk_info chunk_of(struct test *test, int64_t day)
+static struct chunk_info chunk_of(struct scene *scene, int64_t day)
 {
     chunk = (struct chunk_info){.day = INT64_MIN};
-    assert_int_equal(storage_chunks(test->store.tier, find_chunk, &day, NULL), STATUS_OK);
+    assert_int_equal(storage_chunks(scene->store.tier, find_chunk, &day, NULL), STATUS_OK);
     return chunk;
 }
 
-static void fill_day(struct test *test, int64_t day, unsigned flushes, size_t count)
+static void fill_day(struct scene *scene, int64_t day, unsigned flushes, size_t count)
 {
     for (unsigned i = 0; i < flushes; i++) {
         for (uint32_t series = 0; series < 5; series++)
-            put_run(test, series, day_ms(day) + (int64_t)(i * count) * 1000, 1000, count, i);
-        store_flush(&test->store);
+            scene_put_run(scene, series, day_ms(day) + (int64_t)(i * count) * 1000, 1000, count, i);
+        store_flush(&scene->store);
     }
 }
 
@@ -131,52 +63,52 @@ static void fill_day(struct test *test, int64_t day, unsigned flushes, size_t co
 static void a_day_becomes_one_warm_part_once_it_is_old_enough(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test);
-    fill_day(&test, 0, 3, 2000);
-    fill_day(&test, 1, 1, 100);
-    test.now_ms = warm_from_ms(0) - 1;
-    store_settle_down(&test.store);
-    assert_int_equal(stats_of(&test).warm_merges, 0);
-    assert_int_equal(chunk_of(&test, 0).tier, CHUNK_HOT);
+    struct scene scene;
+    begin(&scene);
+    fill_day(&scene, 0, 3, 2000);
+    fill_day(&scene, 1, 1, 100);
+    scene.now_ms = warm_from_ms(0) - 1;
+    store_settle_down(&scene.store);
+    assert_int_equal(scene_stats(&scene).warm_merges, 0);
+    assert_int_equal(chunk_of(&scene, 0).tier, CHUNK_HOT);
 
-    test.now_ms = warm_from_ms(0);
-    store_settle_down(&test.store);
-    struct engine_stats stats = stats_of(&test);
+    scene.now_ms = warm_from_ms(0);
+    store_settle_down(&scene.store);
+    struct engine_stats stats = scene_stats(&scene);
     assert_int_equal(stats.warm_merges, 1);
     assert_int_equal(stats.warm_parts, 1);
     assert_int_equal(stats.warm_samples, 30000);
     assert_int_equal(stats.warm_bytes_written, stats.warm_bytes);
     assert_int_equal(stats.merged_bytes_written, 0);
-    struct chunk_info first = chunk_of(&test, 0);
+    struct chunk_info first = chunk_of(&scene, 0);
     assert_int_equal(first.tier, CHUNK_WARM);
     assert_int_equal(first.parts, 1);
     assert_int_equal(first.late_parts, 0);
-    assert_int_equal(chunk_of(&test, 1).tier, CHUNK_HOT);
-    check(&test);
+    assert_int_equal(chunk_of(&scene, 1).tier, CHUNK_HOT);
+    scene_check(&scene);
 
     /* It is done once, also by a store that is opened anew. */
-    store_settle_down(&test.store);
-    store_kill(&test.store);
-    store_settle_down(&test.store);
-    assert_int_equal(stats_of(&test).warm_merges, 0);
-    assert_int_equal(chunk_of(&test, 0).tier, CHUNK_WARM);
-    check(&test);
+    store_settle_down(&scene.store);
+    store_kill(&scene.store);
+    store_settle_down(&scene.store);
+    assert_int_equal(scene_stats(&scene).warm_merges, 0);
+    assert_int_equal(chunk_of(&scene, 0).tier, CHUNK_WARM);
+    scene_check(&scene);
 
-    test.now_ms = warm_from_ms(1);
-    store_settle_down(&test.store);
-    assert_int_equal(stats_of(&test).warm_merges, 1);
-    assert_int_equal(chunk_of(&test, 1).tier, CHUNK_WARM);
-    check(&test);
-    end(&test);
+    scene.now_ms = warm_from_ms(1);
+    store_settle_down(&scene.store);
+    assert_int_equal(scene_stats(&scene).warm_merges, 1);
+    assert_int_equal(chunk_of(&scene, 1).tier, CHUNK_WARM);
+    scene_check(&scene);
+    scene_end(&scene);
 }
 
 static void warm_blocks_are_four_times_as_large(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test);
-    fill_day(&test, 0, 2, 4096);
+    struct scene scene;
+    begin(&scene);
+    fill_day(&scene, 0, 2, 4096);
     struct time_range range = {day_ms(0), day_ms(1)};
     uint64_t skipped[2];
     for (int warm = 0; warm < 2; warm++) {
@@ -184,44 +116,45 @@ static void warm_blocks_are_four_times_as_large(void **state)
         struct select_options options = {.range = range};
         struct selection *selection;
         assert_int_equal(
-            storage_select(test.store.tier, &everything, 1, &options, &selection, NULL), STATUS_OK);
+            storage_select(scene.store.tier, &everything, 1, &options, &selection, NULL),
+            STATUS_OK);
         struct storage_cursor *cursor = NULL;
-        assert_int_equal(selection_read(test.store.tier, selection, 0, range, &cursor, NULL),
+        assert_int_equal(selection_read(scene.store.tier, selection, 0, range, &cursor, NULL),
                          STATUS_OK);
         struct storage_block block;
-        while (storage_cursor_next(test.store.tier, cursor, &block, NULL) == STATUS_OK)
+        while (storage_cursor_next(scene.store.tier, cursor, &block, NULL) == STATUS_OK)
             assert_int_equal(block.count, warm ? 4096 : 1024);
         struct read_stats stats;
-        selection_stats(test.store.tier, selection, &stats);
+        selection_stats(scene.store.tier, selection, &stats);
         skipped[warm] = stats.blocks_skipped;
-        selection_close(test.store.tier, selection);
-        test.now_ms = warm_from_ms(0);
-        store_settle_down(&test.store);
+        selection_close(scene.store.tier, selection);
+        scene.now_ms = warm_from_ms(0);
+        store_settle_down(&scene.store);
     }
     assert_int_equal(skipped[0], 8);
     assert_int_equal(skipped[1], 2);
-    check(&test);
-    end(&test);
+    scene_check(&scene);
+    scene_end(&scene);
 }
 
 static void the_age_may_change_and_the_clock_go_back(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test);
-    fill_day(&test, 0, 2, 100);
-    test.now_ms = day_ms(2);
-    store_settle_down(&test.store);
-    assert_int_equal(stats_of(&test).warm_parts, 0);
-    engine_set_warm_after(test.store.tier, MS_PER_DAY);
-    store_settle_down(&test.store);
-    assert_int_equal(stats_of(&test).warm_parts, 1);
-    engine_set_warm_after(test.store.tier, 20 * (int64_t)MS_PER_DAY);
-    test.now_ms = day_ms(-5);
-    store_settle_down(&test.store);
-    assert_int_equal(stats_of(&test).warm_parts, 1);
-    check(&test);
-    end(&test);
+    struct scene scene;
+    begin(&scene);
+    fill_day(&scene, 0, 2, 100);
+    scene.now_ms = day_ms(2);
+    store_settle_down(&scene.store);
+    assert_int_equal(scene_stats(&scene).warm_parts, 0);
+    engine_set_warm_after(scene.store.tier, MS_PER_DAY);
+    store_settle_down(&scene.store);
+    assert_int_equal(scene_stats(&scene).warm_parts, 1);
+    engine_set_warm_after(scene.store.tier, 20 * (int64_t)MS_PER_DAY);
+    scene.now_ms = day_ms(-5);
+    store_settle_down(&scene.store);
+    assert_int_equal(scene_stats(&scene).warm_parts, 1);
+    scene_check(&scene);
+    scene_end(&scene);
 }
 
 /* ---- late samples ----------------------------------------------------------------------- */
@@ -229,105 +162,105 @@ static void the_age_may_change_and_the_clock_go_back(void **state)
 static void late_samples_stand_beside_a_warm_day_and_join_it_when_they_are_many(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test);
-    fill_day(&test, 0, 1, 20000);
-    test.now_ms = warm_from_ms(0);
-    store_settle_down(&test.store);
-    uint64_t first = stats_of(&test).warm_bytes_written;
+    struct scene scene;
+    begin(&scene);
+    fill_day(&scene, 0, 1, 20000);
+    scene.now_ms = warm_from_ms(0);
+    store_settle_down(&scene.store);
+    uint64_t first = scene_stats(&scene).warm_bytes_written;
     /* Over what is there, between it, and of another series. */
-    put_run(&test, 1, day_ms(0) + 5000, 1000, 50, 1e6);
-    put_run(&test, 2, day_ms(0) + 500, 1000, 50, 1e6);
-    put_run(&test, 9, day_ms(0), 1000, 50, 3);
-    check(&test);
-    store_flush(&test.store);
-    store_settle_down(&test.store);
-    check(&test);
-    struct chunk_info chunk_now = chunk_of(&test, 0);
+    scene_put_run(&scene, 1, day_ms(0) + 5000, 1000, 50, 1e6);
+    scene_put_run(&scene, 2, day_ms(0) + 500, 1000, 50, 1e6);
+    scene_put_run(&scene, 9, day_ms(0), 1000, 50, 3);
+    scene_check(&scene);
+    store_flush(&scene.store);
+    store_settle_down(&scene.store);
+    scene_check(&scene);
+    struct chunk_info chunk_now = chunk_of(&scene, 0);
     assert_int_equal(chunk_now.tier, CHUNK_WARM);
     assert_int_equal(chunk_now.parts, 2);
     assert_int_equal(chunk_now.late_parts, 1);
     assert_int_equal(chunk_now.late_samples, 150);
-    assert_int_equal(stats_of(&test).warm_bytes_written, first);
-    store_reopen(&test.store);
-    store_settle_down(&test.store);
-    assert_int_equal(chunk_of(&test, 0).late_parts, 1);
-    check(&test);
+    assert_int_equal(scene_stats(&scene).warm_bytes_written, first);
+    store_reopen(&scene.store);
+    store_settle_down(&scene.store);
+    assert_int_equal(chunk_of(&scene, 0).late_parts, 1);
+    scene_check(&scene);
 
-    uint64_t late = stats_of(&test).part_bytes - stats_of(&test).warm_bytes;
+    uint64_t late = scene_stats(&scene).part_bytes - scene_stats(&scene).warm_bytes;
     for (unsigned i = 0; i < 8; i++) {
         for (uint32_t series = 0; series < 5; series++)
-            put_run(&test, 10 + series, day_ms(0) + i * 4000000 + 3, 1000, 4000, i);
-        store_flush(&test.store);
-        late += stats_of(&test).flushed_bytes;
-        store_settle_down(&test.store);
-        check(&test);
+            scene_put_run(&scene, 10 + series, day_ms(0) + i * 4000000 + 3, 1000, 4000, i);
+        store_flush(&scene.store);
+        late += scene_stats(&scene).flushed_bytes;
+        store_settle_down(&scene.store);
+        scene_check(&scene);
     }
-    struct engine_stats stats = stats_of(&test);
+    struct engine_stats stats = scene_stats(&scene);
     assert_true(stats.warm_merges > 0);
     assert_true(stats.warm_bytes_written <= 3 * late);
-    assert_true(chunk_of(&test, 0).parts < 5);
-    store_kill(&test.store);
-    check(&test);
-    end(&test);
+    assert_true(chunk_of(&scene, 0).parts < 5);
+    store_kill(&scene.store);
+    scene_check(&scene);
+    scene_end(&scene);
 }
 
 static void parts_of_an_old_day_wait_for_others_before_they_become_warm(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test);
-    struct engine_options options = test.store.options;
+    struct scene scene;
+    begin(&scene);
+    struct engine_options options = scene.store.options;
     options.warm_rest_ms = 60000;
-    reopen_with(&test, &options);
-    test.now_ms = warm_from_ms(0);
-    fill_day(&test, 0, 1, 100);
-    store_settle_down(&test.store);
-    assert_int_equal(stats_of(&test).warm_merges, 0);
-    test.passed_ms = 59999;
-    fill_day(&test, 0, 1, 100);
-    store_settle_down(&test.store);
-    assert_int_equal(stats_of(&test).warm_merges, 0);
-    test.passed_ms = 60000; /* of the oldest */
-    store_settle_down(&test.store);
-    assert_int_equal(stats_of(&test).warm_merges, 1);
-    assert_int_equal(stats_of(&test).parts, 1);
-    check(&test);
+    scene_reopen_with(&scene, &options);
+    scene.now_ms = warm_from_ms(0);
+    fill_day(&scene, 0, 1, 100);
+    store_settle_down(&scene.store);
+    assert_int_equal(scene_stats(&scene).warm_merges, 0);
+    scene.passed_ms = 59999;
+    fill_day(&scene, 0, 1, 100);
+    store_settle_down(&scene.store);
+    assert_int_equal(scene_stats(&scene).warm_merges, 0);
+    scene.passed_ms = 60000; /* of the oldest */
+    store_settle_down(&scene.store);
+    assert_int_equal(scene_stats(&scene).warm_merges, 1);
+    assert_int_equal(scene_stats(&scene).parts, 1);
+    scene_check(&scene);
     /* What stood there before the start has waited enough. */
-    fill_day(&test, 5, 1, 100);
-    test.now_ms = warm_from_ms(5);
-    store_settle_down(&test.store);
-    assert_int_equal(stats_of(&test).warm_merges, 1);
-    store_kill(&test.store);
-    store_settle_down(&test.store);
-    assert_int_equal(stats_of(&test).warm_merges, 1);
-    check(&test);
-    end(&test);
+    fill_day(&scene, 5, 1, 100);
+    scene.now_ms = warm_from_ms(5);
+    store_settle_down(&scene.store);
+    assert_int_equal(scene_stats(&scene).warm_merges, 1);
+    store_kill(&scene.store);
+    store_settle_down(&scene.store);
+    assert_int_equal(scene_stats(&scene).warm_merges, 1);
+    scene_check(&scene);
+    scene_end(&scene);
 }
 
 static void many_parts_of_a_day_become_one(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test);
-    struct engine_options options = test.store.options;
+    struct scene scene;
+    begin(&scene);
+    struct engine_options options = scene.store.options;
     options.warm_after_ms = 0;
-    reopen_with(&test, &options);
+    scene_reopen_with(&scene, &options);
     /* More than one step takes: merges are kept off by leaving them no turn. */
     for (unsigned i = 0; i < 70; i++)
-        fill_day(&test, 0, 1, 20 + i);
-    assert_int_equal(stats_of(&test).parts, 70);
+        fill_day(&scene, 0, 1, 20 + i);
+    assert_int_equal(scene_stats(&scene).parts, 70);
     options.warm_after_ms = MS_PER_DAY;
     options.merge_fan_in = 100;
-    reopen_with(&test, &options);
-    test.now_ms = day_ms(3);
-    store_settle_down(&test.store);
-    check(&test);
-    assert_int_equal(stats_of(&test).parts, 1);
-    assert_int_equal(stats_of(&test).warm_parts, 1);
-    store_kill(&test.store);
-    check(&test);
-    end(&test);
+    scene_reopen_with(&scene, &options);
+    scene.now_ms = day_ms(3);
+    store_settle_down(&scene.store);
+    scene_check(&scene);
+    assert_int_equal(scene_stats(&scene).parts, 1);
+    assert_int_equal(scene_stats(&scene).warm_parts, 1);
+    store_kill(&scene.store);
+    scene_check(&scene);
+    scene_end(&scene);
 }
 
 /* ---- damage ----------------------------------------------------------------------------- */
@@ -335,11 +268,11 @@ static void many_parts_of_a_day_become_one(void **state)
 static void a_damaged_part_keeps_its_day_as_it_is(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test);
-    fill_day(&test, 0, 2, 5000);
-    engine_close(test.store.tier);
-    char *path = path_of_part(test.store.dir, 1);
+    struct scene scene;
+    begin(&scene);
+    fill_day(&scene, 0, 2, 5000);
+    engine_close(scene.store.tier);
+    char *path = path_of_part(scene.store.dir, 1);
     FILE *file = fopen(path, "r+");
     assert_non_null(file);
     assert_int_equal(fseek(file, 200, SEEK_SET), 0);
@@ -349,12 +282,12 @@ static void a_damaged_part_keeps_its_day_as_it_is(void **state)
     fclose(file);
     free(path);
     struct error err = {0};
-    assert_int_equal(engine_open(&test.store.options, &test.store.tier, &err), STATUS_OK);
-    test.now_ms = warm_from_ms(0);
-    store_settle_down(&test.store);
-    assert_int_equal(stats_of(&test).parts, 2);
-    assert_int_equal(stats_of(&test).warm_parts, 0);
-    end(&test);
+    assert_int_equal(engine_open(&scene.store.options, &scene.store.tier, &err), STATUS_OK);
+    scene.now_ms = warm_from_ms(0);
+    store_settle_down(&scene.store);
+    assert_int_equal(scene_stats(&scene).parts, 2);
+    assert_int_equal(scene_stats(&scene).warm_parts, 0);
+    scene_end(&scene);
 }
 
 int main(void)
