@@ -85,8 +85,7 @@ static void a_merge_removes_what_is_deleted_and_the_tombstone_is_forgotten(void 
     assert_int_equal(scene_stats(&scene).tombstones, 1);
     assert_int_equal(scene_stats(&scene).part_samples, 12000);
     scene_put_run(&scene, 0, NOW + 500, 1000, 10, 3);
-    store_flush(&scene.store);
-    store_settle_down(&scene.store);
+    scene_settle(&scene);
     assert_true(scene_stats(&scene).merges > 0);
     assert_int_equal(scene_stats(&scene).part_samples, 6010);
     assert_int_equal(scene_stats(&scene).tombstones, 0);
@@ -105,8 +104,7 @@ static void a_merge_of_nothing_but_deleted_samples_leaves_no_part(void **state)
         store_flush(&scene.store);
     }
     delete (&scene, 1, 2, fixture_always());
-    store_flush(&scene.store);
-    store_settle_down(&scene.store);
+    scene_settle(&scene);
     assert_int_equal(scene_stats(&scene).parts, 0);
     assert_int_equal(scene_stats(&scene).tombstones, 0);
     assert_int_equal(store_files(&scene.store, "parts"), 0);
@@ -204,8 +202,7 @@ static void deletes_that_cover_others_take_their_place(void **state)
     for (uint32_t i = 0; i < 20; i++)
         delete (&scene, 1, 3, (struct time_range){NOW, NOW + 1000 * i + 5});
     assert_int_equal(scene_stats(&scene).tombstones, 20);
-    store_flush(&scene.store);
-    store_settle_down(&scene.store);
+    scene_settle(&scene);
     assert_int_equal(scene_stats(&scene).tombstones, 1);
     scene_check_all_ways(&scene);
     scene_end(&scene);
@@ -235,8 +232,7 @@ static void too_many_deletes_are_refused_until_parts_were_written_without_them(v
     scene_check(&scene);
     store_kill(&scene.store);
     scene_check(&scene);
-    store_flush(&scene.store);
-    store_settle_down(&scene.store);
+    scene_settle(&scene);
     assert_int_equal(scene_stats(&scene).tombstones, 0);
     delete (&scene, 2, 3, fixture_always());
     scene_check_all_ways(&scene);
@@ -254,13 +250,11 @@ static void parts_are_written_anew_where_a_delete_hides_much_of_them(void **stat
     /* A fortieth is not worth it, half a day is not whole series, a quarter of them is. */
     delete (&scene, 0, 1, fixture_always());
     delete (&scene, 0, 40, (struct time_range){NOW, NOW + 100000});
-    store_flush(&scene.store);
-    store_settle_down(&scene.store);
+    scene_settle(&scene);
     assert_int_equal(scene_stats(&scene).part_samples, 8000);
     assert_int_equal(scene_stats(&scene).tombstones, 2);
     delete (&scene, 10, 20, fixture_always());
-    store_flush(&scene.store);
-    store_settle_down(&scene.store);
+    scene_settle(&scene);
     assert_int_equal(scene_stats(&scene).part_samples, 2900);
     assert_int_equal(scene_stats(&scene).tombstones, 0);
     scene_check_all_ways(&scene);
@@ -277,8 +271,7 @@ static void a_delete_of_series_that_no_part_has_is_forgotten_at_once(void **stat
     scene_put_run(&scene, 2, NOW, 1000, 30, 0);
     delete (&scene, 2, 3, fixture_always());
     assert_int_equal(scene_stats(&scene).tombstones, 1);
-    store_flush(&scene.store);
-    store_settle_down(&scene.store);
+    scene_settle(&scene);
     assert_int_equal(scene_stats(&scene).tombstones, 0);
     assert_int_equal(scene_stats(&scene).merges, 0);
     scene_check_all_ways(&scene);

@@ -538,8 +538,7 @@ static void a_selection_shows_its_moment_until_it_closes(void **state)
     for (uint32_t i = 0; i < 20; i++)
         scene_put_run(&scene, i, NOW + 200, 500, 300, 1e6);
     scene_put_one(&scene, 4, NOW + 500, -1);
-    store_flush(&scene.store);
-    store_settle_down(&scene.store);
+    scene_settle(&scene);
     assert_true(scene_stats(&scene).merges > 0);
     assert_int_equal(scene_stats(&scene).parts, 1);
     assert_true(store_files(&scene.store, "parts") > files);
@@ -571,8 +570,7 @@ static void days_beyond_retention_go_and_others_stay(void **state)
     int64_t today = clock_wall_ms(scene.store.options.os.clock);
     for (int64_t day = 0; day < 10; day++)
         scene_put_run(&scene, 1, today - day * MS_PER_DAY, 1, 10, 0);
-    store_flush(&scene.store);
-    store_settle_down(&scene.store);
+    scene_settle(&scene);
     scene_check(&scene);
     engine_set_retention(scene.store.tier, 3 * (int64_t)MS_PER_DAY);
     store_settle_down(&scene.store);
@@ -606,8 +604,7 @@ static void series_whose_samples_have_gone_leave_and_their_ids_are_used_again(vo
         scene_put_one(&scene, i, now - 5 * (int64_t)MS_PER_DAY, i);
     for (uint32_t i = 0; i < LIVE; i++)
         scene_put_one(&scene, i, now, i);
-    store_flush(&scene.store);
-    store_settle_down(&scene.store);
+    scene_settle(&scene);
     /* The log tells of series up to the flush before. */
     scene_put_one(&scene, 0, now + 1, 1);
     store_flush(&scene.store);
@@ -642,8 +639,7 @@ static void ids_are_not_used_again_while_a_selection_may_mean_them(void **state)
     int64_t now = clock_wall_ms(scene.store.options.os.clock);
     for (uint32_t i = 0; i < SERIES; i++)
         scene_put_one(&scene, i, now - 5 * (int64_t)MS_PER_DAY, i);
-    store_flush(&scene.store);
-    store_settle_down(&scene.store);
+    scene_settle(&scene);
     scene_put_one(&scene, 0, now, 1);
     store_flush(&scene.store);
     struct select_options options = {.range = fixture_always()};
@@ -666,8 +662,7 @@ static void days_that_are_dropped_while_ids_wait_are_not_forgotten(void **state)
     int64_t now = clock_wall_ms(scene.store.options.os.clock);
     for (uint32_t i = 1; i < SERIES; i++)
         scene_put_one(&scene, i, now - (i < SERIES / 2 ? 5 : 2) * (int64_t)MS_PER_DAY, i);
-    store_flush(&scene.store);
-    store_settle_down(&scene.store);
+    scene_settle(&scene);
     scene_put_one(&scene, 0, now, 1);
     store_flush(&scene.store);
     struct select_options options = {.range = fixture_always()};
@@ -829,6 +824,21 @@ static void a_damaged_part_makes_answers_partial_and_is_not_merged_away(void **s
     scene_end(&scene);
 }
 
+/* A part of it is damaged. Of days that are whole, answers are whole. */
+static void open_without_the_first_day(struct scene *scene)
+{
+    struct error err = {0};
+    assert_int_equal(engine_open(&scene->store.options, &scene->store.tier, &err), STATUS_OK);
+    assert_int_equal(scene_stats(scene).recovery.damaged, 1);
+    bool same;
+    assert_true(read_everything(scene, &same).partial);
+    ledger_drop_before(&scene->ledger, NOW + MS_PER_DAY);
+    char why[FIXTURE_WHY_SIZE];
+    struct time_range later = {NOW + 2 * (int64_t)MS_PER_DAY, TIME_MAX_MS};
+    if (!fixture_same(scene->store.tier, &scene->ledger, later, why))
+        test_fail("%s", why);
+}
+
 static void a_missing_part_makes_answers_partial(void **state)
 {
     (void)state;
@@ -841,17 +851,7 @@ static void a_missing_part_makes_answers_partial(void **state)
     part_path(&scene, path);
     engine_close(scene.store.tier);
     assert_int_equal(unlink(path), 0);
-    struct error err = {0};
-    assert_int_equal(engine_open(&scene.store.options, &scene.store.tier, &err), STATUS_OK);
-    assert_int_equal(scene_stats(&scene).recovery.damaged, 1);
-    bool same;
-    assert_true(read_everything(&scene, &same).partial);
-    ledger_drop_before(&scene.ledger, NOW + MS_PER_DAY);
-    /* Of days that are whole, answers are whole. */
-    char why[FIXTURE_WHY_SIZE];
-    struct time_range later = {NOW + 2 * (int64_t)MS_PER_DAY, TIME_MAX_MS};
-    if (!fixture_same(scene.store.tier, &scene.ledger, later, why))
-        test_fail("%s", why);
+    open_without_the_first_day(&scene);
     scene_end(&scene);
 }
 
@@ -871,16 +871,7 @@ static void a_part_in_place_of_another_is_not_read(void **state)
     snprintf(command, sizeof command, "cd %s/parts && cp $(ls | tail -1) %s", scene.store.dir,
              path);
     assert_int_equal(system(command), 0);
-    struct error err = {0};
-    assert_int_equal(engine_open(&scene.store.options, &scene.store.tier, &err), STATUS_OK);
-    assert_int_equal(scene_stats(&scene).recovery.damaged, 1);
-    bool same;
-    assert_true(read_everything(&scene, &same).partial);
-    ledger_drop_before(&scene.ledger, NOW + MS_PER_DAY);
-    char why[FIXTURE_WHY_SIZE];
-    struct time_range later = {NOW + 2 * (int64_t)MS_PER_DAY, TIME_MAX_MS};
-    if (!fixture_same(scene.store.tier, &scene.ledger, later, why))
-        test_fail("%s", why);
+    open_without_the_first_day(&scene);
     scene_end(&scene);
 }
 
@@ -1010,8 +1001,7 @@ static void samples_in_order_of_time_are_written_three_times_at_the_most(void **
     for (int i = 0; i < FLUSHES; i++) {
         for (uint32_t series = 0; series < 10; series++)
             scene_put_run(&scene, series, day_start + (int64_t)i * RUN * 1000, 1000, RUN, i);
-        store_flush(&scene.store);
-        store_settle_down(&scene.store);
+        scene_settle(&scene);
     }
     struct engine_stats stats = scene_stats(&scene);
     assert_true(stats.parts < 30);
@@ -1032,8 +1022,7 @@ static void series_of_many_flushes_stand_in_few_segments(void **state)
         for (uint32_t i = 0; i < 20; i++)
             scene_put_one(&scene, flush * 20 + i, NOW + flush, flush);
         scene_put_one(&scene, flush * 7, NOW + 1000 + flush, 1);
-        store_flush(&scene.store);
-        store_settle_down(&scene.store);
+        scene_settle(&scene);
     }
     struct engine_stats stats = scene_stats(&scene);
     assert_true(stats.index_merges > 10);
@@ -1062,8 +1051,7 @@ static void a_few_late_samples_do_not_have_a_large_part_written_again(void **sta
     uint64_t large = scene_stats(&scene).flushed_bytes;
     for (int i = 0; i < 40; i++) {
         scene_put_one(&scene, 1, day_start + i, i);
-        store_flush(&scene.store);
-        store_settle_down(&scene.store);
+        scene_settle(&scene);
     }
     struct engine_stats stats = scene_stats(&scene);
     assert_true(stats.merges > 5);

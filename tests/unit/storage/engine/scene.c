@@ -75,6 +75,12 @@ void scene_put_run(struct scene *scene, uint32_t series, int64_t from_ms, int64_
     free(samples);
 }
 
+void scene_settle(struct scene *scene)
+{
+    store_flush(&scene->store);
+    store_settle_down(&scene->store);
+}
+
 void scene_check(struct scene *scene)
 {
     char why[FIXTURE_WHY_SIZE];

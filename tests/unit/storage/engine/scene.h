@@ -32,6 +32,8 @@ void scene_put_one(struct scene *scene, uint32_t series, int64_t time_ms, double
 void scene_put_run(struct scene *scene, uint32_t series, int64_t from_ms, int64_t step_ms,
                    size_t count, double value);
 
+/* Flushes, and does all that the background would. */
+void scene_settle(struct scene *scene);
 /* The store holds what the ledger does, in samples and in block headers. */
 void scene_check(struct scene *scene);
 /* After every way that samples and deletes can be kept: log, parts, merged parts, restarts. */

@@ -173,8 +173,7 @@ static void late_samples_stand_beside_a_warm_day_and_join_it_when_they_are_many(
     scene_put_run(&scene, 2, day_ms(0) + 500, 1000, 50, 1e6);
     scene_put_run(&scene, 9, day_ms(0), 1000, 50, 3);
     scene_check(&scene);
-    store_flush(&scene.store);
-    store_settle_down(&scene.store);
+    scene_settle(&scene);
     scene_check(&scene);
     struct chunk_info chunk_now = chunk_of(&scene, 0);
     assert_int_equal(chunk_now.tier, CHUNK_WARM);
