@@ -1,13 +1,15 @@
 /*
  * Making a segment anew from its definitions. They are searched for in the whole file, without the
  * directories: a page is one when its checksum says so. What is missing shows in the number of
- * definitions that each page says stand before it, and in the trailer.
+ * definitions that each page says stand before it, and in the trailer; where the rest of the
+ * segment can be read, it is made anew from there (series_segment_recover.h).
  */
 #include <inttypes.h>
 #include <stdlib.h>
 
 #include "base/invariant.h"
 #include "storage/engine/pair_table.h"
+#include "storage/engine/series_segment_recover.h"
 #include "storage/engine/series_segment_state.h"
 
 enum { SEARCH_SIZE = 64 * 1024 };
@@ -40,6 +42,8 @@ struct rebuild {
     struct key_entry *keys;
     size_t key_count, key_capacity;
     struct series_segment_writer *writer;
+    struct series_segment *segment;    /* the damaged one, where it opens at all; or NULL */
+    struct segment_recovery *recovery; /* of definitions that its other sections still tell */
 };
 
 static void report(const struct rebuild *rebuild, const char *format, ...) PRINTF_LIKE(2, 3);
@@ -155,19 +159,20 @@ static enum status make_room_for_pair(struct rebuild *rebuild, uint32_t pair)
 }
 
 /* The first series of a metric says which metric its name is. */
-static enum status check_metric(struct rebuild *rebuild, const struct labels *labels, bool *sound)
+static enum status check_metric(struct rebuild *rebuild, const struct series_definition *definition,
+                                bool *sound)
 {
     uint32_t pair = 0;
     struct slice name = slice_from_text(METRIC_NAME_LABEL);
     enum status status =
-        pair_table_intern(&rebuild->pairs, name, labels_metric_name(labels), &pair);
+        pair_table_intern(&rebuild->pairs, name, labels_metric_name(&definition->labels), &pair);
     if (status == STATUS_OK)
         status = make_room_for_pair(rebuild, pair);
     if (status != STATUS_OK)
         return status;
     if (rebuild->pairs.pairs[pair].series.count == 0)
-        rebuild->metrics[pair] = rebuild->page.metric;
-    *sound = rebuild->metrics[pair] == rebuild->page.metric;
+        rebuild->metrics[pair] = definition->metric;
+    *sound = rebuild->metrics[pair] == definition->metric;
     return STATUS_OK;
 }
 
@@ -184,29 +189,48 @@ static enum status add_pairs(struct rebuild *rebuild, const struct labels *label
     return status;
 }
 
-static enum status take_definition(struct rebuild *rebuild, struct error *err)
+static enum status take_definition(struct rebuild *rebuild,
+                                   const struct series_definition *definition, struct error *err)
 {
-    const struct segment_page *page = &rebuild->page;
-    struct labels labels = {.items = page->labels, .count = page->label_count};
-    bool sound = segment_labels_are_canonical(&labels) && page->id >= rebuild->next_id &&
-                 !rebuild->last_was_max;
-    if (sound && check_metric(rebuild, &labels, &sound) != STATUS_OK)
+    const struct labels *labels = &definition->labels;
+    uint32_t id = definition->id;
+    bool sound =
+        segment_labels_are_canonical(labels) && id >= rebuild->next_id && !rebuild->last_was_max;
+    if (sound && check_metric(rebuild, definition, &sound) != STATUS_OK)
         return no_memory(rebuild, err);
     if (!sound) {
-        report(rebuild, "the definition of series %u contradicts others, or is none", page->id);
+        report(rebuild, "the definition of series %u contradicts others, or is none", id);
         return STATUS_OK;
     }
-    if (add_pairs(rebuild, &labels, page->id) != STATUS_OK ||
-        add_key(rebuild, &labels, page->id) != STATUS_OK)
+    if (add_pairs(rebuild, labels, id) != STATUS_OK || add_key(rebuild, labels, id) != STATUS_OK)
         return no_memory(rebuild, err);
-    rebuild->last_was_max = page->id == UINT32_MAX;
-    rebuild->next_id = page->id + 1;
-    return segment_write_series(rebuild->writer, page->id, page->metric, &labels, err);
+    rebuild->last_was_max = id == UINT32_MAX;
+    rebuild->next_id = id + 1;
+    return segment_write_series(rebuild->writer, id, definition->metric, labels, err);
+}
+
+/* Definitions of ids below `limit` whose page is damaged. */
+static enum status take_recovered(struct rebuild *rebuild, uint64_t limit, struct error *err)
+{
+    enum status status = STATUS_OK;
+    while (rebuild->recovery != NULL && status == STATUS_OK) {
+        struct series_definition definition;
+        status = segment_recovery_next(rebuild->recovery, limit, &definition, err);
+        if (status == STATUS_END)
+            return STATUS_OK;
+        if (status == STATUS_OK)
+            status = take_definition(rebuild, &definition, err);
+        rebuild->seen++;
+    }
+    return status;
 }
 
 static enum status take_page(struct rebuild *rebuild, uint64_t offset, struct error *err)
 {
     struct segment_page *page = &rebuild->page;
+    enum status recovered = take_recovered(rebuild, page->first_id, err);
+    if (recovered != STATUS_OK)
+        return recovered;
     if (page->series_before < rebuild->seen)
         report(rebuild, "the page at offset %" PRIu64 " stands where it should not", offset);
     else if (page->series_before > rebuild->seen)
@@ -218,8 +242,10 @@ static enum status take_page(struct rebuild *rebuild, uint64_t offset, struct er
     for (;;) {
         struct error why = {0};
         enum status status = segment_page_next(page, &why);
+        struct series_definition definition = {
+            page->id, page->metric, {.items = page->labels, .count = page->label_count}};
         if (status == STATUS_OK)
-            status = take_definition(rebuild, &why);
+            status = take_definition(rebuild, &definition, &why);
         if (status == STATUS_END)
             return STATUS_OK;
         if (status == STATUS_CORRUPT) {
@@ -241,7 +267,9 @@ static enum status take_definitions(struct rebuild *rebuild, struct error *err)
             return status;
         offset += rebuild->stored.size;
     }
-    if (status != STATUS_NOT_FOUND)
+    if (status == STATUS_NOT_FOUND)
+        status = take_recovered(rebuild, (uint64_t)UINT32_MAX + 1, err);
+    if (status != STATUS_OK)
         return status;
     if (rebuild->series == UINT64_MAX)
         report(rebuild,
@@ -408,6 +436,18 @@ static enum status make_all(struct rebuild *rebuild, struct error *err)
     return status == STATUS_OK ? segment_write_complete(rebuild->writer, err) : status;
 }
 
+/* Where directories and trailer are whole, the other sections tell of definitions that are not. */
+static enum status begin_recovery(struct rebuild *rebuild, struct os os, struct error *err)
+{
+    struct error why = {0};
+    enum status status =
+        series_segment_open(&rebuild->segment, os, rebuild->from, rebuild->from_id, &why);
+    if (status == STATUS_OK)
+        status = segment_recovery_new(&rebuild->recovery, rebuild->segment, rebuild->seed, &why);
+    return status == STATUS_OK || status == STATUS_CORRUPT ? STATUS_OK
+                                                           : fail(err, status, "%s", why.message);
+}
+
 static enum status rebuild_init(struct rebuild *rebuild, struct os os, struct error *err)
 {
     bytes_init(&rebuild->stored, SIZE_MAX);
@@ -417,11 +457,15 @@ static enum status rebuild_init(struct rebuild *rebuild, struct os os, struct er
     if (rebuild->search == NULL || page != STATUS_OK || pairs != STATUS_OK)
         return no_memory(rebuild, err);
     enum status status = filesystem_open(os.fs, rebuild->from, FILE_READ, &rebuild->file, err);
-    return status == STATUS_OK ? read_frame(rebuild, err) : status;
+    if (status == STATUS_OK)
+        status = read_frame(rebuild, err);
+    return status == STATUS_OK ? begin_recovery(rebuild, os, err) : status;
 }
 
 static void rebuild_release(struct rebuild *rebuild)
 {
+    segment_recovery_free(rebuild->recovery);
+    series_segment_close(rebuild->segment);
     file_close(rebuild->file);
     segment_page_release(&rebuild->page);
     bytes_release(&rebuild->stored);

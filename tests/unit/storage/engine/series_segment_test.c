@@ -288,6 +288,72 @@ static void a_whole_segment_verifies_and_is_rebuilt_as_it_was(void **state)
     (void)unlink(PATH "r");
 }
 
+/* Damages each page of definitions; returns how many there are. */
+static size_t damage_definitions(void)
+{
+    FILE *file = fopen(PATH, "r+b");
+    assert_non_null(file);
+    size_t pages = 0;
+    uint32_t word = 0;
+    for (long at = 0; fseek(file, at, SEEK_SET) == 0 && fread(&word, 4, 1, file) == 1; at++) {
+        if (memcmp(&word, "MSGD", 4) != 0)
+            continue;
+        assert_int_equal(fseek(file, at, SEEK_SET), 0);
+        assert_int_equal(fputc('m', file), 'm');
+        pages++;
+    }
+    assert_int_equal(fclose(file), 0);
+    return pages;
+}
+
+static void definitions_are_made_anew_from_pairs_and_keys(void **state)
+{
+    (void)state;
+    struct segment_model model;
+    char damage[DAMAGE_SIZE] = "";
+    segment_model_init(&model, 5);
+    segment_model_fill(&model, 3, 4000, 100, UINT32_MAX - 2, true);
+    segment_model_finish(&model);
+    series_segment_close(segment_of(&model, PATH, 6));
+    assert_true(damage_definitions() > 10);
+    (void)unlink(PATH "r");
+    struct series_segment_stats stats;
+    assert_int_equal(series_segment_rebuild(os_system(), PATH, 6, PATH "r", 7, 5, see_damage,
+                                            damage, &stats, NULL),
+                     STATUS_OK);
+    assert_string_equal(damage, "");
+    struct series_segment *segment;
+    assert_int_equal(series_segment_open(&segment, os_system(), PATH "r", 7, NULL), STATUS_OK);
+    expect_same(&model, segment);
+    series_segment_close(segment);
+    segment_model_release(&model);
+    (void)unlink(PATH);
+    (void)unlink(PATH "r");
+}
+
+/* With another secret, keys confirm nothing. */
+static void definitions_that_keys_do_not_confirm_are_lost(void **state)
+{
+    (void)state;
+    struct segment_model model;
+    char damage[DAMAGE_SIZE] = "";
+    segment_model_init(&model, 5);
+    segment_model_fill(&model, 3, 300, 100, UINT32_MAX - 2, true);
+    segment_model_finish(&model);
+    series_segment_close(segment_of(&model, PATH, 6));
+    assert_true(damage_definitions() > 0);
+    (void)unlink(PATH "r");
+    struct series_segment_stats stats;
+    assert_int_equal(series_segment_rebuild(os_system(), PATH, 6, PATH "r", 7, 4, see_damage,
+                                            damage, &stats, NULL),
+                     STATUS_OK);
+    assert_int_equal(stats.series, 0);
+    assert_non_null(strstr(damage, "definitions of 300 series"));
+    segment_model_release(&model);
+    (void)unlink(PATH);
+    (void)unlink(PATH "r");
+}
+
 static void put_hosts(struct series_segment_writer *writer, bool swapped)
 {
     for (uint32_t i = 0; i < 2; i++) {
@@ -361,6 +427,8 @@ int main(void)
         cmocka_unit_test(a_merge_that_is_stopped_leaves_no_file),
         cmocka_unit_test(segments_that_contradict_each_other_are_not_merged),
         cmocka_unit_test(a_whole_segment_verifies_and_is_rebuilt_as_it_was),
+        cmocka_unit_test(definitions_are_made_anew_from_pairs_and_keys),
+        cmocka_unit_test(definitions_that_keys_do_not_confirm_are_lost),
         cmocka_unit_test(verifying_names_sections_that_contradict_the_definitions),
         cmocka_unit_test(of_series_with_one_key_the_one_of_the_highest_id_is_found),
     };
