@@ -98,11 +98,10 @@ static void describe(struct tier *tier)
     assert_int_equal(fixture_commit(tier, &write, 1, &err), STATUS_OK);
 }
 
-/* Of all series, from the part of the first flush. */
-static uint64_t delete_some(const struct world *world, struct tier *tier)
+/* Of all series. Returns how many samples went. */
+static uint64_t delete_some(const struct world *world, struct tier *tier, struct time_range range)
 {
     struct matchers everything = {0};
-    struct time_range range = {START_MS, START_MS + 4500};
     struct delete_result result;
     struct error err = {0};
     uint64_t count = 0;
@@ -170,7 +169,7 @@ static void make_world(struct world *world, uint64_t seed)
     for (uint32_t i = 2; i < SERIES - 2; i++)
         put(world, tier, i, START_MS + MS_PER_DAY / 2 * (1 + i % 2), 10, i % 2 == 0);
     assert_int_equal(engine_flush(tier, &err), STATUS_OK);
-    uint64_t deleted = delete_some(world, tier);
+    uint64_t deleted = delete_some(world, tier, (struct time_range){START_MS, START_MS + 4500});
     assert_int_equal(engine_flush(tier, &err), STATUS_OK);
     for (uint32_t i = 0; i < SERIES; i++)
         put(world, tier, i, START_MS + MS_PER_DAY / 2 + 600000, 8, true);
@@ -341,6 +340,7 @@ static void expect_honest(const struct world *world, const struct sim_disk *dama
 
 struct told {
     struct engine_repair_result result;
+    uint64_t samples; /* that are there afterwards */
     char last[ERROR_MESSAGE_SIZE];
 };
 
@@ -362,7 +362,7 @@ static enum status repair(struct sim_disk *disk, struct told *told, struct error
 }
 
 /* After a repair: sound, complete but for what was told to be lost, and it stays so. */
-static void expect_sound(const struct world *world, struct sim_disk *disk, const struct told *told,
+static void expect_sound(const struct world *world, struct sim_disk *disk, struct told *told,
                          const char *what, uint64_t where)
 {
     if (told->result.left.damaged > 0)
@@ -375,6 +375,7 @@ static void expect_sound(const struct world *world, struct sim_disk *disk, const
         test_fail("%s, byte %" PRIu64 ": %s", what, where, err.message);
     struct answer answer = {0};
     read_all(&answer, tier, &world->ledger);
+    told->samples = answer.samples;
     struct engine_stats stats;
     engine_stats(tier, &stats);
     uint64_t all = world->alive;
@@ -521,6 +522,18 @@ static bool flip_record(struct sim_disk *disk, unsigned nth)
     return true;
 }
 
+/* So that its segments are used again, and say nothing any more of what was flushed. */
+static void fill_the_log(struct world *world, struct tier *tier)
+{
+    struct error err = {0};
+    for (int i = 1; i <= 800; i++) {
+        put(world, tier, 1, START_MS + MS_PER_DAY + 777 + i * INT64_C(100000), 64, true);
+        world->alive += 64;
+        if (i % 40 == 0)
+            assert_int_equal(engine_flush(tier, &err), STATUS_OK);
+    }
+}
+
 /* The first flush or the second one is not told of, so their files are named by nobody; and, with
  * merges, neither are those that took the place of others. */
 static void files_of_lost_edits_are_found_again(void **state)
@@ -540,9 +553,10 @@ static void files_of_lost_edits_are_found_again(void **state)
         assert_int_equal(engine_flush(tier, &err), STATUS_OK);
         while (merged == 1 && did)
             assert_int_equal(engine_background_step(tier, &did, &err), STATUS_OK);
-        put(&world, tier, 1, START_MS + MS_PER_DAY + 777, 5, true);
-        world.alive += 5;
+        int64_t second = START_MS + MS_PER_DAY / 2;
+        world.alive -= delete_some(&world, tier, (struct time_range){second, second + 2500});
         assert_int_equal(engine_flush(tier, &err), STATUS_OK);
+        fill_the_log(&world, tier);
         engine_abandon(tier);
         for (unsigned nth = 2;; nth++) {
             struct sim_disk *disk = sim_disk_clone(world.disk);
@@ -556,6 +570,9 @@ static void files_of_lost_edits_are_found_again(void **state)
                 if (told.result.lost_samples > 0 || told.result.lost_series > 0)
                     test_fail("edit %u: %" PRIu64 " samples are lost: %s", nth,
                               told.result.lost_samples, told.last);
+                if (told.samples != world.alive)
+                    test_fail("edit %u: %" PRIu64 " samples instead of %" PRIu64, nth, told.samples,
+                              world.alive);
                 lost++;
             }
             sim_disk_free(disk);

@@ -32,9 +32,11 @@ struct search {
     size_t part_count;
     struct series_segment **indexes; /* that are named now and open */
     size_t index_count;
-    bool has_metrics;
-    uint64_t metrics; /* descriptors in the segment that is read */
-    uint64_t damaged; /* places of it */
+    bool has_metrics, has_deletes;
+    /* Of the segment that is read: */
+    uint64_t metrics, deletes;
+    uint64_t last_delete; /* sequence */
+    uint64_t damaged;     /* places */
     uint32_t next_series, next_metric;
     uint64_t last_sequence;
     struct manifest_edit edit;
@@ -274,8 +276,10 @@ static enum status open_named(struct search *search, struct error *err)
         struct error why = {0};
         if (path == NULL)
             return repair_no_path(err);
-        if (told->kind == SEGMENT_METRICS) {
-            search->has_metrics = search->has_metrics || is_there(search, path);
+        if (told->kind == SEGMENT_METRICS || told->kind == SEGMENT_DELETES) {
+            bool *has =
+                told->kind == SEGMENT_METRICS ? &search->has_metrics : &search->has_deletes;
+            *has = is_there(search, path) || *has;
             continue;
         }
         status = series_segment_open(&search->indexes[search->index_count], search->repair->os,
@@ -308,11 +312,28 @@ static enum status count_metric(void *context, const struct metric *metric, stru
     return STATUS_OK;
 }
 
+static enum status count_delete(struct search *search, struct slice record, struct error *err)
+{
+    uint64_t sequence;
+    struct time_range range;
+    roaring_bitmap_t *ids;
+    enum status status = record_get_delete(record, &sequence, &range, &ids, err);
+    if (status != STATUS_OK)
+        return status;
+    roaring_bitmap_free(ids);
+    search->deletes++;
+    if (sequence > search->last_delete)
+        search->last_delete = sequence;
+    return STATUS_OK;
+}
+
 static enum status take_record(void *context, enum record_type type, struct slice record,
                                struct error *err)
 {
     if (type == RECORD_METRICS)
         return record_get_metrics(record, count_metric, context, err);
+    if (type == RECORD_DELETE)
+        return count_delete(context, record, err);
     return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
 }
 
@@ -323,37 +344,48 @@ static void count_damage(void *context, const char *description)
     search->damaged++;
 }
 
-/* The newest one says what all before it said. */
-static enum status take_metrics(struct search *search, uint64_t id, const char *path, bool *taken,
-                                struct error *err)
+static enum status size_of(const struct search *search, const char *path, uint64_t *size,
+                           struct error *err)
 {
     struct file *file = NULL;
-    uint64_t size = 0;
+    enum status status = filesystem_open(search->repair->os.fs, path, FILE_READ, &file, err);
+    if (status == STATUS_OK)
+        status = file_size(file, size, err);
+    file_close(file);
+    return status;
+}
+
+/* Descriptors or deletes. The newest segment says what all before it said. */
+static enum status take_records(struct search *search, uint64_t id, const char *path, bool *taken,
+                                struct error *err)
+{
+    struct manifest_segment told = {.id = id};
     struct error why = {0};
     *taken = false;
-    search->metrics = search->damaged = 0;
+    search->metrics = search->deletes = search->last_delete = search->damaged = 0;
     enum status status =
-        search->has_metrics
-            ? STATUS_CORRUPT
-            : index_segment_read(search->repair->os, path, take_record, count_damage, search, &why);
+        index_segment_read(search->repair->os, path, take_record, count_damage, search, &why);
     if (status == STATUS_CORRUPT || status == STATUS_UNSUPPORTED ||
-        (status == STATUS_OK && (search->damaged > 0 || search->metrics == 0)))
+        (status == STATUS_OK &&
+         (search->damaged > 0 || (search->metrics > 0) == (search->deletes > 0))))
+        return STATUS_OK;
+    bool deletes = search->deletes > 0;
+    bool *has = deletes ? &search->has_deletes : &search->has_metrics;
+    if (status == STATUS_OK && *has)
         return STATUS_OK;
     if (status == STATUS_OK)
-        status = filesystem_open(search->repair->os.fs, path, FILE_READ, &file, &why);
-    if (status == STATUS_OK)
-        status = file_size(file, &size, &why);
-    file_close(file);
+        status = size_of(search, path, &told.bytes, &why);
     if (status != STATUS_OK)
         return fail(err, status, "%s", why.message);
-    manifest_add_segment(&search->edit, &(struct manifest_segment){.id = id,
-                                                                   .kind = SEGMENT_METRICS,
-                                                                   .entries = search->metrics,
-                                                                   .bytes = size});
-    repair_tell(search->repair, ENGINE_REPAIRED, path,
-                "taken in: it holds %" PRIu64 " descriptors of metrics", search->metrics);
-    search->has_metrics = true;
-    *taken = true;
+    told.kind = deletes ? SEGMENT_DELETES : SEGMENT_METRICS;
+    told.entries = deletes ? search->deletes : search->metrics;
+    manifest_add_segment(&search->edit, &told);
+    /* What is written from now on is behind the deletes. */
+    if (search->last_delete > search->last_sequence)
+        search->last_sequence = search->last_delete;
+    repair_tell(search->repair, ENGINE_REPAIRED, path, "taken in: it holds %" PRIu64 " %s",
+                told.entries, deletes ? "deletes" : "descriptors of metrics");
+    *has = *taken = true;
     return STATUS_OK;
 }
 
@@ -366,7 +398,7 @@ static enum status take_index(struct search *search, uint64_t id, const char *pa
     *taken = false;
     enum status status = series_segment_open(&index, search->repair->os, path, id, &why);
     if (status == STATUS_CORRUPT || status == STATUS_UNSUPPORTED)
-        return take_metrics(search, id, path, taken, err);
+        return take_records(search, id, path, taken, err);
     if (status != STATUS_OK)
         return fail(err, status, "%s", why.message);
     if (!has_other_series(search, index) ||
