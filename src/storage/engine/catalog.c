@@ -62,17 +62,17 @@ static enum status add_row(struct listing *listing, const struct metric *metric,
 }
 
 /* Of the series in `matched`, those of each metric. */
-static enum status count_matched(struct engine *engine, const roaring_bitmap_t *matched,
+static enum status count_matched(struct engine *engine, const struct matched *matched,
                                  uint32_t *counts, uint32_t metric_count, struct error *err)
 {
-    size_t count = (size_t)roaring_bitmap_get_cardinality(matched);
+    size_t count = (size_t)roaring_bitmap_get_cardinality(matched->ids);
     uint32_t *ids = malloc((count + 1) * sizeof ids[0]);
     uint32_t *metrics = malloc((count + 1) * sizeof metrics[0]);
     bool partial = false;
     enum status status = ids == NULL || metrics == NULL ? no_memory(err) : STATUS_OK;
     if (status == STATUS_OK) {
-        roaring_bitmap_to_uint32_array(matched, ids);
-        status = engine_metrics_of(engine, ids, count, metrics, &partial, err);
+        roaring_bitmap_to_uint32_array(matched->ids, ids);
+        status = engine_metrics_of(engine, matched->set, ids, count, metrics, &partial, err);
     }
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
         if (metrics[i] < metric_count)
@@ -135,7 +135,7 @@ static enum status fill_listing(struct listing *listing, const struct matchers *
     if (status == STATUS_OK && counts == NULL)
         status = no_memory(err);
     if (status == STATUS_OK && matchers != NULL)
-        status = count_matched(engine, matched.ids, counts, metric_count, err);
+        status = count_matched(engine, &matched, counts, metric_count, err);
     rwlock_read(&engine->series_lock);
     if (status == STATUS_OK &&
         add_rows(listing, counts, metric_count, matchers == NULL) != STATUS_OK)
@@ -277,7 +277,7 @@ static enum status spans_of_head(struct spans *spans, struct engine *engine,
     enum status status = ids == NULL || metrics == NULL ? no_memory(err) : STATUS_OK;
     if (status == STATUS_OK) {
         roaring_bitmap_to_uint32_array(series, ids);
-        status = engine_metrics_of(engine, ids, count, metrics, &partial, err);
+        status = engine_metrics_of(engine, NULL, ids, count, metrics, &partial, err);
     }
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         rwlock_read(&engine->head_lock);
@@ -326,9 +326,11 @@ enum status engine_metrics(struct tier *tier, const struct matchers *matchers,
 {
     struct listing listing = {.engine = engine_of(tier)};
     arena_init(&listing.arena, (size_t)256 * 1024 * 1024);
+    uint8_t gate = gate_enter(&listing.engine->selections);
     enum status status = fill_listing(&listing, matchers, err);
     if (status == STATUS_OK)
         status = fill_spans(&listing, err);
+    gate_leave(&listing.engine->selections, &gate);
     if (status == STATUS_OK && listing.count > 0)
         qsort(listing.rows, listing.count, sizeof listing.rows[0], compare_rows);
     for (size_t i = 0; i < listing.count && status == STATUS_OK; i++)

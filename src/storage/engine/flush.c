@@ -79,7 +79,7 @@ static enum status collect_keys(struct flush *flush)
         for (uint32_t id = head_next_series(head, 0); id != UINT32_MAX;
              id = head_next_series(head, id + 1))
             ids[count++] = id;
-        status = engine_metrics_of(flush->engine, ids, count, metrics, &partial, flush->err);
+        status = engine_metrics_of(flush->engine, NULL, ids, count, metrics, &partial, flush->err);
     }
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
         if (metrics[i] == METRIC_ID_NONE)

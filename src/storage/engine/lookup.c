@@ -62,15 +62,14 @@ enum status engine_match(struct engine *engine, const struct matchers *matchers,
         return no_memory(err);
     const struct series_index *index = &engine->index;
     rwlock_read(&engine->series_lock);
-    struct segment_set *set = segment_set_acquire(index->segments);
+    matched->set = segment_set_acquire(index->segments);
     matched->commits = index->commits;
     enum status status = match_table(&index->active, matchers, count, matched->ids, err);
     if (status == STATUS_OK && index->has_sealed)
         status = match_table(&index->sealed, matchers, count, matched->ids, err);
     rwlock_unlock(&engine->series_lock);
     if (status == STATUS_OK)
-        status = match_segments(engine, set, matchers, count, matched, err);
-    segment_set_release(set);
+        status = match_segments(engine, matched->set, matchers, count, matched, err);
     return status;
 }
 
@@ -78,7 +77,9 @@ void matched_release(struct matched *matched)
 {
     if (matched->ids != NULL)
         roaring_bitmap_free(matched->ids);
+    segment_set_release(matched->set);
     matched->ids = NULL;
+    matched->set = NULL;
 }
 
 /* ---- metrics ---------------------------------------------------------------------------- */
@@ -103,8 +104,30 @@ static enum status metrics_by_definition(const struct segment_set *set, const ui
     return status;
 }
 
-enum status engine_metrics_of(struct engine *engine, const uint32_t *ids, size_t count,
-                              uint32_t *metrics, bool *partial, struct error *err)
+static enum status metrics_of_set(struct engine *engine, const struct segment_set *set,
+                                  const uint32_t *ids, size_t count, uint32_t *metrics,
+                                  struct error *err)
+{
+    struct error why = {0};
+    enum status status = segment_set_metrics_of(set, ids, count, metrics, &why);
+    if (status == STATUS_CORRUPT) {
+        note_damage(engine, &why);
+        status = metrics_by_definition(set, ids, count, metrics, &why);
+    }
+    return status == STATUS_OK ? status : fail(err, status, "%s", why.message);
+}
+
+static bool some_unknown(const uint32_t *metrics, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (metrics[i] == METRIC_ID_NONE)
+            return true;
+    return false;
+}
+
+enum status engine_metrics_of(struct engine *engine, const struct segment_set *held,
+                              const uint32_t *ids, size_t count, uint32_t *metrics, bool *partial,
+                              struct error *err)
 {
     rwlock_read(&engine->series_lock);
     struct segment_set *set = segment_set_acquire(engine->index.segments);
@@ -114,18 +137,13 @@ enum status engine_metrics_of(struct engine *engine, const uint32_t *ids, size_t
         metrics[i] = known ? series->metric : METRIC_ID_NONE;
     }
     rwlock_unlock(&engine->series_lock);
-    struct error why = {0};
-    enum status status = segment_set_metrics_of(set, ids, count, metrics, &why);
-    if (status == STATUS_CORRUPT) {
-        note_damage(engine, &why);
-        status = metrics_by_definition(set, ids, count, metrics, &why);
-    }
+    enum status status = metrics_of_set(engine, set, ids, count, metrics, err);
+    if (status == STATUS_OK && held != NULL && held != set && some_unknown(metrics, count))
+        status = metrics_of_set(engine, held, ids, count, metrics, err);
     segment_set_release(set);
-    if (status != STATUS_OK)
-        return fail(err, status, "%s", why.message);
-    for (size_t i = 0; i < count; i++)
-        *partial = *partial || metrics[i] == METRIC_ID_NONE;
-    return STATUS_OK;
+    if (status == STATUS_OK && some_unknown(metrics, count))
+        *partial = true;
+    return status;
 }
 
 /* ---- heads ------------------------------------------------------------------------------ */
@@ -153,9 +171,17 @@ void label_reader_init(struct label_reader *reader, struct engine *engine)
 
 void label_reader_release(struct label_reader *reader)
 {
-    segment_labels_close(&reader->segments);
+    segment_labels_close(&reader->held);
+    segment_labels_close(&reader->newer);
     free(reader->items);
     *reader = (struct label_reader){0};
+}
+
+enum status label_reader_hold(struct label_reader *reader, struct segment_set *set,
+                              struct error *err)
+{
+    segment_labels_close(&reader->held);
+    return segment_labels_open(&reader->held, set, err);
 }
 
 /* NOT_FOUND when no table has it. Strings of the active table live as long as the series stays
@@ -191,23 +217,25 @@ static enum status read_table(struct label_reader *reader, uint32_t id, struct l
     return STATUS_OK;
 }
 
-static enum status open_segments(struct label_reader *reader, struct error *err)
+static enum status open_newest(struct label_reader *reader, struct error *err)
 {
     struct engine *engine = reader->engine;
     rwlock_read(&engine->series_lock);
     struct segment_set *set = segment_set_acquire(engine->index.segments);
     rwlock_unlock(&engine->series_lock);
-    segment_labels_close(&reader->segments);
-    enum status status = segment_labels_open(&reader->segments, set, err);
+    segment_labels_close(&reader->newer);
+    enum status status = segment_labels_open(&reader->newer, set, err);
     segment_set_release(set);
     return status;
 }
 
-static enum status read_segments(struct label_reader *reader, uint32_t id, struct labels *labels,
-                                 struct error *err)
+static enum status read_segments(struct segment_labels *segments, uint32_t id,
+                                 struct labels *labels, struct error *err)
 {
+    if (segments->set == NULL)
+        return STATUS_NOT_FOUND;
     struct series_definition definition;
-    enum status status = segment_labels_read(&reader->segments, id, &definition, err);
+    enum status status = segment_labels_read(segments, id, &definition, err);
     if (status == STATUS_OK)
         *labels = definition.labels;
     return status;
@@ -216,8 +244,9 @@ static enum status read_segments(struct label_reader *reader, uint32_t id, struc
 static enum status find_labels(struct label_reader *reader, uint32_t id, struct labels *labels,
                                struct error *err)
 {
-    enum status status =
-        reader->segments.set == NULL ? STATUS_NOT_FOUND : read_segments(reader, id, labels, err);
+    enum status status = read_segments(&reader->held, id, labels, err);
+    if (status == STATUS_NOT_FOUND)
+        status = read_segments(&reader->newer, id, labels, err);
     if (status != STATUS_NOT_FOUND)
         return status;
     rwlock_read(&reader->engine->series_lock);
@@ -225,9 +254,9 @@ static enum status find_labels(struct label_reader *reader, uint32_t id, struct 
     rwlock_unlock(&reader->engine->series_lock);
     if (status != STATUS_NOT_FOUND)
         return status;
-    /* It is in a segment, perhaps in one that came since. */
-    status = open_segments(reader, err);
-    return status == STATUS_OK ? read_segments(reader, id, labels, err) : status;
+    /* A flush wrote it to a segment since. */
+    status = open_newest(reader, err);
+    return status == STATUS_OK ? read_segments(&reader->newer, id, labels, err) : status;
 }
 
 enum status label_reader_read(struct label_reader *reader, uint32_t id, struct labels *labels,

@@ -13,7 +13,8 @@
 /* Committed series. */
 struct matched {
     roaring_bitmap_t *ids;
-    uint64_t commits; /* series_index.commits at that moment */
+    struct segment_set *set; /* of that moment, held: series of it may leave the index any time */
+    uint64_t commits;        /* series_index.commits likewise */
     bool partial;
 };
 
@@ -23,10 +24,11 @@ MUST_CHECK enum status engine_match(struct engine *engine, const struct matchers
                                     size_t count, struct matched *matched, struct error *err);
 void matched_release(struct matched *matched);
 
-/* metrics[i] of ids[i], which rise; METRIC_ID_NONE where no definition is or can be read. Takes
- * series_lock. */
-MUST_CHECK enum status engine_metrics_of(struct engine *engine, const uint32_t *ids, size_t count,
-                                         uint32_t *metrics, bool *partial, struct error *err);
+/* metrics[i] of ids[i], which rise; METRIC_ID_NONE where no definition is or can be read. What has
+ * left the index is looked for in `held`, which may be NULL. Takes series_lock. */
+MUST_CHECK enum status engine_metrics_of(struct engine *engine, const struct segment_set *held,
+                                         const uint32_t *ids, size_t count, uint32_t *metrics,
+                                         bool *partial, struct error *err);
 
 /* Adds the series that a head of the present or of a held version has samples of. Takes head_lock,
  * some series at a time. */
@@ -35,13 +37,17 @@ void engine_head_series(struct engine *engine, const struct head_ref *ref, roari
 /* Labels, one series after the other; neighbours cost little. */
 struct label_reader {
     struct engine *engine;
-    struct segment_labels segments;
-    struct label *items; /* of a series of the tables, its strings behind them */
-    size_t capacity;     /* bytes */
+    struct segment_labels held;  /* of the set in which the series were matched */
+    struct segment_labels newer; /* of one that came since, where that was needed */
+    struct label *items;         /* of a series of the tables, its strings behind them */
+    size_t capacity;             /* bytes */
 };
 
 void label_reader_init(struct label_reader *reader, struct engine *engine);
 void label_reader_release(struct label_reader *reader);
+/* From now on for series that were matched in this set; takes a reference. */
+MUST_CHECK enum status label_reader_hold(struct label_reader *reader, struct segment_set *set,
+                                         struct error *err);
 /*
  * Borrowed until the next call. Takes series_lock.
  *   CORRUPT  there is no definition that can be read

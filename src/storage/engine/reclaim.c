@@ -138,6 +138,7 @@ static enum status look(struct engine *engine, bool *did, struct error *err)
     reclaim->dying = dying;
     rwlock_unlock(&engine->series_lock);
     gate_turn(&engine->batches);
+    gate_turn(&engine->selections);
     reclaim->stage = RECLAIM_DRAINING;
     *did = true;
     return STATUS_OK;
@@ -203,8 +204,8 @@ static enum status note_metrics(struct removal *removal)
     if (removal->ids == NULL || removal->metrics == NULL)
         return no_memory(removal->err);
     roaring_bitmap_to_uint32_array(removal->gone, removal->ids);
-    enum status status = engine_metrics_of(removal->engine, removal->ids, count, removal->metrics,
-                                           &partial, removal->err);
+    enum status status = engine_metrics_of(removal->engine, NULL, removal->ids, count,
+                                           removal->metrics, &partial, removal->err);
     return status == STATUS_OK && partial
                ? fail(removal->err, STATUS_CORRUPT, "metrics of series cannot be read")
                : status;
@@ -310,7 +311,7 @@ static enum status take_out(struct engine *engine, struct error *err)
 static enum status drain(struct engine *engine, bool *did, struct error *err)
 {
     struct reclaim *reclaim = &engine->reclaim;
-    if (!gate_is_empty(&engine->batches))
+    if (!gate_is_empty(&engine->batches) || !gate_is_empty(&engine->selections))
         return STATUS_OK;
     *did = true;
     /* What the batches of before brought is in a head or a part now. */

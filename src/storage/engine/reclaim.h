@@ -5,8 +5,10 @@
  * steps, so that nobody waits:
  *   look    the series sets of all parts and heads, taken from those of the segments; what is left
  *           is `dying` from then on: whoever resolves such a series takes it out again
- *   drain   until every batch that was resolved before has ended; then the heads are looked at once
- *           more, and the segments are written without what is still dying
+ *   drain   until every batch that was resolved before has ended, and every selection that was
+ *           opened before; then the heads are looked at once more, and the segments are written
+ *           without what is still dying. A selection that is opened later finds a dying series in
+ *           a segment, if at all, and holds that
  *   free    until every selection that was opened before has been closed: then the ids are free
  *
  * Ids that neither segments nor tables define are free too. Not while damage hides what is named.

@@ -39,10 +39,11 @@ static void keep_known(struct selection *selection, size_t found)
     }
 }
 
-static enum status take_ids(struct selection *selection, const roaring_bitmap_t *matched,
-                            struct error *err)
+/* Of `matched`, the series `ids`. */
+static enum status take_ids(struct selection *selection, const struct matched *matched,
+                            const roaring_bitmap_t *ids, struct error *err)
 {
-    size_t found = (size_t)roaring_bitmap_get_cardinality(matched);
+    size_t found = (size_t)roaring_bitmap_get_cardinality(ids);
     size_t max = selection->options.max_series;
     if (max != 0 && found > max)
         return fail_code(err, STATUS_LIMIT, "query_series_limit",
@@ -59,9 +60,9 @@ static enum status take_ids(struct selection *selection, const roaring_bitmap_t 
     selection->metrics = malloc((found + 1) * sizeof selection->metrics[0]);
     if (selection->ids == NULL || selection->metrics == NULL)
         return no_memory(err);
-    roaring_bitmap_to_uint32_array(matched, selection->ids);
-    status = engine_metrics_of(selection->engine, selection->ids, found, selection->metrics,
-                               &selection->stats.partial, err);
+    roaring_bitmap_to_uint32_array(ids, selection->ids);
+    status = engine_metrics_of(selection->engine, matched->set, selection->ids, found,
+                               selection->metrics, &selection->stats.partial, err);
     if (status == STATUS_OK)
         keep_known(selection, found);
     return status;
@@ -86,14 +87,16 @@ static enum status match(struct selection *selection, const struct matchers *mat
     enum status status = engine_match(engine, matchers, count, &attempt->matched, err);
     const roaring_bitmap_t *ids = attempt->matched.ids;
     selection->stats.partial = attempt->matched.partial;
+    if (status == STATUS_OK)
+        status = label_reader_hold(&selection->labels, attempt->matched.set, err);
     if (status == STATUS_OK && narrow)
         status = narrowing_make(&attempt->narrowing, engine, ids, selection->options.range, err);
     if (status != STATUS_OK || attempt->narrowing.in_use == NULL)
-        return status == STATUS_OK ? take_ids(selection, ids, err) : status;
+        return status == STATUS_OK ? take_ids(selection, &attempt->matched, ids, err) : status;
     roaring_bitmap_t *narrowed = roaring_bitmap_and(ids, attempt->narrowing.in_use);
     if (narrowed == NULL)
         return no_memory(err);
-    status = take_ids(selection, narrowed, err);
+    status = take_ids(selection, &attempt->matched, narrowed, err);
     roaring_bitmap_free(narrowed);
     return status;
 }

@@ -631,11 +631,32 @@ static void series_whose_samples_have_gone_leave_and_their_ids_are_used_again(vo
     scene_end(&scene);
 }
 
-static void ids_are_not_used_again_while_a_selection_may_mean_them(void **state)
+/* Each of its series has labels still, and nothing is damaged. */
+static void check_labels(struct scene *scene, struct selection *selection)
+{
+    struct tier *tier = scene->store.tier;
+    assert_int_equal(selection_count(tier, selection), SERIES);
+    for (size_t i = 0; i < SERIES; i++) {
+        struct selected_series series;
+        assert_int_equal(selection_series(tier, selection, i, &series, NULL), STATUS_OK);
+        assert_int_equal(series.labels.count, 3);
+    }
+    struct read_stats stats;
+    selection_stats(tier, selection, &stats);
+    assert_false(stats.partial);
+    struct storage_condition condition;
+    storage_condition(tier, &condition);
+    assert_int_equal(condition.health, STORAGE_HEALTHY);
+}
+
+/* One selection from before the series were known to go, one from after that. */
+static void series_stay_and_their_ids_are_not_used_again_while_a_selection_may_mean_them(
+    void **state)
 {
     (void)state;
     struct scene scene;
     scene_begin(&scene, LARGE_HEAD, SERIES);
+    struct tier *tier = scene.store.tier;
     int64_t now = clock_wall_ms(scene.store.options.os.clock);
     for (uint32_t i = 0; i < SERIES; i++)
         scene_put_one(&scene, i, now - 5 * (int64_t)MS_PER_DAY, i);
@@ -643,11 +664,17 @@ static void ids_are_not_used_again_while_a_selection_may_mean_them(void **state)
     scene_put_one(&scene, 0, now, 1);
     store_flush(&scene.store);
     struct select_options options = {.range = fixture_always()};
-    struct selection *selection = select_all(&scene, &options);
+    struct selection *before = select_all(&scene, &options);
     drop_the_past(&scene);
+    assert_int_equal(scene_stats(&scene).series_committed, SERIES);
+    struct selection *after = select_all(&scene, &options);
+    check_labels(&scene, before);
+    selection_close(tier, before);
+    store_settle_down(&scene.store);
     assert_int_equal(scene_stats(&scene).series_committed, 1);
     assert_int_equal(scene_stats(&scene).series_ids_freed, 0);
-    selection_close(scene.store.tier, selection);
+    check_labels(&scene, after);
+    selection_close(tier, after);
     store_settle_down(&scene.store);
     assert_int_equal(scene_stats(&scene).series_ids_freed, SERIES - 1);
     scene_check_all_ways(&scene);
@@ -1084,7 +1111,8 @@ int main(void)
         cmocka_unit_test(a_selection_shows_its_moment_until_it_closes),
         cmocka_unit_test(days_beyond_retention_go_and_others_stay),
         cmocka_unit_test(series_whose_samples_have_gone_leave_and_their_ids_are_used_again),
-        cmocka_unit_test(ids_are_not_used_again_while_a_selection_may_mean_them),
+        cmocka_unit_test(
+            series_stay_and_their_ids_are_not_used_again_while_a_selection_may_mean_them),
         cmocka_unit_test(days_that_are_dropped_while_ids_wait_are_not_forgotten),
         cmocka_unit_test(limits_of_a_query_are_kept),
         cmocka_unit_test(count_sum_and_increase_come_from_headers),
