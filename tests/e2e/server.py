@@ -38,7 +38,7 @@ class Server:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
-        self.sanitized = f"{os.sep}asan{os.sep}" in binary
+        self.sanitized = os.path.basename(os.path.dirname(binary)) in ("asan", "tsan")
         self.session = requests.Session()
 
     def spawn(self):

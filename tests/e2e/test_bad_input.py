@@ -3,15 +3,14 @@
 import gzip
 import json
 import os
-import resource
 import struct
-import threading
 import time
 import zlib
 
 import pytest
 
 import wire
+from cost import hold_to_bars
 
 BATCH = "/api/v1/metrics/ingest/batch"
 IMPORT = "/api/v1/import/prometheus"
@@ -20,10 +19,10 @@ FORM = "application/x-www-form-urlencoded"
 T0 = 1699920000000
 MIB = 1 << 20
 
-# Generous: a sanitized build on a busy machine is held to them too.
-PROMPT_S = 2.0
-FLAT_KB = 8 * 1024
-DECODED_KB = 64 * 1024
+BODY_LIMIT = 64 * MIB
+BOMB_S = 0.050
+# Of a request of 10 MB, which has to be received and read before it can be refused.
+LARGE_S = 0.050
 
 
 def start_flat(server):
@@ -43,21 +42,18 @@ def shared_server(make_module_server):
     return server
 
 
-def refused(server, post, status, code, flat_kb=FLAT_KB):
-    """Calls `post` some times: a problem with this status and code, promptly, memory flat."""
-    before = server.rss_anon_kb()
-    fastest = 1e9
-    for _ in range(5):
-        began = time.monotonic()
+def refused(server, post, status, code, **bars):
+    """A problem with this status and code, promptly, memory flat (cost.hold_to_bars)."""
+    def checked():
         answer = post()
-        fastest = min(fastest, time.monotonic() - began)
         assert answer.status_code == status, answer.text[:500]
         assert answer.headers["Content-Type"] == "application/problem+json"
         problem = answer.json()
         assert problem["code"] == code, problem
         assert problem["detail"]
-    assert fastest < PROMPT_S
-    assert server.rss_anon_kb() - before < flat_kb
+        return problem
+
+    problem = hold_to_bars(server, checked, **bars)
     assert server.ready()
     return problem
 
@@ -78,12 +74,28 @@ def test_a_body_that_is_cut_off_or_damaged_or_followed_is_refused(server, coding
     assert server.query(metric="cut")["series"] == []
 
 
-def deflate_bomb(declared):
-    """A gzip of `declared` zero bytes, 1000:1."""
-    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+GZIP, ZLIB = 31, 15
+
+
+def deflate_bomb(declared, kind):
+    """`declared` zero bytes in one of zlib's forms, 1000:1."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, kind)
     piece = bytes(MIB)
     body = b"".join(packer.compress(piece) for _ in range(declared // MIB))
     return body + packer.flush()
+
+
+def bare_inflate_s(body, kind):
+    """What zlib alone takes to come to the limit, of CPU time."""
+    cheapest = 1e9
+    for _ in range(5):
+        began = time.process_time()
+        inflater, rest, size = zlib.decompressobj(kind), body, 0
+        while size < BODY_LIMIT:
+            size += len(inflater.decompress(rest, 65536))
+            rest = inflater.unconsumed_tail
+        cheapest = min(cheapest, time.process_time() - began)
+    return cheapest
 
 
 def zstd_bomb(declared):
@@ -106,26 +118,26 @@ def zstd_bomb_unsized(size):
     return body
 
 
-@pytest.mark.parametrize("coding, bomb", [
-    ("gzip", deflate_bomb(512 * MIB)),
-    ("zstd", zstd_bomb(512 * MIB)),
-    ("zstd", zstd_bomb_unsized(512 * MIB)),
-    ("zstd", b"\x28\xb5\x2f\xfd\xe0" + struct.pack("<Q", 1 << 40) + b"\x01\x00\x00"),
-], ids=["gzip", "zstd", "zstd-unsized", "zstd-declares-1TiB"])
-def test_a_bomb_is_refused_at_the_limit_and_leaves_no_memory_behind(server, coding, bomb):
-    code, status = ("body_encoding_invalid", 400) if len(bomb) < 20 else ("body_too_large", 413)
-    before = server.rss_anon_kb()
-    for _ in range(3):
-        began = time.monotonic()
-        answer = server.post(BATCH, bomb, NDJSON, headers={"Content-Encoding": coding})
-        assert time.monotonic() - began < PROMPT_S
-        if len(bomb) < 20:
-            assert answer.status_code in (400, 413), answer.text
-        else:
-            assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
-            assert "67108864" in answer.json()["detail"]
-    assert server.rss_anon_kb() - before < DECODED_KB + FLAT_KB
-    assert server.ready()
+GZIP_BOMB, ZLIB_BOMB = deflate_bomb(512 * MIB, GZIP), deflate_bomb(512 * MIB, ZLIB)
+
+
+@pytest.mark.parametrize("coding, bomb, kind", [
+    ("gzip", GZIP_BOMB, None),
+    ("gzip", GZIP_BOMB[:-4] + struct.pack("<I", 1000), GZIP),
+    ("deflate", ZLIB_BOMB, ZLIB),
+    ("zstd", zstd_bomb(512 * MIB), None),
+    ("zstd", zstd_bomb_unsized(512 * MIB), None),
+    ("zstd", b"\x28\xb5\x2f\xfd\xe0" + struct.pack("<Q", 1 << 40) + b"\x01\x00\x00", None),
+], ids=["gzip", "gzip-lies", "deflate", "zstd", "zstd-unsized", "zstd-declares-1TiB"])
+def test_a_bomb_is_refused_at_the_limit_and_leaves_no_memory_behind(server, coding, bomb, kind):
+    """Where a form of zlib's does not say its size, or lies, zlib alone takes the CPU time of a whole
+    bomb until it comes to the limit: such a bomb may cost that beside."""
+    bar_s = BOMB_S + (bare_inflate_s(bomb, kind) if kind else 0)
+    problem = refused(server, lambda: server.post(BATCH, bomb, NDJSON,
+                                                  headers={"Content-Encoding": coding}),
+                      413, "body_too_large", cpu_bar_s=bar_s,
+                      peak_bar_kb=(BODY_LIMIT + len(bomb) + MIB) // 1024)
+    assert str(BODY_LIMIT) in problem["detail"]
 
 
 def test_plain_bodies_over_the_limit_are_refused_before_they_are_read(server):
@@ -138,7 +150,7 @@ def test_plain_bodies_over_the_limit_are_refused_before_they_are_read(server):
     compressed = b"x" * (17 * MIB)
     refused(server, lambda: server.post(BATCH, compressed, NDJSON,
                                         headers={"Content-Encoding": "gzip"}),
-            413, "body_too_large")
+            413, "body_too_large", cpu_bar_s=LARGE_S)
 
 
 def test_unknown_and_stacked_encodings_are_415(server):
@@ -164,9 +176,9 @@ def test_snappy_that_is_cut_off_or_damaged_is_refused(server):
 def test_25_bytes_of_snappy_that_declare_900_mib_are_refused(server):
     body = wire.varint(900 * MIB) + b"\xf0" + b"\x00" * 19
     assert len(body) == 25
-    refused(server, lambda: wire.remote_write(server, b"", body), 413, "body_too_large", 1024)
+    refused(server, lambda: wire.remote_write(server, b"", body), 413, "body_too_large")
     within = wire.varint(60 * MIB) + b"\xf0" + b"\x00" * 19
-    refused(server, lambda: wire.remote_write(server, b"", within), 400, "snappy_invalid", 1024)
+    refused(server, lambda: wire.remote_write(server, b"", within), 400, "snappy_invalid")
 
 
 def test_a_message_that_is_no_protobuf_is_refused_and_says_where(server):
@@ -199,7 +211,7 @@ def test_labels_that_no_series_may_have_refuse_only_their_series(server):
     for number, (name, series) in enumerate(bad.items()):
         good = wire.series("good_beside", {"n": str(number)}, [(T0, number)])
         problem = refused(server, lambda: wire.remote_write(server, good + series + good), 400,
-                          "samples_refused", FLAT_KB + 4 * 10_000)
+                          "samples_refused", cpu_bar_s=LARGE_S)
         assert (problem["accepted"], problem["rejected"]) == (2, 1), name
         assert [error["code"] for error in problem["errors"]] == [codes[name]], name
     assert len(server.query(metric="good_beside", start=T0, end=T0 + 1)["series"]) == len(bad)
@@ -248,19 +260,13 @@ BROKEN_LINES = [
 def test_a_broken_line_is_refused_by_its_code_and_spoils_no_other(server, text, code):
     broken = text if isinstance(text, bytes) else text.encode()
     good = b'{"name":"beside","value":1,"timestamp":%d}'
-    before = server.rss_anon_kb()
-    fastest = 1e9
-    for _ in range(3):
-        began = time.monotonic()
-        answer = server.post(BATCH, good % T0 + b"\n" + broken + b"\n" + good % (T0 + 1), NDJSON)
-        fastest = min(fastest, time.monotonic() - began)
+    answer = hold_to_bars(server, lambda: server.post(
+        BATCH, good % T0 + b"\n" + broken + b"\n" + good % (T0 + 1), NDJSON))
     assert answer.status_code == 200, answer.text
     body = answer.json()
     assert (body["accepted"], body["rejected"]) == (2, 1), body
     assert (body["errors"][0]["code"], body["errors"][0]["line"]) == (code, 2), body
     assert body["errors"][0]["message"]
-    assert fastest < PROMPT_S
-    assert server.rss_anon_kb() - before < FLAT_KB
 
 
 def test_deep_nesting_of_a_document_is_refused(server):
@@ -274,7 +280,7 @@ def test_a_label_of_10_mb_is_refused(server):
     sample = {"name": "long", "labels": {"a": text}, "value": 1}
     # The parser sees a document through a window, which is what a sample may have at most.
     problem = refused(server, lambda: server.post(BATCH, json.dumps([sample])), 413,
-                      "sample_too_large", 64 * 1024)
+                      "sample_too_large", cpu_bar_s=LARGE_S)
     assert "4 MiB" in problem["detail"]
     sample["labels"]["a"] = "x" * 100_000
     problem = refused(server, lambda: server.post(BATCH, json.dumps([sample])), 400,
@@ -294,7 +300,7 @@ def test_a_megabyte_of_labels_is_the_most_a_series_may_have(make_server):
                          "cardinality.max_label_value_length=0").start()
     labels = {f"l{i}": "x" * 60000 for i in range(18)}
     refused(server, lambda: server.post(BATCH, json.dumps(
-        [{"name": "wide", "labels": labels, "value": 1}])), 400, "samples_refused", 64 * 1024)
+        [{"name": "wide", "labels": labels, "value": 1}])), 400, "samples_refused")
     labels = {f"l{i}": "x" * 60000 for i in range(16)}
     assert server.ingest([{"name": "wide", "labels": labels, "value": 1}])["accepted"] == 1
     assert server.query(metric="wide")["series"][0]["labels"] == labels
@@ -411,142 +417,10 @@ def test_expressions_and_selectors_that_would_cost_much_are_refused_at_once(serv
             ({"match": "{}"}, "selector_too_wide"),
             ({"match": '{a=~".*"}'}, "selector_too_wide"),
             ({"match": '{a="b"'}, "selector_syntax")):
-        began = time.monotonic()
-        answer = server.post("/api/v1/metrics/query", params, FORM)
-        assert time.monotonic() - began < PROMPT_S
+        answer = hold_to_bars(server, lambda params=params: server.post(
+            "/api/v1/metrics/query", params, FORM))
         assert answer.status_code in (400, 422), answer.text
         assert answer.json()["code"] == code, answer.text
-    began = time.monotonic()
-    answer = server.query(metric="regex", label="a=~(a+)+(a+)+(a|a|a)*b")
-    assert answer["series"] == [] and time.monotonic() - began < PROMPT_S
-
-
-# ---- connections -----------------------------------------------------------------------------
-
-
-def test_a_header_that_drips_ends_at_the_deadline(make_server):
-    server = make_server("server.header_timeout=1s").start()
-    client = wire.connect(server)
-    began = time.monotonic()
-    client.sendall(b"GET /-/ready HTTP/1.1\r\n")
-    while not wire.is_closed(client):
-        assert time.monotonic() - began < 10, "the drip went on for ever"
-        try:
-            client.sendall(b"x")
-        except (BrokenPipeError, ConnectionResetError):
-            break
-        time.sleep(0.05)
-    assert time.monotonic() - began >= 0.9
-
-
-@pytest.mark.parametrize("addresses, bound_s", [(7, PROMPT_S), (80, 5.0)])
-def test_10000_half_open_connections_end_and_hinder_no_one(make_server, addresses, bound_s):
-    """From 7 addresses their limit of 128 each leaves room; 80 take every place there is, again and
-    again, and each wave must give way at once."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20000), hard))
-    server = start_flat(make_server("server.header_timeout=3s"))
-    clients = []
-
-    def attack():
-        for number in range(10_000):
-            client = wire.connect(server, f"127.0.1.{number % addresses + 1}")
-            clients.append(client)
-            try:
-                client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
-            except (BrokenPipeError, ConnectionResetError):
-                pass
-
-    def healthy():
-        began = time.monotonic()
-        client = wire.connect(server, "127.0.0.250")
-        client.sendall(b"GET /-/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        answer = wire.receive_all(client)
-        client.close()
-        assert answer.startswith(b"HTTP/1.1 200 "), answer
-        return time.monotonic() - began
-
-    before = server.rss_anon_kb()
-    attacker = threading.Thread(target=attack)
-    attacker.start()
-    took = []
-    while attacker.is_alive() or not all(map(wire.is_closed, clients)):
-        took.append(healthy())
-        assert sum(took) < 60
-        attacker.join(0.02)
-    took.append(healthy())
-    assert len(clients) == 10_000
-    assert max(took) < bound_s
-    assert server.rss_anon_kb() - before < 64 * 1024
-    for client in clients:
-        client.close()
-
-
-def probe(server, timeout_s=30):
-    """Seconds until health answers a client of another address."""
-    began = time.monotonic()
-    client = wire.connect(server, "127.0.0.250")
-    client.sendall(b"GET /-/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-    answer = wire.receive_all(client, timeout_s)
-    client.close()
-    assert answer.startswith(b"HTTP/1.1 200 "), answer
-    return time.monotonic() - began
-
-
-def hold(server, count, text):
-    """Connections of many addresses that each send `text` and no more."""
-    clients = []
-    for number in range(count):
-        clients.append(wire.connect(server, f"127.1.{number % 250}.1"))
-        try:
-            clients[-1].sendall(text)
-        except (BrokenPipeError, ConnectionResetError):
-            pass
-    return clients
-
-
-def test_1500_bodies_that_do_not_come_hinder_no_one(make_server):
-    """Each has sent its header and one byte: they hold every place, and must give way."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20000), hard))
-    server = make_server().start()
-    clients = hold(server, 1500, b"POST /api/v1/metrics/ingest HTTP/1.1\r\nHost: x\r\n"
-                                 b"Content-Length: 1000000\r\n\r\n{")
-    took = [probe(server) for _ in range(10)]
-    assert max(took) < PROMPT_S, took
-    for _ in range(30):
-        assert server.ingest([{"name": "beside", "value": 1}])["accepted"] == 1
-    for client in clients:
-        client.close()
-
-
-def server_with_few_files(make_server, tmp_path, count, kind):
-    server = make_server()
-    shell = tmp_path / "few_files"
-    shell.write_text(f'#!/bin/sh\nulimit {kind} -n {count}\nexec "{server.binary}" "$@"\n')
-    shell.chmod(0o755)
-    server.binary = str(shell)
-    return server.start()
-
-
-def test_with_few_open_files_idle_connections_hinder_no_one_and_the_start_warns(make_server,
-                                                                                tmp_path):
-    server = server_with_few_files(make_server, tmp_path, 24, "")
-    warning = [line for line in server.log_tail().splitlines() if "open files" in line]
-    assert len(warning) == 1 and "open_files=24" in warning[0], server.log_tail()
-    for text in (b"", b"POST /api/v1/metrics/ingest HTTP/1.1\r\nHost: x\r\n"
-                      b"Content-Length: 1000000\r\n\r\n{"):
-        clients = hold(server, 100, text)
-        took = probe(server)
-        assert took < PROMPT_S, took
-        for client in clients:
-            client.close()
-
-
-def test_a_low_soft_limit_of_open_files_is_raised(make_server, tmp_path):
-    server = server_with_few_files(make_server, tmp_path, 64, "-S")
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    metrics = server.session.get(server.url + "/metrics", timeout=30).text
-    line = [line for line in metrics.splitlines() if line.startswith("process_max_fds ")]
-    assert float(line[0].split()[1]) == hard
-    assert "open files" not in server.log_tail()
+    answer = hold_to_bars(server, lambda: server.query(metric="regex",
+                                                       label="a=~(a+)+(a+)+(a|a|a)*b"))
+    assert answer["series"] == []
