@@ -5,7 +5,10 @@ The release build is held to the bars of a hostile request; a sanitized one, whi
 slow and keeps what was freed, to loose ones.
 """
 
+import os
 import time
+
+import pytest
 
 from server import wait_until
 
@@ -14,6 +17,14 @@ LOOSE_S = 2.0
 LOOSE_FLAT_KB = 8 * MIB_KB
 REFUSAL_S = 0.010
 FLAT_KB = MIB_KB
+
+
+def start_flat(server):
+    """Starts it so that its memory can be seen to be flat: a sanitizer keeps what is freed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ASAN_OPTIONS",
+                     os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1")
+        return server.start()
 
 
 def cpu_s(server):

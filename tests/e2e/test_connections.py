@@ -1,15 +1,19 @@
 """Clients that hold connections without sending what they should: they end, and hinder no one."""
 
+import os
 import resource
+import subprocess
+import sys
 import threading
 import time
 
-import pytest
-
 import wire
-from test_bad_input import start_flat
+from cost import start_flat
 
+ATTACK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "half_open_attack.py")
+READY = b"GET /-/ready HTTP/1.1\r\nHost: x\r\n"
 PROMPT_S = 2.0
+NOISE_S = 0.005  # what a p99 of less tells of is the machine's scheduler
 
 
 def test_a_header_that_drips_ends_at_the_deadline(make_server):
@@ -27,58 +31,90 @@ def test_a_header_that_drips_ends_at_the_deadline(make_server):
     assert time.monotonic() - began >= 0.9
 
 
-@pytest.mark.parametrize("addresses, bound_s", [(7, PROMPT_S), (80, 5.0)])
-def test_10000_half_open_connections_end_and_hinder_no_one(make_server, addresses, bound_s):
-    """From 7 addresses their limit of 128 each leaves room; 80 take every place there is, again and
-    again, and each wave must give way at once."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20000), hard))
-    server = start_flat(make_server("server.header_timeout=3s"))
-    clients = []
-
-    def attack():
-        for number in range(10_000):
-            client = wire.connect(server, f"127.0.1.{number % addresses + 1}")
-            clients.append(client)
-            try:
-                client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
-            except (BrokenPipeError, ConnectionResetError):
-                pass
-
-    def healthy():
-        began = time.monotonic()
-        client = wire.connect(server, "127.0.0.250")
-        client.sendall(b"GET /-/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-        answer = wire.receive_all(client)
-        client.close()
-        assert answer.startswith(b"HTTP/1.1 200 "), answer
-        return time.monotonic() - began
-
-    before = server.rss_anon_kb()
-    attacker = threading.Thread(target=attack)
-    attacker.start()
-    took = []
-    while attacker.is_alive() or not all(map(wire.is_closed, clients)):
-        took.append(healthy())
-        assert sum(took) < 60
-        attacker.join(0.02)
-    took.append(healthy())
-    assert len(clients) == 10_000
-    assert max(took) < bound_s
-    assert server.rss_anon_kb() - before < 64 * 1024
-    for client in clients:
-        client.close()
-
-
 def probe(server, timeout_s=30):
-    """Seconds until health answers a client of another address."""
+    """Seconds until a new connection of another address has its answer."""
     began = time.monotonic()
     client = wire.connect(server, "127.0.0.250")
-    client.sendall(b"GET /-/ready HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    client.sendall(READY + b"Connection: close\r\n\r\n")
     answer = wire.receive_all(client, timeout_s)
     client.close()
     assert answer.startswith(b"HTTP/1.1 200 "), answer
     return time.monotonic() - began
+
+
+class Kept:
+    """Seconds until a connection that stays open has its answer."""
+
+    def __init__(self, server):
+        self.client = wire.connect(server, "127.0.0.251")
+
+    def __call__(self):
+        began = time.monotonic()
+        self.client.sendall(READY + b"\r\n")
+        answer = self.client.recv(65536)
+        assert answer.startswith(b"HTTP/1.1 200 "), answer
+        return time.monotonic() - began
+
+
+def probed_beside_attack(target, addresses, probes):
+    """Sorted seconds of each of the probes, called while 10,000 connections attack `target`."""
+    attack = subprocess.Popen([sys.executable, ATTACK, str(target.port), str(addresses)],
+                              stdout=subprocess.PIPE)
+
+    def call(one, seconds):
+        while attack.poll() is None and sum(seconds) < 60:
+            seconds.append(one())
+            time.sleep(0.002)
+
+    took = [[] for _ in probes]
+    # Each on its own: a connection that is kept must not be idle while a new one waits.
+    threads = [threading.Thread(target=call, args=pair) for pair in zip(probes, took)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert attack.communicate(timeout=60)[0] == b"10000\n" and attack.returncode == 0
+    return [sorted(seconds) for seconds in took]
+
+
+def p99(seconds):
+    return seconds[len(seconds) * 99 // 100]
+
+
+def attacked_server(make_server, **options):
+    return start_flat(make_server("server.header_timeout=3s", **options))
+
+
+def test_10000_half_open_connections_end_and_hinder_no_one(make_server, tmp_path):
+    """From 7 addresses: their limit of 128 each leaves room. How long healthy clients wait is compared
+    with the same attack on a neighbour, which takes as much of the machine. Others take of it too:
+    one fair round of five is enough."""
+    server = attacked_server(make_server)
+    neighbour = attacked_server(make_server, data=tmp_path / "neighbour")
+    probes = [lambda: probe(server), Kept(server)]
+    before = server.rss_anon_kb()
+    rounds = []
+    while len(rounds) < 5:
+        alone = probed_beside_attack(neighbour, 7, probes)
+        attacked = probed_beside_attack(server, 7, probes)
+        assert attacked[0][-1] < PROMPT_S
+        assert server.rss_anon_kb() - before < 64 * 1024
+        rounds.append([(p99(one), p99(other)) for one, other in zip(alone, attacked)])
+        if server.sanitized or all(hindered <= max(2 * unhindered, NOISE_S)
+                                   for unhindered, hindered in rounds[-1]):
+            return
+    raise AssertionError(f"p99 beside an attack on a neighbour and on itself: {rounds}")
+
+
+def test_10000_half_open_connections_that_take_every_place_give_way(make_server):
+    """From 80 addresses they take every place there is, again and again. A new connection waits until
+    a wave has given way; one that is there waits for moments."""
+    server = attacked_server(make_server)
+    before = server.rss_anon_kb()
+    new, kept = probed_beside_attack(server, 80, [lambda: probe(server), Kept(server)])
+    assert new[-1] < 5
+    assert p99(kept) < (PROMPT_S if server.sanitized else 0.2)
+    assert server.rss_anon_kb() - before < 64 * 1024
 
 
 def hold(server, count, text):
