@@ -283,8 +283,31 @@ static void note_result(struct fixture_write *write, const struct batch *batch)
         batch->metric_count > 0 ? (enum metric_outcome)batch->metric_outcomes[0] : METRIC_SAME;
 }
 
+/* Samples that were taken out of the batch leave the others in their order. */
+static void note_kept(struct fixture_write *write, const struct batch *batch)
+{
+    size_t place = 0;
+    uint32_t entry = 0;
+    for (size_t i = 0; i < write->count && write->kept != NULL; i++) {
+        const struct fixture_sample *sample = &write->samples[i];
+        entry += i > 0 && sample->series != sample[-1].series;
+        write->kept[i] =
+            place < batch->sample_count && batch->sample_series[place] == batch->series[entry].id &&
+            batch->sample_times[place] == sample->time_ms &&
+            bits_of_double(batch->sample_values[place]) == bits_of_double(sample->value);
+        place += write->kept[i];
+    }
+    invariant(write->kept == NULL || place == batch->sample_count);
+}
+
 enum status fixture_commit(struct tier *tier, struct fixture_write *writes, size_t count,
                            struct error *err)
+{
+    return fixture_commit_noting(tier, writes, count, NULL, NULL, err);
+}
+
+enum status fixture_commit_noting(struct tier *tier, struct fixture_write *writes, size_t count,
+                                  fixture_resolved *resolved_all, void *context, struct error *err)
 {
     struct arena *arenas = or_die(calloc(count, sizeof arenas[0]));
     struct batch *batches = or_die(calloc(count, sizeof batches[0]));
@@ -299,8 +322,12 @@ enum status fixture_commit(struct tier *tier, struct fixture_write *writes, size
         status = fill(&batches[i], &writes[i], err);
         if (status == STATUS_OK)
             status = storage_resolve(tier, &batches[i], writes[i].admitter, err);
+        if (status == STATUS_OK)
+            note_kept(&writes[i], &batches[i]);
         resolved += status == STATUS_OK;
     }
+    if (status == STATUS_OK && resolved_all != NULL)
+        resolved_all(context);
     if (status == STATUS_OK)
         status = storage_append(tier, list, count, err);
     for (size_t i = 0; i < resolved; i++) {
@@ -335,15 +362,24 @@ enum status fixture_delete(struct tier *tier, const bool *only, size_t series_co
     for (size_t i = 0; i < series_count && status == STATUS_OK; i++)
         if (only[i])
             status = bytes_format(&text, "|%zu", i);
-    invariant(status == STATUS_OK && bytes_format(&text, "\"}") == STATUS_OK);
+    invariant(status == STATUS_OK && bytes_format(&text, "\"}%c", '\0') == STATUS_OK);
+    status = fixture_delete_matching(tier, (const char *)text.data, range, result, err);
+    bytes_release(&text);
+    return status;
+}
+
+enum status fixture_delete_matching(struct tier *tier, const char *selector,
+                                    struct time_range range, struct delete_result *result,
+                                    struct error *err)
+{
     struct arena arena;
     arena_init(&arena, 1 << 20);
     struct matchers matchers;
-    demand(matchers_parse(bytes_slice(&text), &arena, &matchers, err), err, "matchers_parse");
-    status = storage_delete(tier, &matchers, 1, range, result, err);
+    demand(matchers_parse(slice_from_text(selector), &arena, &matchers, err), err,
+           "matchers_parse");
+    enum status status = storage_delete(tier, &matchers, 1, range, result, err);
     matchers_release(&matchers);
     arena_release(&arena);
-    bytes_release(&text);
     return status;
 }
 
@@ -402,31 +438,57 @@ static bool no(char why[FIXTURE_WHY_SIZE], const char *format, ...)
     return false;
 }
 
+/* The next block, loaded. END after the last; *wrong where it does not agree with itself. */
+static enum status next_block(struct tier *tier, struct storage_cursor *cursor, uint32_t number,
+                              int64_t *before_ms, struct storage_block *block, bool *wrong,
+                              char why[FIXTURE_WHY_SIZE])
+{
+    struct error err = {0};
+    *wrong = true;
+    enum status status = storage_cursor_next(tier, cursor, block, &err);
+    if (status == STATUS_END)
+        return status;
+    if (status != STATUS_OK)
+        no(why, "series %" PRIu32 ": next: %s", number, err.message);
+    else if (block->first_ms <= *before_ms)
+        no(why, "series %" PRIu32 ": a block at %" PRId64 " overlaps the one before", number,
+           block->first_ms);
+    else
+        *wrong = false;
+    if (*wrong)
+        return status;
+    *before_ms = block->last_ms;
+    bool has_summary = block->summary != NULL;
+    struct summary told = has_summary ? *block->summary : (struct summary){0};
+    uint32_t promised = block->count;
+    *wrong = storage_cursor_load(tier, cursor, block, &err) != STATUS_OK;
+    if (*wrong)
+        no(why, "series %" PRIu32 ": load: %s", number, err.message);
+    if (*wrong || !has_summary)
+        return STATUS_OK;
+    struct summary summed;
+    summary_init(&summed);
+    summary_add(&summed, block->times, block->values, block->count);
+    *wrong = promised != block->count || !same_summary(&told, &summed);
+    if (*wrong)
+        no(why, "series %" PRIu32 ": the block at %" PRId64 " has a wrong summary", number,
+           block->first_ms);
+    return STATUS_OK;
+}
+
 /* Walks one series. `place` goes through the ledger's samples. */
 static bool series_same(struct tier *tier, struct storage_cursor *cursor, uint32_t number,
-                        const struct ledger_series *expected, struct time_range range,
+                        struct ledger_series *expected, struct time_range range,
                         char why[FIXTURE_WHY_SIZE])
 {
     size_t place = place_of(expected, range.start_ms);
     size_t end = place_of(expected, range.end_ms);
     int64_t before_ms = INT64_MIN;
-    for (;;) {
-        struct storage_block block;
-        struct error err = {0};
-        enum status status = storage_cursor_next(tier, cursor, &block, &err);
-        if (status == STATUS_END)
-            break;
-        if (status != STATUS_OK)
-            return no(why, "series %" PRIu32 ": next: %s", number, err.message);
-        if (block.first_ms <= before_ms)
-            return no(why, "series %" PRIu32 ": a block at %" PRId64 " overlaps the one before",
-                      number, block.first_ms);
-        before_ms = block.last_ms;
-        bool has_summary = block.summary != NULL;
-        struct summary told = has_summary ? *block.summary : (struct summary){0};
-        uint32_t promised = block.count;
-        if (storage_cursor_load(tier, cursor, &block, &err) != STATUS_OK)
-            return no(why, "series %" PRIu32 ": load: %s", number, err.message);
+    struct storage_block block;
+    bool wrong;
+    while (next_block(tier, cursor, number, &before_ms, &block, &wrong, why) != STATUS_END) {
+        if (wrong)
+            return false;
         for (uint32_t i = 0; i < block.count; i++, place++)
             if (place >= end || block.times[i] != expected->times[place] ||
                 bits_of_double(block.values[i]) != expected->bits[place])
@@ -436,20 +498,35 @@ static bool series_same(struct tier *tier, struct storage_cursor *cursor, uint32
                           number, block.times[i], bits_of_double(block.values[i]),
                           place < end ? expected->bits[place] : 0,
                           place < end ? expected->times[place] : INT64_MAX);
-        if (!has_summary)
-            continue;
-        struct summary summed;
-        summary_init(&summed);
-        summary_add(&summed, block.times, block.values, block.count);
-        if (promised != block.count || !same_summary(&told, &summed))
-            return no(why, "series %" PRIu32 ": the block at %" PRId64 " has a wrong summary",
-                      number, block.first_ms);
     }
     if (place != end)
         return no(why,
                   "series %" PRIu32 ": %zu samples are missing, from %" PRId64
                   " on, bits %016" PRIx64,
                   number, end - place, expected->times[place], expected->bits[place]);
+    return true;
+}
+
+static bool series_take(struct tier *tier, struct storage_cursor *cursor, uint32_t number,
+                        struct ledger_series *to, struct time_range range,
+                        char why[FIXTURE_WHY_SIZE])
+{
+    (void)range;
+    int64_t before_ms = INT64_MIN;
+    struct storage_block block;
+    bool wrong;
+    while (next_block(tier, cursor, number, &before_ms, &block, &wrong, why) != STATUS_END) {
+        if (wrong)
+            return false;
+        reach(to, to->count + block.count);
+        for (uint32_t i = 0; i < block.count; i++) {
+            if (to->count > 0 && to->times[to->count - 1] >= block.times[i])
+                return no(why, "series %" PRIu32 ": times do not rise at %" PRId64, number,
+                          block.times[i]);
+            to->times[to->count] = block.times[i];
+            to->bits[to->count++] = bits_of_double(block.values[i]);
+        }
+    }
     return true;
 }
 
@@ -468,7 +545,7 @@ static bool all_seen(const struct ledger *ledger, struct time_range range, const
 }
 
 typedef bool visit_series(struct tier *tier, struct storage_cursor *cursor, uint32_t number,
-                          const struct ledger_series *expected, struct time_range range,
+                          struct ledger_series *expected, struct time_range range,
                           char why[FIXTURE_WHY_SIZE]);
 
 static bool walk(struct tier *tier, struct selection *selection, const struct ledger *ledger,
@@ -531,8 +608,13 @@ bool fixture_same(struct tier *tier, const struct ledger *ledger, struct time_ra
     return select_and_walk(tier, ledger, range, series_same, why);
 }
 
+bool fixture_read(struct tier *tier, struct ledger *ledger, char why[FIXTURE_WHY_SIZE])
+{
+    return select_and_walk(tier, ledger, fixture_always(), series_take, why);
+}
+
 static bool totals_same(struct tier *tier, struct storage_cursor *cursor, uint32_t number,
-                        const struct ledger_series *expected, struct time_range range,
+                        struct ledger_series *expected, struct time_range range,
                         char why[FIXTURE_WHY_SIZE])
 {
     struct summary naive, told;

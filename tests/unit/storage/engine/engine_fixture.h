@@ -71,6 +71,7 @@ struct fixture_write {
     bool atomic;
     struct admitter *admitter;
     const struct metric *metric; /* a descriptor that rides along, or NULL */
+    bool *kept; /* NULL, or of each sample: whether it was admitted; set before the commit */
     /* Set by fixture_commit: */
     uint64_t rejected;
     char code[64]; /* of the first rejection */
@@ -81,6 +82,11 @@ struct fixture_write {
 /* Resolves, appends as one commit, settles. */
 MUST_CHECK enum status fixture_commit(struct tier *tier, struct fixture_write *writes, size_t count,
                                       struct error *err);
+/* The same; `resolved` is called when it is known what of it is admitted, before the commit. */
+typedef void fixture_resolved(void *context);
+MUST_CHECK enum status fixture_commit_noting(struct tier *tier, struct fixture_write *writes,
+                                             size_t count, fixture_resolved *resolved,
+                                             void *context, struct error *err);
 /* One batch that must not be refused. */
 MUST_CHECK enum status fixture_put(struct tier *tier, const struct fixture_sample *samples,
                                    size_t count, struct error *err);
@@ -89,6 +95,11 @@ MUST_CHECK enum status fixture_put(struct tier *tier, const struct fixture_sampl
 MUST_CHECK enum status fixture_delete(struct tier *tier, const bool *only, size_t series_count,
                                       struct time_range range, struct delete_result *result,
                                       struct error *err);
+
+/* Deletes what the series that match the selector have within `range`. */
+MUST_CHECK enum status fixture_delete_matching(struct tier *tier, const char *selector,
+                                               struct time_range range,
+                                               struct delete_result *result, struct error *err);
 
 /* The text of a label of series n; `to` has 32 bytes. */
 void fixture_metric_name(uint32_t series, char to[32]);
@@ -106,6 +117,11 @@ bool fixture_selection_same(struct tier *tier, struct selection *selection,
 /* The same of everything that is selected now. */
 bool fixture_same(struct tier *tier, const struct ledger *ledger, struct time_range range,
                   char why[FIXTURE_WHY_SIZE]);
+
+/* Everything that is there now into `ledger`, which has to be empty. False where blocks overlap or
+ * their headers do not say what is in them, where a series is unknown or there twice, and where the
+ * answer is partial. */
+bool fixture_read(struct tier *tier, struct ledger *ledger, char why[FIXTURE_WHY_SIZE]);
 
 /* Count, sum and increase of every series out of block headers where there are any, against those
  * of the ledger: nothing twice. */
