@@ -9,34 +9,14 @@
 #include <inttypes.h>
 
 #include "base/bits.h"
-#include "base/times.h"
 #include "engine_fixture.h"
 #include "sim_explore.h"
-#include "sim_os.h"
+#include "sim_machine.h"
 
 enum { SERIES = 12, MAX_FILES = 32, STORE_PATH_SIZE = 128 };
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 /* Of all bytes, so many are looked at; repairs, which take longer, at one of REPAIR_EVERY. */
 enum { READ_EVERY = SANITIZED ? 17 : 1, REPAIR_EVERY = SANITIZED ? 131 : 11, REST_EVERY = 997 };
-
-#define START_MS (INT64_C(20000) * MS_PER_DAY)
-
-struct machine {
-    struct sim_clock clock;
-    struct sim_random random;
-    struct engine_options options;
-};
 
 struct stored_file {
     char path[STORE_PATH_SIZE];
@@ -53,23 +33,11 @@ struct world {
     size_t count;
 };
 
-static void machine_init(struct machine *machine, struct sim_disk *disk)
+static void machine_init(struct sim_machine *machine, struct sim_disk *disk)
 {
-    sim_clock_init(&machine->clock, START_MS);
-    sim_random_init(&machine->random, sim_disk_calls(disk) + 1);
-    machine->options = (struct engine_options){
-        .os = {.fs = sim_disk_filesystem(disk),
-               .clock = &machine->clock.clock,
-               .random = &machine->random.random,
-               .threads = sim_threads()},
-        .dir = "/store",
-        .sync = ENGINE_SYNC_ALWAYS,
-        .head_bytes = 64 * 1024,
-        .raw_cache_bytes = 4096,
-        .log_segment_bytes = 64 * 1024,
-        .max_chunks = 100,
-        .merge_fan_in = 8,
-    };
+    sim_machine_init(machine, disk, "/store", 1);
+    machine->options.head_bytes = 64 * 1024;
+    machine->options.merge_fan_in = 8;
 }
 
 /* ---- the store -------------------------------------------------------------------------- */
@@ -156,23 +124,24 @@ static void make_world(struct world *world, uint64_t seed)
 {
     *world = (struct world){.seed = seed, .disk = sim_disk_new(seed)};
     ledger_init(&world->ledger, SERIES);
-    struct machine machine;
+    struct sim_machine machine;
     struct tier *tier;
     struct error err = {0};
     machine_init(&machine, world->disk);
     machine.random.state += seed;
     assert_int_equal(engine_open(&machine.options, &tier, &err), STATUS_OK);
     for (uint32_t i = 0; i < SERIES - 4; i++)
-        put(world, tier, i, START_MS + 1000, 20 + i, i % 3 != 0);
+        put(world, tier, i, SIM_START_MS + 1000, 20 + i, i % 3 != 0);
     describe(tier);
     assert_int_equal(engine_flush(tier, &err), STATUS_OK);
     for (uint32_t i = 2; i < SERIES - 2; i++)
-        put(world, tier, i, START_MS + MS_PER_DAY / 2 * (1 + i % 2), 10, i % 2 == 0);
+        put(world, tier, i, SIM_START_MS + MS_PER_DAY / 2 * (1 + i % 2), 10, i % 2 == 0);
     assert_int_equal(engine_flush(tier, &err), STATUS_OK);
-    uint64_t deleted = delete_some(world, tier, (struct time_range){START_MS, START_MS + 4500});
+    uint64_t deleted =
+        delete_some(world, tier, (struct time_range){SIM_START_MS, SIM_START_MS + 4500});
     assert_int_equal(engine_flush(tier, &err), STATUS_OK);
     for (uint32_t i = 0; i < SERIES; i++)
-        put(world, tier, i, START_MS + MS_PER_DAY / 2 + 600000, 8, true);
+        put(world, tier, i, SIM_START_MS + MS_PER_DAY / 2 + 600000, 8, true);
     world->alive = ledger_count(&world->ledger) - deleted;
     engine_abandon(tier);
     static const char *const paths[] = {"/store", "/store/parts", "/store/index", "/store/wal"};
@@ -301,7 +270,7 @@ static void read_all(struct answer *answer, struct tier *tier, const struct ledg
 static struct answer ask(const struct world *world, struct sim_disk *disk, bool read_only)
 {
     struct answer answer = {0};
-    struct machine machine;
+    struct sim_machine machine;
     struct tier *tier;
     machine_init(&machine, disk);
     machine.options.read_only = read_only;
@@ -356,7 +325,7 @@ static void take_finding(void *context, enum engine_finding finding, const char 
 
 static enum status repair(struct sim_disk *disk, struct told *told, struct error *err)
 {
-    struct machine machine;
+    struct sim_machine machine;
     machine_init(&machine, disk);
     return engine_repair(&machine.options, take_finding, NULL, told, &told->result, err);
 }
@@ -367,7 +336,7 @@ static void expect_sound(const struct world *world, struct sim_disk *disk, struc
 {
     if (told->result.left.damaged > 0)
         test_fail("%s, byte %" PRIu64 ": damage is left: %s", what, where, told->last);
-    struct machine machine;
+    struct sim_machine machine;
     struct tier *tier;
     struct error err = {0};
     machine_init(&machine, disk);
@@ -527,7 +496,7 @@ static void fill_the_log(struct world *world, struct tier *tier)
 {
     struct error err = {0};
     for (int i = 1; i <= 800; i++) {
-        put(world, tier, 1, START_MS + MS_PER_DAY + 777 + i * INT64_C(100000), 64, true);
+        put(world, tier, 1, SIM_START_MS + MS_PER_DAY + 777 + i * INT64_C(100000), 64, true);
         world->alive += 64;
         if (i % 40 == 0)
             assert_int_equal(engine_flush(tier, &err), STATUS_OK);
@@ -543,7 +512,7 @@ static void files_of_lost_edits_are_found_again(void **state)
         struct world world;
         unsigned lost = 0;
         make_world(&world, 9);
-        struct machine machine;
+        struct sim_machine machine;
         struct tier *tier;
         struct error err = {0};
         bool did = true;
@@ -553,7 +522,7 @@ static void files_of_lost_edits_are_found_again(void **state)
         assert_int_equal(engine_flush(tier, &err), STATUS_OK);
         while (merged == 1 && did)
             assert_int_equal(engine_background_step(tier, &did, &err), STATUS_OK);
-        int64_t second = START_MS + MS_PER_DAY / 2;
+        int64_t second = SIM_START_MS + MS_PER_DAY / 2;
         world.alive -= delete_some(&world, tier, (struct time_range){second, second + 2500});
         assert_int_equal(engine_flush(tier, &err), STATUS_OK);
         fill_the_log(&world, tier);
@@ -701,19 +670,19 @@ static void a_file_of_another_store_is_answered_honestly(void **state)
     make_world(&world, 6);
     other = (struct world){.seed = 7, .disk = sim_disk_new(7)};
     ledger_init(&other.ledger, SERIES);
-    struct machine machine;
+    struct sim_machine machine;
     struct tier *tier;
     struct error err = {0};
     machine_init(&machine, other.disk);
     machine.random.state += 99;
     assert_int_equal(engine_open(&machine.options, &tier, &err), STATUS_OK);
     for (uint32_t i = SERIES; i-- > 0;)
-        put(&other, tier, i, START_MS + 777, 20, i % 2 == 0);
+        put(&other, tier, i, SIM_START_MS + 777, 20, i % 2 == 0);
     describe(tier);
     assert_int_equal(engine_flush(tier, &err), STATUS_OK);
     /* Its log goes on where ours does, and further. */
     for (uint32_t i = 0; i < 8 * SERIES; i++)
-        put(&other, tier, i % SERIES, START_MS + MS_PER_DAY + i * 60000, 20, true);
+        put(&other, tier, i % SERIES, SIM_START_MS + MS_PER_DAY + i * 60000, 20, true);
     engine_abandon(tier);
     for (size_t i = 0; i < world.count; i++) {
         const struct stored_file *file = &world.files[i];
@@ -778,7 +747,7 @@ static bool repair_again(void *context, struct sim_disk *disk)
         return false;
     }
     struct answer answer = {0};
-    struct machine machine;
+    struct sim_machine machine;
     struct tier *tier;
     machine_init(&machine, disk);
     if (engine_open(&machine.options, &tier, &err) != STATUS_OK) {

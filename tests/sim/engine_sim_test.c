@@ -13,10 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/times.h"
 #include "engine_fixture.h"
 #include "sim_explore.h"
-#include "sim_os.h"
+#include "sim_machine.h"
 
 enum {
     SERIES = 24,
@@ -27,30 +26,9 @@ enum {
     WARM_STEPS = 16,
 };
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
-
 /* Under a sanitizer, which is after memory and makes a start ten times slower, each SPARSE-th crash
  * and fault is looked at. */
 enum { SPARSE = SANITIZED ? 7 : 1 };
-
-#define START_MS (INT64_C(20000) * MS_PER_DAY)
-
-/* The tables that one opening of the store sees. */
-struct machine {
-    struct sim_clock clock;
-    struct sim_random random;
-    struct log log;
-    struct engine_options options;
-};
 
 struct life {
     /* Set before live(). */
@@ -81,27 +59,16 @@ static int64_t no_time(void *context)
     return 0;
 }
 
-static void machine_init(struct machine *machine, struct sim_disk *disk, const struct life *life)
+static void machine_init(struct sim_machine *machine, struct sim_disk *disk,
+                         const struct life *life)
 {
+    sim_machine_init(machine, disk, "/data/store", life->seed);
     sim_clock_init(&machine->clock, life->now_ms);
-    sim_random_init(&machine->random, life->seed + sim_disk_calls(disk));
     machine->log = (struct log){.fd = life->log_fd, .level = LOG_ERROR, .now_ms = no_time};
-    machine->options = (struct engine_options){
-        .log = &machine->log,
-        .os = {.fs = sim_disk_filesystem(disk),
-               .clock = &machine->clock.clock,
-               .random = &machine->random.random,
-               .threads = sim_threads()},
-        .dir = "/data/store",
-        .sync = life->sync,
-        .head_bytes = 20 * 1024,
-        .raw_cache_bytes = 4096,
-        .log_segment_bytes = 64 * 1024,
-        .max_chunks = 100,
-        .merge_fan_in = 3,
-        .retention_ms = (int64_t)KEEP_DAYS * MS_PER_DAY,
-        .warm_after_ms = MS_PER_DAY,
-    };
+    machine->options.log = &machine->log;
+    machine->options.sync = life->sync;
+    machine->options.retention_ms = (int64_t)KEEP_DAYS * MS_PER_DAY;
+    machine->options.warm_after_ms = MS_PER_DAY;
 }
 
 /* ---- the script ------------------------------------------------------------------------- */
@@ -121,10 +88,11 @@ static void make_delete(unsigned number, uint64_t *random, struct commit *commit
     memset(commit->series, 0, sizeof commit->series);
     for (uint64_t i = 1 + sim_below(random, 6); i > 0; i--)
         commit->series[sim_below(random, SERIES)] = true;
-    int64_t from_ms = START_MS + (int64_t)sim_below(random, number + 1) * COMMIT_MAX * 50 + 1000;
+    int64_t from_ms =
+        SIM_START_MS + (int64_t)sim_below(random, number + 1) * COMMIT_MAX * 50 + 1000;
     commit->range = (struct time_range){from_ms, from_ms + 2 * COMMIT_MAX * 50};
     if (sim_below(random, 3) == 0)
-        commit->range.start_ms = START_MS - MS_PER_DAY;
+        commit->range.start_ms = SIM_START_MS - MS_PER_DAY;
 }
 
 /* Commit `number` of the life: always the same. */
@@ -144,7 +112,7 @@ static void make_commit(const struct life *life, unsigned number, struct commit 
     for (size_t i = 0; i < commit->count; i++) {
         if (sim_below(&random, 40) == 0)
             series = (uint32_t)sim_below(&random, 4 + number < SERIES ? 4 + number : SERIES);
-        int64_t time_ms = START_MS + (int64_t)(number * COMMIT_MAX + i) * 50;
+        int64_t time_ms = SIM_START_MS + (int64_t)(number * COMMIT_MAX + i) * 50;
         /* Late, into the day before, or again. */
         if (sim_below(&random, 6) == 0)
             time_ms -= (int64_t)sim_below(&random, 100) * 50;
@@ -247,7 +215,7 @@ static bool holds(const struct life *life, struct tier *tier, struct ledger *fou
 static bool reopen_gives(const struct life *life, struct sim_disk *disk,
                          const struct ledger *ledger, uint32_t help, const char *when)
 {
-    struct machine machine;
+    struct sim_machine machine;
     machine_init(&machine, disk, life);
     struct tier *tier;
     struct error err = {0};
@@ -324,7 +292,7 @@ static bool recovers(void *context, struct sim_disk *disk)
     struct life *life = context;
     assert_int_equal(ftruncate(life->log_fd, 0), 0);
     assert_int_equal(lseek(life->log_fd, 0, SEEK_SET), 0);
-    struct machine machine;
+    struct sim_machine machine;
     machine_init(&machine, disk, life);
     struct tier *tier;
     struct error err = {0};
@@ -356,7 +324,7 @@ static bool recovers(void *context, struct sim_disk *disk)
 struct living {
     struct life *life;
     struct sim_disk *disk;
-    struct machine machine;
+    struct sim_machine machine;
     struct tier *tier;
     bool faulty; /* calls are made to fail: errors are part of the life */
 };
@@ -419,13 +387,14 @@ static void live_flush(struct living *living)
     must(living, status, &err, "flush");
 }
 
-/* Days pass until all that was written becomes warm, but none goes; then it is START_MS again. */
+/* Days pass until all that was written becomes warm, but none goes; then it is SIM_START_MS again.
+ */
 static void live_until_warm(struct living *living)
 {
     struct life *life = living->life;
     struct error err = {0};
     must(living, engine_flush(living->tier, &err), &err, "flush");
-    life->now_ms = START_MS + 2 * (int64_t)MS_PER_DAY;
+    life->now_ms = SIM_START_MS + 2 * (int64_t)MS_PER_DAY;
     sim_clock_jump(&living->machine.clock, life->now_ms - living->machine.clock.wall_ms);
     bool did = true;
     enum status status = STATUS_OK;
@@ -437,11 +406,11 @@ static void live_until_warm(struct living *living)
     engine_stats(living->tier, &stats);
     if (!living->faulty && stats.parts > 0)
         assert_true(stats.warm_parts > 0);
-    life->now_ms = START_MS;
+    life->now_ms = SIM_START_MS;
     sim_clock_jump(&living->machine.clock, life->now_ms - living->machine.clock.wall_ms);
 }
 
-/* Days pass, and what was written before START_MS's day goes. */
+/* Days pass, and what was written before SIM_START_MS's day goes. */
 static void live_long(struct living *living)
 {
     struct life *life = living->life;
@@ -450,9 +419,9 @@ static void live_long(struct living *living)
     must(living, status, &err, "flush");
     if (status != STATUS_OK)
         return;
-    life->drop_ms = START_MS;
+    life->drop_ms = SIM_START_MS;
     life->dropping = true;
-    life->now_ms = START_MS + (int64_t)KEEP_DAYS * MS_PER_DAY;
+    life->now_ms = SIM_START_MS + (int64_t)KEEP_DAYS * MS_PER_DAY;
     sim_clock_jump(&living->machine.clock, life->now_ms - living->machine.clock.wall_ms);
     bool did = false;
     status = engine_background_step(living->tier, &did, &err);
@@ -462,7 +431,7 @@ static void live_long(struct living *living)
         life->dropping = false;
     }
     /* No later sample may be of a dropped day, or it would go at once. */
-    life->now_ms = START_MS;
+    life->now_ms = SIM_START_MS;
     sim_clock_jump(&living->machine.clock, life->now_ms - living->machine.clock.wall_ms);
 }
 
@@ -472,7 +441,7 @@ static void adopt_the_unsure(struct living *living)
     struct life *life = living->life;
     struct sim_disk *clone = sim_disk_clone(living->disk);
     sim_disk_kill(clone);
-    struct machine machine;
+    struct sim_machine machine;
     machine_init(&machine, clone, life);
     struct tier *tier;
     struct error err = {0};
@@ -526,7 +495,7 @@ static void life_begin(struct life *life)
     ledger_init(&life->acknowledged, SERIES);
     life->help = 0;
     life->maybe_count = 0;
-    life->now_ms = START_MS;
+    life->now_ms = SIM_START_MS;
     life->dropping = false;
     life->commits = 0;
     life->log_fd = memfd_create("log", MFD_CLOEXEC);
@@ -541,12 +510,7 @@ static void life_end(struct life *life)
 
 static struct sim_disk *new_disk(struct life *life)
 {
-    struct sim_disk *disk = sim_disk_new(life->seed);
-    struct filesystem *fs = sim_disk_filesystem(disk);
-    /* Where the store is to be made: somebody else's, and durable. */
-    if (filesystem_make_directory(fs, "/data", NULL) != STATUS_OK ||
-        filesystem_sync_directory(fs, "/", NULL) != STATUS_OK)
-        test_fail("cannot prepare the disk");
+    struct sim_disk *disk = sim_machine_disk(life->seed);
     sim_disk_set_sites(disk, &life->sites);
     return disk;
 }
@@ -816,7 +780,7 @@ static void without_syncs_a_crash_leaves_a_prefix_of_the_commits(void **state)
             live_a_step(&living, &random);
         struct sim_disk *clone = sim_disk_clone(living.disk);
         sim_disk_crash(clone, &(struct sim_crash){.seed = seed});
-        struct machine machine;
+        struct sim_machine machine;
         machine_init(&machine, clone, &life);
         struct tier *tier;
         struct error err = {0};

@@ -6,14 +6,11 @@
 
 #include <inttypes.h>
 
-#include "base/times.h"
 #include "engine_fixture.h"
 #include "sim_explore.h"
-#include "sim_os.h"
+#include "sim_machine.h"
 
 enum { SERIES = 9, COMMITS = 6 };
-
-#define START_MS (INT64_C(20000) * MS_PER_DAY)
 
 struct life {
     uint64_t seed;
@@ -22,40 +19,14 @@ struct life {
     bool answered;
 };
 
-struct machine {
-    struct sim_clock clock;
-    struct sim_random random;
-    struct engine_options options;
-};
-
-static void machine_init(struct machine *machine, struct sim_disk *disk, const struct life *life,
-                         const char *dir)
-{
-    sim_clock_init(&machine->clock, START_MS);
-    sim_random_init(&machine->random, life->seed + sim_disk_calls(disk));
-    machine->options = (struct engine_options){
-        .os = {.fs = sim_disk_filesystem(disk),
-               .clock = &machine->clock.clock,
-               .random = &machine->random.random,
-               .threads = sim_threads()},
-        .dir = dir,
-        .sync = ENGINE_SYNC_ALWAYS,
-        .head_bytes = 20 * 1024,
-        .raw_cache_bytes = 4096,
-        .log_segment_bytes = 64 * 1024,
-        .max_chunks = 100,
-        .merge_fan_in = 3,
-    };
-}
-
 static bool holds(const struct life *life, struct sim_disk *disk, const char *dir,
                   const struct ledger *ledger)
 {
-    struct machine machine;
+    struct sim_machine machine;
     struct tier *tier;
     struct error err = {0};
     char why[FIXTURE_WHY_SIZE];
-    machine_init(&machine, disk, life, dir);
+    sim_machine_init(&machine, disk, dir, life->seed);
     if (engine_open(&machine.options, &tier, &err) != STATUS_OK) {
         printf("%s: cannot open: %s\n", dir, err.message);
         return false;
@@ -99,7 +70,7 @@ static void commit_some(struct life *life, struct tier *tier, uint64_t *random)
     for (size_t i = 0; i < count; i++)
         samples[i] = (struct fixture_sample){
             (uint32_t)sim_below(random, SERIES),
-            START_MS + (int64_t)sim_below(random, 2 * MS_PER_DAY),
+            SIM_START_MS + (int64_t)sim_below(random, 2 * MS_PER_DAY),
             (double)sim_below(random, 1 << 20),
         };
     struct error err = {0};
@@ -107,21 +78,12 @@ static void commit_some(struct life *life, struct tier *tier, uint64_t *random)
     ledger_put(&life->acknowledged, samples, count);
 }
 
-static struct sim_disk *new_disk(const struct life *life)
-{
-    struct sim_disk *disk = sim_disk_new(life->seed);
-    struct filesystem *fs = sim_disk_filesystem(disk);
-    assert_int_equal(filesystem_make_directory(fs, "/data", NULL), STATUS_OK);
-    assert_int_equal(filesystem_sync_directory(fs, "/", NULL), STATUS_OK);
-    return disk;
-}
-
-static struct tier *open_filled(struct life *life, struct machine *machine, struct sim_disk *disk,
-                                uint64_t *random)
+static struct tier *open_filled(struct life *life, struct sim_machine *machine,
+                                struct sim_disk *disk, uint64_t *random)
 {
     struct error err = {0};
     struct tier *tier;
-    machine_init(machine, disk, life, "/data/store");
+    sim_machine_init(machine, disk, "/data/store", life->seed);
     ledger_init(&life->acknowledged, SERIES);
     assert_int_equal(engine_open(&machine->options, &tier, &err), STATUS_OK);
     for (int i = 0; i < COMMITS; i++) {
@@ -136,8 +98,8 @@ static struct tier *open_filled(struct life *life, struct machine *machine, stru
 static bool live(uint64_t seed, bool copy, struct sim_sites *sites, uint64_t *states)
 {
     struct life life = {.seed = seed};
-    struct machine machine;
-    struct sim_disk *disk = new_disk(&life);
+    struct sim_machine machine;
+    struct sim_disk *disk = sim_machine_disk(life.seed);
     uint64_t random = seed;
     struct tier *tier = open_filled(&life, &machine, disk, &random);
     struct error err = {0};
@@ -201,8 +163,8 @@ static void a_call_that_fails_leaves_nothing_that_looks_like_a_snapshot(void **s
     bool done = false;
     for (uint64_t nth = 1; !done; nth++) {
         struct life life = {.seed = 7};
-        struct machine machine;
-        struct sim_disk *disk = new_disk(&life);
+        struct sim_machine machine;
+        struct sim_disk *disk = sim_machine_disk(life.seed);
         uint64_t random = 7;
         struct tier *tier = open_filled(&life, &machine, disk, &random);
         struct error err = {0};
