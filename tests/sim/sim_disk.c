@@ -42,7 +42,7 @@ static const char *kind_name(enum sim_call_kind kind)
 
 static enum sim_failure fault_of_call(struct sim_disk *disk, const struct sim_call *call)
 {
-    for (size_t i = 0; i < disk->fault_count; i++) {
+    for (size_t i = 0; i < disk->fault_count && !disk->faults_paused; i++) {
         struct sim_fault *fault = &disk->faults[i];
         if ((fault->kinds & call->kind) == 0 || (fault->site != 0 && fault->site != call->site))
             continue;
@@ -82,7 +82,9 @@ static enum sim_failure begin_call(struct sim_disk *disk, enum sim_call_kind kin
 static enum status fail_call(enum sim_failure failure, enum sim_call_kind kind, const char *path,
                              struct error *err)
 {
-    int number = failure == SIM_ENOSPC || failure == SIM_SHORT_ENOSPC ? ENOSPC : EIO;
+    int number = failure == SIM_EROFS                                   ? EROFS
+                 : failure == SIM_ENOSPC || failure == SIM_SHORT_ENOSPC ? ENOSPC
+                                                                        : EIO;
     return fail_errno(err, number, "simulated: cannot %s %s", kind_name(kind), path);
 }
 
@@ -206,7 +208,7 @@ static enum status sim_write(struct file *file, const void *from, size_t size, u
     if (!self->writable)
         failure = SIM_EIO;
     size_t written = size;
-    if (failure == SIM_EIO || failure == SIM_ENOSPC)
+    if (failure == SIM_EIO || failure == SIM_ENOSPC || failure == SIM_EROFS)
         written = 0;
     if (failure == SIM_SHORT_EIO || failure == SIM_SHORT_ENOSPC)
         written = size == 0 ? 0 : sim_below(&disk->random, size);
@@ -561,6 +563,7 @@ struct sim_disk *sim_disk_clone(const struct sim_disk *disk)
     clone->hook = NULL;
     clone->log = NULL;
     clone->fault_count = 0;
+    clone->faults_paused = false;
     clone->open_files = 0;
     clone->inodes = malloc(disk->inode_count * sizeof(struct sim_inode *));
     invariant(clone->inodes != NULL);
@@ -697,6 +700,11 @@ void sim_disk_add_fault(struct sim_disk *disk, const struct sim_fault *fault)
 void sim_disk_clear_faults(struct sim_disk *disk)
 {
     disk->fault_count = 0;
+}
+
+void sim_disk_pause_faults(struct sim_disk *disk, bool pause)
+{
+    disk->faults_paused = pause;
 }
 
 uint64_t sim_disk_calls(const struct sim_disk *disk)

@@ -49,6 +49,8 @@ enum sim_call_kind {
 #define SIM_ANY_CALL ((1u << 13) - 1)
 /* Calls after which a crash can leave something else than before them. */
 #define SIM_CHANGING_CALL (SIM_ANY_CALL & ~(unsigned)(SIM_READ | SIM_OPEN | SIM_LIST))
+/* Calls that a file system refuses once it is read-only, after an error for instance. */
+#define SIM_REFUSED_READ_ONLY (SIM_CHANGING_CALL & ~(unsigned)SIM_SYNC_DIRECTORY)
 
 struct sim_call {
     uint64_t number; /* from 1; a clone goes on counting */
@@ -70,6 +72,7 @@ enum sim_failure {
     SIM_ENOSPC,
     SIM_SHORT_EIO,    /* a write: a random prefix is written; other calls: as SIM_EIO */
     SIM_SHORT_ENOSPC, /* the same, with ENOSPC */
+    SIM_EROFS,
 };
 
 struct sim_fault {
@@ -115,6 +118,8 @@ void sim_disk_set_log(struct sim_disk *disk, FILE *log);
 void sim_disk_set_space(struct sim_disk *disk, uint64_t bytes);
 void sim_disk_add_fault(struct sim_disk *disk, const struct sim_fault *fault);
 void sim_disk_clear_faults(struct sim_disk *disk);
+/* While true no call fails that would, and none is counted: for looking on. */
+void sim_disk_pause_faults(struct sim_disk *disk, bool pause);
 
 uint64_t sim_disk_calls(const struct sim_disk *disk);
 uint64_t sim_disk_used(const struct sim_disk *disk);

@@ -73,6 +73,7 @@ struct sim_disk {
     uint64_t space_limit;
     struct sim_fault faults[SIM_FAULTS_MAX];
     size_t fault_count;
+    bool faults_paused;
     sim_hook *hook;
     void *hook_context;
     struct sim_sites *sites;

@@ -34,9 +34,14 @@ static void crash_once(struct sim_explore *explore, const struct sim_disk *disk,
     sim_disk_free(clone);
 }
 
+static bool goes_on(const struct sim_explore *explore)
+{
+    return explore->violations == 0 && (explore->most == 0 || explore->states < explore->most);
+}
+
 static void explore_call(struct sim_explore *explore, const struct sim_disk *disk, uint64_t number)
 {
-    if (explore->violations > 0)
+    if (!goes_on(explore))
         return;
     /* A crash in recovery is tried one way a call: the ways are spread over the outer crashes. */
     unsigned ways = explore->level == 0 ? explore->crashes : 1;
@@ -51,9 +56,15 @@ static void explore_call(struct sim_explore *explore, const struct sim_disk *dis
 static void explore_hook(void *context, struct sim_disk *disk, const struct sim_call *call)
 {
     struct sim_explore *explore = context;
-    if ((call->kind & SIM_CHANGING_CALL) != 0 &&
-        (explore->every <= 1 || call->number % explore->every == 0))
-        explore_call(explore, disk, call->number);
+    uint64_t every = explore->level > 0 && explore->every_in_recovery != 0
+                         ? explore->every_in_recovery
+                         : explore->every;
+    if ((call->kind & SIM_CHANGING_CALL) == 0 ||
+        (every > 1 && (call->number + explore->phase) % every != 0))
+        return;
+    if (explore->sites != NULL && goes_on(explore))
+        sim_sites_count(explore->sites, call->site);
+    explore_call(explore, disk, call->number);
 }
 
 void sim_explore_attach(struct sim_explore *explore, struct sim_disk *disk)

@@ -25,6 +25,10 @@ struct sim_explore {
     bool kills;       /* before each call also: the process stops, but not the machine */
     unsigned depth;   /* 0: no crash in recovery; 1: one; ... */
     uint64_t every;   /* look at each n-th call only; 1: all */
+    uint64_t phase;   /* which of them: those of number k * every - phase */
+    uint64_t every_in_recovery; /* the same for calls of recovery; 0: as `every` */
+    uint64_t most;              /* states; 0: no limit */
+    struct sim_sites *sites; /* counts the sites of calls before which there was a crash; or NULL */
     /* Counted. Nothing is explored after a violation, which has been printed with its seeds. */
     uint64_t states;
     uint64_t violations;

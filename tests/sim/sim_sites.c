@@ -6,6 +6,7 @@
 #include <elf.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -25,10 +26,10 @@ static uintptr_t site_of(const void *address)
     return (uintptr_t)address - (uintptr_t)__executable_start;
 }
 
-bool sim_sites_sync(struct sim_sites *sites, uintptr_t site)
+void sim_sites_count(struct sim_sites *sites, uintptr_t site)
 {
-    if (sites == NULL || site == 0)
-        return false;
+    if (site == 0)
+        return;
     size_t at = 0;
     while (at < sites->count && sites->sites[at].site != site)
         at++;
@@ -37,6 +38,13 @@ bool sim_sites_sync(struct sim_sites *sites, uintptr_t site)
         sites->sites[sites->count++] = (struct sim_site){.site = site};
     }
     sites->sites[at].calls++;
+}
+
+bool sim_sites_sync(struct sim_sites *sites, uintptr_t site)
+{
+    if (sites == NULL || site == 0)
+        return false;
+    sim_sites_count(sites, site);
     if (sites->suppressed != site)
         return false;
     sites->suppressed_calls++;
@@ -56,12 +64,19 @@ static void name_from_symbols(const uint8_t *elf, size_t size, uintptr_t site,
             continue;
         const Elf64_Sym *symbols = (const Elf64_Sym *)(elf + sections[i].sh_offset);
         const char *strings = (const char *)elf + sections[sections[i].sh_link].sh_offset;
-        for (size_t s = 0; s < sections[i].sh_size / sizeof *symbols; s++)
+        const char *file = "";
+        for (size_t s = 0; s < sections[i].sh_size / sizeof *symbols; s++) {
+            unsigned type = ELF64_ST_TYPE(symbols[s].st_info);
+            bool local = ELF64_ST_BIND(symbols[s].st_info) == STB_LOCAL;
+            if (type == STT_FILE)
+                file = strings + symbols[s].st_name;
             /* A return address may be the byte after the function's last instruction. */
-            if (ELF64_ST_TYPE(symbols[s].st_info) == STT_FUNC && site > symbols[s].st_value &&
+            if (type == STT_FUNC && site > symbols[s].st_value &&
                 site <= symbols[s].st_value + symbols[s].st_size)
-                snprintf(name, SIM_SITE_NAME_SIZE, "%s+0x%zx", strings + symbols[s].st_name,
+                snprintf(name, SIM_SITE_NAME_SIZE, "%s%s%s+0x%zx", local ? file : "",
+                         local ? ":" : "", strings + symbols[s].st_name,
                          (size_t)(site - symbols[s].st_value));
+        }
     }
 }
 
@@ -84,11 +99,26 @@ void sim_site_name(uintptr_t site, char name[SIM_SITE_NAME_SIZE])
 
 static bool is_proven_elsewhere(const struct sim_sites *sites, const char *name)
 {
-    size_t size = strcspn(name, "+");
+    const char *file_end = strchr(name, ':');
+    const char *function = file_end == NULL ? name : file_end + 1;
+    size_t size = strcspn(function, "+");
     for (const char *const *at = sites->proven_elsewhere; at != NULL && *at != NULL; at++)
-        if (strlen(*at) == size && memcmp(*at, name, size) == 0)
+        if (strlen(*at) == size && memcmp(*at, function, size) == 0)
             return true;
     return false;
+}
+
+void sim_sites_report(const char *what, uintptr_t site, const char *verdict)
+{
+    const char *path = getenv("METRIC_STORE_SIM_SITES");
+    if (path == NULL)
+        return;
+    FILE *file = fopen(path, "ae");
+    invariant(file != NULL);
+    char name[SIM_SITE_NAME_SIZE];
+    sim_site_name(site, name);
+    fprintf(file, "%s %s %s\n", what, name, verdict);
+    invariant(fclose(file) == 0);
 }
 
 bool sim_sites_mutate(struct sim_sites *sites, bool (*workload)(void *context), void *context)
@@ -113,6 +143,7 @@ bool sim_sites_mutate(struct sim_sites *sites, bool (*workload)(void *context), 
                excused    ? "proven elsewhere"
                : survived ? "SURVIVED"
                           : "killed");
+        sim_sites_report("sync", sites->suppressed, survived ? "survived" : "killed");
     }
     sites->suppressed = 0;
     printf("killed %zu/%zu, proven elsewhere %zu\n", killed, count, proven);
@@ -146,12 +177,28 @@ enum status __real_filesystem_rename(struct filesystem *fs, const char *from, co
                                      struct error *err);
 enum status __wrap_filesystem_rename(struct filesystem *fs, const char *from, const char *to,
                                      struct error *err);
+enum status __real_filesystem_link(struct filesystem *fs, const char *from, const char *to,
+                                   struct error *err);
+enum status __wrap_filesystem_link(struct filesystem *fs, const char *from, const char *to,
+                                   struct error *err);
 enum status __real_filesystem_remove(struct filesystem *fs, const char *path, struct error *err);
 enum status __wrap_filesystem_remove(struct filesystem *fs, const char *path, struct error *err);
+enum status __real_filesystem_make_directory(struct filesystem *fs, const char *path,
+                                             struct error *err);
+enum status __wrap_filesystem_make_directory(struct filesystem *fs, const char *path,
+                                             struct error *err);
+enum status __real_filesystem_remove_directory(struct filesystem *fs, const char *path,
+                                               struct error *err);
+enum status __wrap_filesystem_remove_directory(struct filesystem *fs, const char *path,
+                                               struct error *err);
 enum status __real_filesystem_sync_directory(struct filesystem *fs, const char *path,
                                              struct error *err);
 enum status __wrap_filesystem_sync_directory(struct filesystem *fs, const char *path,
                                              struct error *err);
+enum status __real_filesystem_lock(struct filesystem *fs, const char *path, struct file **lock,
+                                   struct error *err);
+enum status __wrap_filesystem_lock(struct filesystem *fs, const char *path, struct file **lock,
+                                   struct error *err);
 
 enum status __wrap_file_write(struct file *file, const void *from, size_t size, uint64_t offset,
                               struct error *err)
@@ -196,10 +243,37 @@ enum status __wrap_filesystem_rename(struct filesystem *fs, const char *from, co
     return status;
 }
 
+enum status __wrap_filesystem_link(struct filesystem *fs, const char *from, const char *to,
+                                   struct error *err)
+{
+    uintptr_t before = site_enter(__builtin_return_address(0));
+    enum status status = __real_filesystem_link(fs, from, to, err);
+    current_site = before;
+    return status;
+}
+
 enum status __wrap_filesystem_remove(struct filesystem *fs, const char *path, struct error *err)
 {
     uintptr_t before = site_enter(__builtin_return_address(0));
     enum status status = __real_filesystem_remove(fs, path, err);
+    current_site = before;
+    return status;
+}
+
+enum status __wrap_filesystem_make_directory(struct filesystem *fs, const char *path,
+                                             struct error *err)
+{
+    uintptr_t before = site_enter(__builtin_return_address(0));
+    enum status status = __real_filesystem_make_directory(fs, path, err);
+    current_site = before;
+    return status;
+}
+
+enum status __wrap_filesystem_remove_directory(struct filesystem *fs, const char *path,
+                                               struct error *err)
+{
+    uintptr_t before = site_enter(__builtin_return_address(0));
+    enum status status = __real_filesystem_remove_directory(fs, path, err);
     current_site = before;
     return status;
 }
@@ -209,6 +283,15 @@ enum status __wrap_filesystem_sync_directory(struct filesystem *fs, const char *
 {
     uintptr_t before = site_enter(__builtin_return_address(0));
     enum status status = __real_filesystem_sync_directory(fs, path, err);
+    current_site = before;
+    return status;
+}
+
+enum status __wrap_filesystem_lock(struct filesystem *fs, const char *path, struct file **lock,
+                                   struct error *err)
+{
+    uintptr_t before = site_enter(__builtin_return_address(0));
+    enum status status = __real_filesystem_lock(fs, path, lock, err);
     current_site = before;
     return status;
 }

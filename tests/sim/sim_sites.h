@@ -38,11 +38,18 @@ struct sim_sites {
 /* The site of the call that the wrapper is in; 0 outside of one or without --wrap. */
 uintptr_t sim_site_current(void);
 
+/* Counts a call of this site, where the wrapper told one. */
+void sim_sites_count(struct sim_sites *sites, uintptr_t site);
+
 /* Counts a sync at `site`; true when it must do nothing. */
 bool sim_sites_sync(struct sim_sites *sites, uintptr_t site);
 
-/* "wal_sync+0x4a" */
+/* "wal.c:wal_sync+0x4a" (without the file where the function is not static) */
 void sim_site_name(uintptr_t site, char name[SIM_SITE_NAME_SIZE]);
+
+/* Appends "WHAT NAME VERDICT" to the file that the environment's METRIC_STORE_SIM_SITES names, if
+ * it does: scripts/sync-sites puts the reports of all programs together. */
+void sim_sites_report(const char *what, uintptr_t site, const char *verdict);
 
 /*
  * Runs `workload` (true: all checks passed) once with nothing suppressed, which must pass, and then
