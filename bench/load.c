@@ -1,21 +1,29 @@
 /*
- * load - makes a metric workload and sends it to an HTTP endpoint over keep-alive connections.
+ * load - makes a metric workload (workload.h) and sends it to an HTTP endpoint over keep-alive
+ * connections, or writes its bodies to a file.
  *
- *   load PORT PATH rw|ndjson SERIES LABEL_HOSTS POINTS BATCH START_MS STEP_MS CONNECTIONS RATE
+ *   load send PORT PATH [OPTION...]    prints one JSON object. Loopback only
+ *   load write FILE [OPTION...]        bodies, each after two little-endian u32: its size, the
+ *                                      samples in it
  *
- * SERIES series of 25 metrics spread over LABEL_HOSTS hosts, POINTS samples each, in scrape order,
- * BATCH samples a request. RATE in samples a second paces the requests; 0 sends as fast as they are
- * taken. All requests are made before the first is sent, so that making them costs no time of the
- * measurement. Prints one JSON object. Loopback only.
- *
- * The values: of 20 series 6 constant, 5 integer counters, 3 counters of hundredths, 2 multiples of
- * 4096, 2 gauges of two decimals, 1 that rarely moves, 1 of full entropy.
+ *   --format rw|ndjson     (rw)
+ *   --series N --hosts N --points N --step MS --start MS    --points samples of each series
+ *   --batch N              samples a body (5000)
+ *   --run N                samples of one series behind one another (1); divides --points, --batch
+ *   --order scrape|shuffled
+ *   --connections N        (4)
+ *   --rate N               samples a second; latencies count from when a body was due. 0, the
+ *                          default: as fast as they are taken
+ *   --stream               each connection makes its bodies as it goes: for more than fits memory.
+ *                          Else all are made before the first is sent, so that making them costs no
+ *                          time of the measurement
+ *   --insist               what is answered with 503 is sent again after Retry-After, as senders do
  */
 #include <arpa/inet.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
-#include <snappy-c.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,36 +31,27 @@
 #include <unistd.h>
 
 #include "base/bits.h"
-#include "base/bytes.h"
 #include "base/invariant.h"
-#include "cxx/number.h"
+#include "workload.h"
 
-enum { METRICS = 25, MAX_CONNECTIONS = 64, HEADER_SIZE = 512 };
+enum { MAX_CONNECTIONS = 64, HEADER_SIZE = 512 };
 
-struct workload {
+struct options {
+    struct workload workload;
     unsigned port;
     const char *path;
-    bool ndjson;
-    uint32_t series, hosts, points, batch;
-    int64_t start_ms, step_ms;
     unsigned connections;
     double rate;
-};
-
-struct request {
-    uint8_t *data; /* header and body */
-    size_t size;
-    uint64_t first; /* samples before it */
-    uint32_t samples;
-    double latency_s;
+    bool stream, insist;
 };
 
 struct run {
-    struct workload workload;
-    struct request *requests;
-    size_t count;
-    atomic_size_t next;
-    atomic_uint_fast64_t refused;
+    struct options options;
+    uint8_t **bodies; /* made ahead, with their headers; NULL with `stream` */
+    size_t *sizes;
+    double *latencies_s;
+    uint64_t count;
+    atomic_uint_fast64_t next, refused, again;
     double began;
 };
 
@@ -63,186 +62,52 @@ static double now(void)
     return (double)time.tv_sec + (double)time.tv_nsec * 1e-9;
 }
 
-/* splitmix64 (Steele, Lea, Flood 2014) */
-static uint64_t random_of(uint64_t seed)
+static void wait_s(double seconds)
 {
-    seed += UINT64_C(0x9e3779b97f4a7c15);
-    seed = (seed ^ (seed >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    seed = (seed ^ (seed >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return seed ^ (seed >> 31);
+    struct timespec time = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
+    nanosleep(&time, NULL);
 }
 
-static double value_of(double *state, uint32_t series, uint32_t point)
+/* ---- requests --------------------------------------------------------------------------- */
+
+/* Header and body of a request, in `request`. */
+static void make_request(const struct options *options, struct maker *maker, uint64_t body,
+                         struct bytes *request)
 {
-    uint64_t random = random_of((uint64_t)series << 32 | point);
-    double unit = (double)(random >> 11) * 0x1p-53;
-    uint32_t kind = series / METRICS % 20;
-    if (point == 0)
-        *state = (double)(random_of(series) % 1000000);
-    if (kind < 6)
-        return *state;
-    if (kind < 11)
-        return *state += (double)(random % 4000);
-    if (kind < 14)
-        return (*state += (double)(random % 1500)) / 100;
-    if (kind < 16)
-        return (*state += (double)(random % 512)) * 4096;
-    if (kind < 18)
-        return (*state += (double)(random % 61) - 30) / 100;
-    if (kind < 19)
-        return unit < 0.1 ? (*state = (double)(random % 100)) : *state;
-    return unit;
+    struct slice payload = maker_body(maker, body);
+    bool ndjson = options->workload.ndjson;
+    bytes_clear(request);
+    invariant(bytes_format(request,
+                           "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nContent-Type: %s\r\n"
+                           "%sContent-Length: %zu\r\n\r\n",
+                           options->path, options->port,
+                           ndjson ? "application/x-ndjson" : "application/x-protobuf",
+                           ndjson ? "" : "Content-Encoding: snappy\r\n",
+                           payload.size) == STATUS_OK &&
+              bytes_append(request, payload.data, payload.size) == STATUS_OK);
 }
 
-static void put(struct bytes *to, const void *data, size_t size)
+static void make_all(struct run *run)
 {
-    invariant(bytes_append(to, data, size) == STATUS_OK);
-}
-
-static void put_varint(struct bytes *to, uint64_t value)
-{
-    uint8_t text[VARINT_MAX_SIZE];
-    put(to, text, (size_t)(varint_put(text, value) - text));
-}
-
-static void put_field(struct bytes *to, uint8_t tag, const void *data, size_t size)
-{
-    put(to, &tag, 1);
-    put_varint(to, size);
-    put(to, data, size);
-}
-
-struct text_label {
-    const char *name;
-    char value[64];
-};
-
-enum { LABELS = 6 };
-
-static void labels_of(const struct workload *workload, uint32_t series,
-                      struct text_label labels[LABELS])
-{
-    static const char *const regions[] = {"eu-central", "eu-west", "us-east", "us-west",
-                                          "ap-south"};
-    uint32_t host = series / METRICS % workload->hosts;
-    labels[0].name = "__name__";
-    snprintf(labels[0].value, sizeof labels[0].value, "bench_metric_%02u_total", series % METRICS);
-    labels[1].name = "device";
-    snprintf(labels[1].value, sizeof labels[1].value, "dev%u", series / METRICS / workload->hosts);
-    labels[2].name = "instance";
-    snprintf(labels[2].value, sizeof labels[2].value, "host-%06u.example.org:9100", host);
-    labels[3].name = "job";
-    snprintf(labels[3].value, sizeof labels[3].value, "node");
-    labels[4].name = "region";
-    snprintf(labels[4].value, sizeof labels[4].value, "%s", regions[host % 5]);
-    labels[5].name = "team";
-    snprintf(labels[5].value, sizeof labels[5].value, "team-%u", host % 17);
-}
-
-static void put_remote_write(struct bytes *body, const struct text_label *labels, int64_t time_ms,
-                             double value)
-{
-    static struct bytes series, label;
-    series.max = label.max = 1 << 20;
-    bytes_clear(&series);
-    for (int i = 0; i < LABELS; i++) {
-        bytes_clear(&label);
-        put_field(&label, 0x0a, labels[i].name, strlen(labels[i].name));
-        put_field(&label, 0x12, labels[i].value, strlen(labels[i].value));
-        put_field(&series, 0x0a, label.data, label.size);
+    run->bodies = calloc(run->count, sizeof run->bodies[0]);
+    run->sizes = calloc(run->count, sizeof run->sizes[0]);
+    invariant(run->bodies != NULL && run->sizes != NULL);
+    struct maker maker;
+    maker_init(&maker, &run->options.workload);
+    struct bytes request;
+    bytes_init(&request, SIZE_MAX / 4);
+    for (uint64_t i = 0; i < run->count; i++) {
+        make_request(&run->options, &maker, i, &request);
+        run->sizes[i] = request.size;
+        run->bodies[i] = malloc(request.size);
+        invariant(run->bodies[i] != NULL);
+        memcpy(run->bodies[i], request.data, request.size);
     }
-    bytes_clear(&label);
-    put(&label, "\x09", 1);
-    put(&label, &value, sizeof value);
-    put(&label, "\x10", 1);
-    put_varint(&label, (uint64_t)time_ms);
-    put_field(&series, 0x12, label.data, label.size);
-    put_field(body, 0x0a, series.data, series.size);
+    bytes_release(&request);
+    maker_release(&maker);
 }
 
-static void put_ndjson(struct bytes *body, const struct text_label *labels, int64_t time_ms,
-                       double value)
-{
-    char number[NUMBER_TEXT_SIZE];
-    size_t size = number_format(number, value);
-    enum status status = bytes_format(body, "{\"name\":\"%s\",\"labels\":{", labels[0].value);
-    for (int i = 1; i < LABELS && status == STATUS_OK; i++)
-        status = bytes_format(body, "%s\"%s\":\"%s\"", i > 1 ? "," : "", labels[i].name,
-                              labels[i].value);
-    if (status == STATUS_OK)
-        status = bytes_format(body, "},\"value\":%.*s,\"timestamp\":%" PRId64 "}\n", (int)size,
-                              number, time_ms);
-    invariant(status == STATUS_OK);
-}
-
-static void finish_request(struct run *run, struct bytes *body, uint64_t first, uint32_t samples)
-{
-    static uint8_t *packed;
-    static size_t packed_capacity;
-    const struct workload *workload = &run->workload;
-    struct slice payload = bytes_slice(body);
-    if (!workload->ndjson) {
-        size_t need = snappy_max_compressed_length(body->size);
-        if (need > packed_capacity) {
-            packed = realloc(packed, need);
-            invariant(packed != NULL);
-            packed_capacity = need;
-        }
-        size_t size = packed_capacity;
-        invariant(snappy_compress((const char *)body->data, body->size, (char *)packed, &size) ==
-                  SNAPPY_OK);
-        payload = slice_of(packed, size);
-    }
-    char header[HEADER_SIZE];
-    int header_size =
-        snprintf(header, sizeof header,
-                 "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nContent-Type: %s\r\n%sContent-Length: "
-                 "%zu\r\n\r\n",
-                 workload->path, workload->port,
-                 workload->ndjson ? "application/x-ndjson" : "application/x-protobuf",
-                 workload->ndjson ? "" : "Content-Encoding: snappy\r\n", payload.size);
-    struct request *requests = realloc(run->requests, (run->count + 1) * sizeof run->requests[0]);
-    invariant(requests != NULL);
-    run->requests = requests;
-    struct request *request = &requests[run->count++];
-    *request = (struct request){
-        .size = (size_t)header_size + payload.size, .first = first, .samples = samples};
-    request->data = malloc(request->size);
-    invariant(request->data != NULL);
-    memcpy(request->data, header, (size_t)header_size);
-    memcpy(request->data + header_size, payload.data, payload.size);
-    bytes_clear(body);
-}
-
-static void make_requests(struct run *run)
-{
-    const struct workload *workload = &run->workload;
-    double *states = calloc(workload->series, sizeof states[0]);
-    invariant(states != NULL);
-    struct bytes body;
-    bytes_init(&body, SIZE_MAX / 4);
-    uint64_t made = 0;
-    uint64_t total = (uint64_t)workload->series * workload->points;
-    uint32_t in_hand = 0;
-    for (uint32_t point = 0; point < workload->points; point++)
-        for (uint32_t series = 0; series < workload->series; series++) {
-            struct text_label labels[LABELS];
-            labels_of(workload, series, labels);
-            uint32_t host = series / METRICS % workload->hosts;
-            int64_t time_ms =
-                workload->start_ms + point * workload->step_ms + host * 7919 % workload->step_ms;
-            double value = value_of(&states[series], series, point);
-            (workload->ndjson ? put_ndjson : put_remote_write)(&body, labels, time_ms, value);
-            in_hand++;
-            made++;
-            if (in_hand == workload->batch || made == total) {
-                finish_request(run, &body, made - in_hand, in_hand);
-                in_hand = 0;
-            }
-        }
-    bytes_release(&body);
-    free(states);
-}
+/* ---- sending ---------------------------------------------------------------------------- */
 
 static int dial(unsigned port)
 {
@@ -258,113 +123,250 @@ static int dial(unsigned port)
     return fd;
 }
 
-/* Sends one request and reads its answer, whose body has a length or none. The status. */
-static int exchange(int fd, const struct request *request)
+struct answer {
+    int status; /* 0: the connection broke */
+    unsigned retry_after_s;
+};
+
+static const char *header_value(const char *answer, const char *end, const char *name)
 {
-    for (size_t sent = 0; sent < request->size;) {
-        ssize_t size = write(fd, request->data + sent, request->size - sent);
+    const char *at = strcasestr(answer, name);
+    return at != NULL && at < end ? at + strlen(name) : NULL;
+}
+
+/* Sends one request and reads its answer, whose body has a length or none. */
+static struct answer exchange(int fd, const uint8_t *request, size_t request_size)
+{
+    struct answer broken = {0};
+    for (size_t sent = 0; sent < request_size;) {
+        ssize_t size = write(fd, request + sent, request_size - sent);
         if (size <= 0)
-            return 0;
+            return broken;
         sent += (size_t)size;
     }
-    char answer[16384];
+    char text[16384];
     size_t got = 0;
     const char *end = NULL;
     while (end == NULL) {
-        ssize_t size = read(fd, answer + got, sizeof answer - 1 - got);
+        ssize_t size = read(fd, text + got, sizeof text - 1 - got);
         if (size <= 0)
-            return 0;
+            return broken;
         got += (size_t)size;
-        answer[got] = 0;
-        end = strstr(answer, "\r\n\r\n");
+        text[got] = 0;
+        end = strstr(text, "\r\n\r\n");
     }
-    const char *length = strcasestr(answer, "\r\nContent-Length:");
-    size_t left = length != NULL && length < end ? strtoul(length + 17, NULL, 10) : 0;
-    size_t body = got - (size_t)(end + 4 - answer);
+    const char *length = header_value(text, end, "\r\nContent-Length:");
+    const char *retry = header_value(text, end, "\r\nRetry-After:");
+    struct answer answer = {.status = atoi(text + 9)};
+    answer.retry_after_s = retry != NULL ? (unsigned)atoi(retry) : 0;
+    size_t left = length != NULL ? strtoul(length, NULL, 10) : 0;
+    size_t body = got - (size_t)(end + 4 - text);
     while (body < left) {
         char rest[4096];
         ssize_t size = read(fd, rest, sizeof rest);
         if (size <= 0)
-            return 0;
+            return broken;
         body += (size_t)size;
     }
-    return atoi(answer + 9);
+    return answer;
+}
+
+static void send_one(struct run *run, int *fd, uint64_t number, const uint8_t *request, size_t size)
+{
+    double started = now();
+    if (run->options.rate > 0) {
+        double first = (double)number * run->options.workload.batch;
+        double due = run->began + first / run->options.rate;
+        if (due > started)
+            wait_s(due - started);
+        started = due;
+    }
+    struct answer answer;
+    while ((answer = exchange(*fd, request, size)).status == 503 && run->options.insist) {
+        atomic_fetch_add(&run->again, 1);
+        wait_s(answer.retry_after_s > 0 ? answer.retry_after_s : 1);
+    }
+    run->latencies_s[number] = now() - started;
+    if (answer.status / 100 != 2)
+        atomic_fetch_add(&run->refused, 1);
+    if (answer.status == 0) {
+        close(*fd);
+        *fd = dial(run->options.port);
+    }
 }
 
 static void *send_some(void *context)
 {
     struct run *run = context;
-    int fd = dial(run->workload.port);
-    for (size_t i; (i = atomic_fetch_add(&run->next, 1)) < run->count;) {
-        struct request *request = &run->requests[i];
-        double started = now();
-        if (run->workload.rate > 0) {
-            double due = run->began + (double)request->first / run->workload.rate;
-            if (due > started) {
-                double wait = due - started;
-                struct timespec time = {(time_t)wait, (long)((wait - (double)(time_t)wait) * 1e9)};
-                nanosleep(&time, NULL);
-            }
-            started = due;
-        }
-        int status = exchange(fd, request);
-        request->latency_s = now() - started;
-        if (status / 100 != 2)
-            atomic_fetch_add(&run->refused, 1);
-        if (status == 0) {
-            close(fd);
-            fd = dial(run->workload.port);
+    int fd = dial(run->options.port);
+    struct maker maker;
+    struct bytes request;
+    bytes_init(&request, SIZE_MAX / 4);
+    if (run->bodies == NULL)
+        maker_init(&maker, &run->options.workload);
+    for (uint64_t i; (i = atomic_fetch_add(&run->next, 1)) < run->count;) {
+        if (run->bodies != NULL) {
+            send_one(run, &fd, i, run->bodies[i], run->sizes[i]);
+        } else {
+            make_request(&run->options, &maker, i, &request);
+            send_one(run, &fd, i, request.data, request.size);
         }
     }
+    if (run->bodies == NULL)
+        maker_release(&maker);
+    bytes_release(&request);
     close(fd);
     return NULL;
 }
 
-static int compare_latencies(const void *a, const void *b)
+static int compare_doubles(const void *a, const void *b)
 {
-    double left = ((const struct request *)a)->latency_s;
-    double right = ((const struct request *)b)->latency_s;
+    double left = *(const double *)a;
+    double right = *(const double *)b;
     return (left > right) - (left < right);
+}
+
+static int send_all(const struct options *options)
+{
+    struct run run = {.options = *options, .count = workload_bodies(&options->workload)};
+    run.latencies_s = calloc(run.count, sizeof run.latencies_s[0]);
+    invariant(run.latencies_s != NULL);
+    if (!options->stream)
+        make_all(&run);
+    pthread_t threads[MAX_CONNECTIONS];
+    run.began = now();
+    for (unsigned i = 0; i < options->connections; i++)
+        invariant(pthread_create(&threads[i], NULL, send_some, &run) == 0);
+    for (unsigned i = 0; i < options->connections; i++)
+        pthread_join(threads[i], NULL);
+    double seconds = now() - run.began;
+    qsort(run.latencies_s, run.count, sizeof run.latencies_s[0], compare_doubles);
+    printf("{\"samples\":%" PRIu64 ",\"seconds\":%.3f,\"requests\":%" PRIu64 ",\"refused\":%" PRIu64
+           ",\"again\":%" PRIu64 ",\"p50_ms\":%.3f,\"p99_ms\":%.3f}\n",
+           workload_samples(&options->workload), seconds, run.count, (uint64_t)run.refused,
+           (uint64_t)run.again, run.latencies_s[run.count / 2] * 1e3,
+           run.latencies_s[(size_t)((double)run.count * 0.99)] * 1e3);
+    return run.refused != 0;
+}
+
+static int write_all(const struct options *options)
+{
+    FILE *file = fopen(options->path, "wb");
+    struct maker maker;
+    maker_init(&maker, &options->workload);
+    bool written = file != NULL;
+    for (uint64_t i = 0; i < workload_bodies(&options->workload) && written; i++) {
+        struct slice body = maker_body(&maker, i);
+        uint8_t header[8];
+        store_u32(header, (uint32_t)body.size);
+        store_u32(header + 4, workload_samples_in(&options->workload, i));
+        written = fwrite(header, sizeof header, 1, file) == 1 &&
+                  fwrite(body.data, body.size, 1, file) == 1;
+    }
+    maker_release(&maker);
+    if (file == NULL || fclose(file) != 0 || !written) {
+        perror(options->path);
+        return 1;
+    }
+    return 0;
+}
+
+/* ---- command line ----------------------------------------------------------------------- */
+
+static void usage(void)
+{
+    fputs("usage: load send PORT PATH | write FILE, then options; see the top of bench/load.c\n",
+          stderr);
+    exit(2);
+}
+
+static void take_option(struct options *options, int option, const char *value)
+{
+    struct workload *workload = &options->workload;
+    uint32_t number = (uint32_t)strtoul(value, NULL, 10);
+    switch (option) {
+    case 'f':
+        workload->ndjson = strcmp(value, "ndjson") == 0;
+        break;
+    case 's':
+        workload->series = number;
+        break;
+    case 'h':
+        workload->hosts = number;
+        break;
+    case 'p':
+        workload->points = number;
+        break;
+    case 'm':
+        workload->step_ms = strtoll(value, NULL, 10);
+        break;
+    case 't':
+        workload->start_ms = strtoll(value, NULL, 10);
+        break;
+    case 'b':
+        workload->batch = number;
+        break;
+    case 'r':
+        workload->run = number;
+        break;
+    case 'o':
+        workload->shuffled = strcmp(value, "shuffled") == 0;
+        break;
+    case 'c':
+        options->connections = number;
+        break;
+    case 'e':
+        options->rate = strtod(value, NULL);
+        break;
+    default:
+        usage();
+    }
+}
+
+static void parse(struct options *options, int argc, char **argv)
+{
+    enum { STREAM = 1, INSIST };
+    static const struct option known[] = {
+        {"format", 1, NULL, 'f'},    {"series", 1, NULL, 's'},
+        {"hosts", 1, NULL, 'h'},     {"points", 1, NULL, 'p'},
+        {"step", 1, NULL, 'm'},      {"start", 1, NULL, 't'},
+        {"batch", 1, NULL, 'b'},     {"run", 1, NULL, 'r'},
+        {"order", 1, NULL, 'o'},     {"connections", 1, NULL, 'c'},
+        {"rate", 1, NULL, 'e'},      {"stream", 0, NULL, STREAM},
+        {"insist", 0, NULL, INSIST}, {0},
+    };
+    for (int option; (option = getopt_long(argc, argv, "", known, NULL)) != -1;)
+        if (option == STREAM)
+            options->stream = options->workload.apart = true;
+        else if (option == INSIST)
+            options->insist = true;
+        else
+            take_option(options, option, optarg);
+    const struct workload *workload = &options->workload;
+    if (workload->series == 0 || workload->hosts == 0 || workload->points == 0 ||
+        workload->step_ms <= 0 || workload->run == 0 || workload->batch == 0 ||
+        workload->points % workload->run != 0 || workload->batch % workload->run != 0 ||
+        (workload->shuffled && workload->run != 1) || options->connections == 0 ||
+        options->connections > MAX_CONNECTIONS)
+        usage();
 }
 
 int main(int argc, char **argv)
 {
-    if (argc != 12) {
-        fprintf(stderr,
-                "usage: load PORT PATH rw|ndjson SERIES HOSTS POINTS BATCH START_MS STEP_MS "
-                "CONNECTIONS RATE\n");
-        return 2;
-    }
-    static struct run run;
-    run.workload = (struct workload){
-        .port = (unsigned)atoi(argv[1]),
-        .path = argv[2],
-        .ndjson = strcmp(argv[3], "ndjson") == 0,
-        .series = (uint32_t)atoi(argv[4]),
-        .hosts = (uint32_t)atoi(argv[5]),
-        .points = (uint32_t)atoi(argv[6]),
-        .batch = (uint32_t)atoi(argv[7]),
-        .start_ms = strtoll(argv[8], NULL, 10),
-        .step_ms = strtoll(argv[9], NULL, 10),
-        .connections = (unsigned)atoi(argv[10]),
-        .rate = atof(argv[11]),
+    struct options options = {
+        .workload = {.step_ms = 15000, .batch = 5000, .run = 1},
+        .connections = 4,
     };
-    if (run.workload.connections > MAX_CONNECTIONS)
-        run.workload.connections = MAX_CONNECTIONS;
-    make_requests(&run);
-    pthread_t threads[MAX_CONNECTIONS];
-    run.began = now();
-    for (unsigned i = 0; i < run.workload.connections; i++)
-        invariant(pthread_create(&threads[i], NULL, send_some, &run) == 0);
-    for (unsigned i = 0; i < run.workload.connections; i++)
-        pthread_join(threads[i], NULL);
-    double seconds = now() - run.began;
-    uint64_t samples = (uint64_t)run.workload.series * run.workload.points;
-    qsort(run.requests, run.count, sizeof run.requests[0], compare_latencies);
-    printf("{\"samples\":%" PRIu64 ",\"seconds\":%.3f,\"requests\":%zu,\"refused\":%" PRIu64
-           ",\"p50_ms\":%.2f,\"p99_ms\":%.2f}\n",
-           samples, seconds, run.count, (uint64_t)run.refused,
-           run.requests[run.count / 2].latency_s * 1e3,
-           run.requests[(size_t)((double)run.count * 0.99)].latency_s * 1e3);
-    return run.refused != 0;
+    if (argc > 3 && strcmp(argv[1], "send") == 0) {
+        options.port = (unsigned)atoi(argv[2]);
+        options.path = argv[3];
+        parse(&options, argc - 3, argv + 3);
+        return send_all(&options);
+    }
+    if (argc > 2 && strcmp(argv[1], "write") == 0) {
+        options.path = argv[2];
+        parse(&options, argc - 2, argv + 2);
+        return write_all(&options);
+    }
+    usage();
 }

@@ -1,0 +1,203 @@
+"""A server for one figure, the load that is sent to it, and the proof that it holds what was sent."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.parse
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(ROOT, "build", "release")
+BINARY = os.path.join(BUILD, "metric-store")
+LOAD = os.path.join(BUILD, "bench", "load")
+NO_LIMITS = ["--set", "cardinality.max_series_per_metric=0", "--set", "query.max_samples=0"]
+WRITE, LINES = "/api/v1/write", "/api/v1/metrics/ingest/batch"
+DAY_MS = 86400 * 1000
+MERGE_THREAD = "merge"
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+class Own:
+    name = "metric-store"
+
+    def __init__(self, data, *settings):
+        """Settings are written as SECTION.KEY=VALUE."""
+        self.data, self.port, self.process = data, free_port(), None
+        self.command = [BINARY, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", data, *NO_LIMITS]
+        for setting in settings:
+            self.command += ["--set", setting]
+
+    def start(self):
+        with open(self.data + ".log", "ab") as log:
+            self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
+        while not self.answers("/-/ready"):
+            time.sleep(0.005)
+        return self
+
+    def answers(self, path):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=120) as answer:
+                return answer.read()
+        except OSError:
+            if self.process.poll() is not None:
+                sys.exit(self.end())
+            return None
+
+    def end(self):
+        """Why there is no server any more."""
+        with open(self.data + ".log", encoding="utf-8") as log:
+            last = "".join(log.readlines()[-3:])
+        return f"the server ended with {self.process.poll()}; its log ends with:\n{last}"
+
+    def load(self, path=WRITE, **options):
+        """Sends all of it. What bench/load prints."""
+        return Load(self, path, **options).wait()
+
+    def query(self, **parameters):
+        return json.loads(self.answers("/api/v1/metrics/query?" + urllib.parse.urlencode(parameters)))
+
+    def stored(self, **parameters):
+        answer = self.query(**{"match": '{__name__=~".+"}', "start": "0", "end": "now+1d",
+                               "aggregate": "count", "by": "", "timeout": "5m", **parameters})
+        return int(answer["series"][0]["points"][0][1]) if answer["series"] else 0
+
+    def metrics(self):
+        """Name with labels, as written, to value."""
+        lines = self.answers("/metrics").decode().splitlines()
+        return {name: float(value) for name, value in
+                (line.rsplit(" ", 1) for line in lines if line and not line.startswith("#"))}
+
+    def status(self, key):
+        """Of /proc/PID/status, in KiB."""
+        with open(f"/proc/{self.process.pid}/status", encoding="ascii") as status:
+            for line in status:
+                if line.startswith(key):
+                    return int(line.split()[1])
+        return 0
+
+    def written_bytes(self):
+        """What the kernel counts as written to the disk for this process."""
+        with open(f"/proc/{self.process.pid}/io", encoding="ascii") as file:
+            counts = dict(line.split(": ") for line in file.read().splitlines())
+        return int(counts["write_bytes"])
+
+    def merge_cpu_s(self):
+        """CPU of the thread that merges: it tells of a merge that is under way."""
+        tasks = f"/proc/{self.process.pid}/task"
+        for task in os.listdir(tasks):
+            with open(f"{tasks}/{task}/stat", encoding="ascii") as file:
+                name, rest = re.match(r"\d+ \((.*)\) (.*)", file.read()).groups()
+            if name == MERGE_THREAD:
+                fields = rest.split()
+                return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        sys.exit(f"the server has no thread called {MERGE_THREAD}")
+
+    def settle(self, quiet_s=4):
+        """Waits until nothing is flushed or merged any more."""
+        def state():
+            metrics = self.metrics()
+            return [metrics[f"metric_store_{name}_total"] for name in
+                    ("flushes", "merges", "warm_merges", "index_merges")] + [
+                        metrics.get('metric_store_head_samples{head="sealed"}', 0)]
+
+        last, cpu_s, since = state(), self.merge_cpu_s(), time.monotonic()
+        while time.monotonic() - since < quiet_s:
+            time.sleep(0.5)
+            now, now_cpu_s = state(), self.merge_cpu_s()
+            if now != last or now_cpu_s - cpu_s > 0.05:
+                last, cpu_s, since = now, now_cpu_s, time.monotonic()
+
+    def stop(self):
+        """CPU seconds until the end."""
+        self.process.send_signal(signal.SIGTERM)
+        _, status, usage = os.wait4(self.process.pid, 0)
+        self.process.returncode = os.waitstatus_to_exitcode(status)
+        assert self.process.returncode == 0, f"exit code {self.process.returncode}"
+        return usage.ru_utime + usage.ru_stime
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def bytes_on_disk(self):
+        """Without the log."""
+        return sum(os.path.getsize(os.path.join(folder, name))
+                   for folder, _, names in os.walk(self.data) for name in names
+                   if os.path.basename(folder) != "wal")
+
+
+class Peer(Own):
+    name = "victoria-metrics"
+
+    def __init__(self, data):
+        super().__init__(data)
+        self.command = [self.name, f"-storageDataPath={data}", f"-httpListenAddr=127.0.0.1:{self.port}",
+                        "-retentionPeriod=10y"]
+
+    def answers(self, path):
+        return super().answers("/health" if path == "/-/ready" else path)
+
+    def stored(self, **parameters):
+        time.sleep(5)  # it shows what it took after up to two seconds
+        query = urllib.parse.urlencode({"query": 'sum(count_over_time({__name__=~".+"}[30d]))',
+                                        "time": int(time.time()) + 86400})
+        result = json.loads(self.answers("/api/v1/query?" + query))["data"]["result"]
+        return int(float(result[0]["value"][1])) if result else 0
+
+
+class Load:
+    """bench/load on its way to a server; options as at its top."""
+
+    def __init__(self, server, path=WRITE, **options):
+        self.server = server
+        options.setdefault("start", int(time.time() * 1000) - 2 * 3600 * 1000)
+        words = [LOAD, "send", str(server.port), path]
+        for name, value in options.items():
+            words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
+        self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+    def running(self):
+        return self.process.poll() is None
+
+    def wait(self):
+        out, _ = self.process.communicate()
+        assert out, "the load did not arrive: " + (
+            "the connections broke" if self.server.process.poll() is None else self.server.end())
+        result = json.loads(out)
+        assert result["refused"] == 0, f"{result['refused']} requests were refused"
+        return result
+
+
+def check_stored(server, sent, **parameters):
+    stored = server.stored(**parameters)
+    assert stored == sent, f"{stored} samples stored, {sent} sent"
+
+
+def drop_caches():
+    """Whether it could: that needs root."""
+    os.sync()
+    try:
+        with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as caches:
+            caches.write("3")
+        return True
+    except OSError:
+        return False
+
+
+def percentile(values, share):
+    return sorted(values)[int(len(values) * share)]
+
+
+def midnight_ms(days_ago=0):
+    """The begin of the UTC day so many days ago."""
+    return (int(time.time()) // 86400 - days_ago) * DAY_MS
