@@ -1,12 +1,11 @@
 """A year of samples in shuffled order: any batch holds samples of any series and any day."""
 
 import os
-import tempfile
 import threading
 import time
 
 from figures.row import at_least, at_most, note
-from figures.server import DAY_MS, Own, check_stored, midnight_ms
+from figures.server import DAY_MS, Own, check_stored, fresh_directory, midnight_ms
 
 SAMPLES, SERIES, HOSTS, DAYS = 100 * 1000 * 1000, 1000, 40, 365
 POINTS = SAMPLES // SERIES
@@ -86,5 +85,5 @@ def measure(server):
 
 
 def rows(_bench):
-    with tempfile.TemporaryDirectory(prefix="metric-store-bench-") as directory:
+    with fresh_directory() as directory:
         yield from measure(Own(os.path.join(directory, "data"), *SETTINGS))

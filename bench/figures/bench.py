@@ -3,7 +3,8 @@
 import dataclasses
 import os
 import statistics
-import tempfile
+
+from figures.server import fresh_directory
 
 
 @dataclasses.dataclass
@@ -16,7 +17,7 @@ class Bench:
         """`measure` takes an empty directory and gives a dict; the median of each of its values."""
         results = []
         for _ in range(runs or self.runs):
-            with tempfile.TemporaryDirectory(prefix="metric-store-bench-") as directory:
+            with fresh_directory() as directory:
                 results.append(measure(directory))
         return {key: statistics.median(result[key] for result in results) for key in results[0]}
 

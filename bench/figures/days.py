@@ -3,11 +3,10 @@
 import os
 import random
 import statistics
-import tempfile
 
 from figures.client import Client
 from figures.row import at_most, note
-from figures.server import DAY_MS, Own, check_stored, drop_caches, midnight_ms, percentile
+from figures.server import DAY_MS, Own, check_stored, drop_caches, fresh_directory, midnight_ms, percentile
 
 DAYS, SERIES, HOSTS, STEP_MS = 365, 1000, 40, 60 * 1000
 POINTS_A_DAY = DAY_MS // STEP_MS
@@ -70,7 +69,7 @@ def cold(server, query, begin_ms, chance):
 
 
 def rows(_bench):
-    with tempfile.TemporaryDirectory(prefix="metric-store-bench-") as directory:
+    with fresh_directory() as directory:
         yield from measure(Own(os.path.join(directory, "data"), *SETTINGS), random.Random(1))
 
 

@@ -4,11 +4,10 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 import time
 
 from figures.row import at_least, at_most, note
-from figures.server import BINARY, LINES, LOAD, WRITE, Own, Peer, check_stored
+from figures.server import BINARY, LINES, LOAD, WRITE, Own, Peer, check_stored, fresh_directory
 
 LIFTED = [f"cardinality.{name}=0" for name in
           ("max_series_per_metric", "max_labels_per_metric", "max_label_value_length")]
@@ -137,7 +136,7 @@ def tsgen(bench):
         yield note(f"tsgen: skipped, {bench.shared} has no bench/peer-ingest", "-")
         return
     start_ms = str(int(time.time() * 1000) - 2 * 3600 * 1000)
-    with tempfile.TemporaryDirectory(prefix="metric-store-bench-") as directory:
+    with fresh_directory() as directory:
         build_tools(bench, directory)
 
         def measure(peer, form, hosts, metrics, points):
@@ -176,7 +175,7 @@ def pieces(_bench):
     programs = ["parse_bench", "codec_bench", "query_bench", "series_segment_bench"]
     subprocess.run(["ninja", "-C", build, *(f"bench/{name}" for name in programs)], check=True,
                    stdout=subprocess.DEVNULL)
-    with tempfile.TemporaryDirectory(prefix="metric-store-bench-") as directory:
+    with fresh_directory() as directory:
         files = {}
         for form, points in (("rw", 240), ("ndjson", 20)):
             files[form] = os.path.join(directory, form)

@@ -1,5 +1,6 @@
 """A server for one figure, the load that is sent to it, and the proof that it holds what was sent."""
 
+import contextlib
 import json
 import os
 import re
@@ -7,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.parse
 import urllib.request
@@ -15,10 +17,25 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = os.path.join(ROOT, "build", "release")
 BINARY = os.path.join(BUILD, "metric-store")
 LOAD = os.path.join(BUILD, "bench", "load")
-NO_LIMITS = ["--set", "cardinality.max_series_per_metric=0", "--set", "query.max_samples=0"]
+NO_LIMITS = ["cardinality.max_series_per_metric=0", "query.max_samples=0", "query.timeout=10m"]
 WRITE, LINES = "/api/v1/write", "/api/v1/metrics/ingest/batch"
 DAY_MS = 86400 * 1000
 MERGE_THREAD = "merge"
+STARTED = []  # processes
+
+
+@contextlib.contextmanager
+def fresh_directory():
+    """An empty directory; where a figure fails, nothing is left running that might write to it."""
+    with tempfile.TemporaryDirectory(prefix="metric-store-bench-") as directory:
+        try:
+            yield directory
+        finally:
+            for process in STARTED:
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+            STARTED.clear()
 
 
 def free_port():
@@ -33,20 +50,21 @@ class Own:
     def __init__(self, data, *settings):
         """Settings are written as SECTION.KEY=VALUE."""
         self.data, self.port, self.process = data, free_port(), None
-        self.command = [BINARY, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", data, *NO_LIMITS]
-        for setting in settings:
+        self.command = [BINARY, "serve", "--listen", f"127.0.0.1:{self.port}", "--data", data]
+        for setting in (*NO_LIMITS, *settings):
             self.command += ["--set", setting]
 
     def start(self):
         with open(self.data + ".log", "ab") as log:
             self.process = subprocess.Popen(self.command, stdout=log, stderr=log)
+        STARTED.append(self.process)
         while not self.answers("/-/ready"):
             time.sleep(0.005)
         return self
 
     def answers(self, path):
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=120) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=600) as answer:
                 return answer.read()
         except OSError:
             if self.process.poll() is not None:
@@ -64,11 +82,13 @@ class Own:
         return Load(self, path, **options).wait()
 
     def query(self, **parameters):
-        return json.loads(self.answers("/api/v1/metrics/query?" + urllib.parse.urlencode(parameters)))
+        answer = self.answers("/api/v1/metrics/query?" + urllib.parse.urlencode(parameters))
+        assert answer is not None, f"no answer to {parameters}"
+        return json.loads(answer)
 
     def stored(self, **parameters):
         answer = self.query(**{"match": '{__name__=~".+"}', "start": "0", "end": "now+1d",
-                               "aggregate": "count", "by": "", "timeout": "5m", **parameters})
+                               "aggregate": "count", "by": "", **parameters})
         return int(answer["series"][0]["points"][0][1]) if answer["series"] else 0
 
     def metrics(self):
@@ -165,6 +185,7 @@ class Load:
         for name, value in options.items():
             words += [f"--{name}"] if value is True else [f"--{name}", str(value)]
         self.process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        STARTED.append(self.process)
 
     def running(self):
         return self.process.poll() is None
