@@ -144,7 +144,8 @@ static enum status sync_now(struct engine *engine, struct error *err)
         atomic_store(&engine->broken, true);
         log_event(engine->log, LOG_ERROR, "engine", "sync of the log failed: writes stop",
                   log_text("error", err == NULL ? "" : err->message));
-        return status;
+        /* Whatever the disk said: NO_SPACE would mean that nothing was written. */
+        return fail(err, STATUS_IO, "the log could not be synced: writes stop until a restart");
     }
     engine->unsynced = false;
     engine->last_sync_ns = clock_monotonic_ns(engine->os.clock);
