@@ -38,6 +38,7 @@ class Server:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process = None
+        self.environment = {}  # more variables, or other values
         self.sanitized = os.path.basename(os.path.dirname(binary)) in ("asan", "tsan")
         self.session = requests.Session()
 
@@ -48,7 +49,8 @@ class Server:
             command += ["--set", setting]
         command += self.flags
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, stdout=log, stderr=log,
+                                            env={**os.environ, **self.environment})
 
     def start(self, timeout_s=60):
         self.spawn()
