@@ -50,8 +50,8 @@ class LoopDisk:
         made = run("mkfs.ext4", "-q", "-m", "0", self.image)
         assert made.returncode == 0, made.stderr
 
-    def mount(self):
-        mounted = run("mount", "-o", "loop", self.image, self.path)
+    def mount(self, *options):
+        mounted = run("mount", "-o", ",".join(["loop", *options]), self.image, self.path)
         if mounted.returncode != 0:
             raise MountRefused(mounted.stderr.strip())
 
@@ -66,6 +66,24 @@ class LoopDisk:
             fcntl.ioctl(directory, FS_IOC_GOINGDOWN, struct.pack("=I", WITHOUT_LOG_FLUSH))
         finally:
             os.close(directory)
+
+    def trigger(self):
+        """The file through which the kernel lets a test meet an error of the file system."""
+        device = run("findmnt", "-n", "-o", "SOURCE", self.path).stdout.strip()
+        return f"/sys/fs/ext4/{os.path.basename(device)}/trigger_fs_error"
+
+    def can_fail(self):
+        return os.access(self.trigger(), os.W_OK)
+
+    def fail(self):
+        """An error is met; mounted with errors=remount-ro, it is read-only from now on."""
+        with open(self.trigger(), "w", encoding="ascii") as file:
+            file.write("a test")
+
+    def repair(self):
+        """What an operator does after an error, unmounted."""
+        repaired = run("e2fsck", "-f", "-y", self.image)
+        assert repaired.returncode in (0, 1), repaired.stdout + repaired.stderr
 
     def remove(self):
         if os.path.ismount(self.path):

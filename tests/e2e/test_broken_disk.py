@@ -1,12 +1,19 @@
-"""A disk that fails a sync: nothing is acknowledged that may be lost, writers and probes are told,
-readers go on."""
+"""A disk that fails a sync, or takes no change any more: nothing is acknowledged that may be lost,
+writers and probes are told, readers go on.
+
+The kernel turns a file system read-only under open files only where the disk has failed, and not back
+again; so the way there and back is made by failing calls (faults.py), and the way there once more by
+an error of a real ext4.
+"""
 
 import errno
+import os
 
 import pytest
 
 from faults import Faults
-from sender import Sender, health
+from loop_disk import LoopDisk, why_impossible
+from sender import RESUME_S, Sender, health
 from server import wait_until
 
 SETTINGS = ("storage.head_size=1MiB", "storage.wal_segment_size=1MiB", "storage.merge_fan_in=2")
@@ -72,3 +79,70 @@ def test_a_failed_sync_stops_writes_until_a_restart_and_queries_go_on(server, fa
     assert server.stop() == 0
     server.start()
     sender.check("at the end")
+
+
+def assert_read_only_is_told(sender):
+    for _ in range(3):
+        assert "Read-only file system" in assert_problem(sender.send(), 507, "disk_full")
+    sender.check("while the file system is read-only")
+    assert sender.count() >= sender.acknowledged_count()
+
+
+def test_while_the_file_system_is_read_only_queries_go_on_and_writes_resume_by_themselves(server,
+                                                                                          faults):
+    sender = Sender(server)
+    for _ in range(2):
+        for _ in range(30):
+            assert sender.send().status_code == 200
+        faults.begin("change", errno.EROFS, server.data)
+        assert_read_only_is_told(sender)
+        faults.end()
+        wait_until(lambda: sender.send().status_code == 200, RESUME_S, "a write after the change")
+    for _ in range(30):
+        assert sender.send().status_code == 200
+    wait_until(lambda: health(server)[1]["status"] == "ok", RESUME_S, "good health")
+    sender.check("after two changes")
+    server.kill()
+    server.start()
+    sender.check("after a crash")
+
+
+@pytest.fixture
+def disk(tmp_path):
+    reason = why_impossible(tmp_path)
+    if reason is not None:
+        pytest.skip(reason)
+    disk = LoopDisk(tmp_path, 64)
+    disk.make()
+    disk.mount("errors=remount-ro")
+    if not disk.can_fail():
+        disk.remove()
+        pytest.skip("mounting a loop device whose errors can be triggered is refused here")
+    yield disk
+    disk.remove()
+
+
+def test_an_error_of_the_disk_that_makes_it_read_only_loses_nothing_and_hinders_no_query(disk,
+                                                                                         make_server):
+    server = make_server(*SETTINGS, data=os.path.join(disk.path, "data")).start()
+    try:
+        sender = Sender(server)
+        for _ in range(50):
+            assert sender.send().status_code == 200
+        disk.fail()
+        # Older kernels take the write and fail its sync.
+        answer = sender.send()
+        if answer.status_code == 503:
+            assert_writes_have_stopped(server, sender)
+        else:
+            assert_read_only_is_told(sender)
+        server.kill()
+        disk.unmount()
+        disk.repair()
+        disk.mount()
+        server.start()
+        sender.check("after the repair")
+        assert sender.send().status_code == 200
+    finally:
+        if server.process.poll() is None:
+            server.kill()
