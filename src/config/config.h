@@ -85,8 +85,23 @@ struct config_query {
     uint64_t max_points;
 };
 
+/* A list of records: `items` points to `count` structs of the key's own type. */
+struct config_records {
+    const void *items;
+    size_t count;
+};
+
+enum { CONFIG_RETENTION_RULES_MAX = 64 };
+
+/* What an item of retention.rules is. */
+struct config_retention_rule {
+    const char *match; /* a series selector that model/matcher.h parses */
+    int64_t keep_ms;   /* 0: for ever */
+};
+
 struct config_retention {
-    int64_t default_ms; /* 0: for ever */
+    int64_t default_ms;          /* 0: for ever */
+    struct config_records rules; /* of struct config_retention_rule; the first that matches holds */
 };
 
 struct config_tiers {
@@ -143,7 +158,9 @@ enum config_type {
     CONFIG_DURATION,    /* int64_t, milliseconds */
     CONFIG_RATIO,       /* double, over 0 and at most 1 */
     CONFIG_TEXT,        /* const char *, never NULL, UTF-8 */
+    CONFIG_SELECTOR,    /* the same, and a series selector */
     CONFIG_LIST,        /* struct config_list of texts */
+    CONFIG_RECORDS,     /* struct config_records of what `fields` describes */
     CONFIG_ENUMERATION, /* an enum whose constants count from 0 in the order of `choices` */
 };
 
@@ -161,14 +178,19 @@ struct config_key {
     bool secret;         /* text, masked wherever printed; `NAME_file` names a file that holds it */
     size_t offset;       /* of the value in the struct */
     const char *initial; /* the default, written as in a file */
-    /* Least and greatest: numbers, bytes, milliseconds; for texts and lists the length. Ratios and
-     * enumerations have none. */
+    /* Least and greatest: numbers, bytes, milliseconds; for texts and lists of them the length, for
+     * records how many. Ratios and enumerations have none. */
     int64_t min;
     int64_t max;
     const char *zero;           /* what 0 means although it may be below `min`, or NULL */
     const char *const *choices; /* of an enumeration, ended by NULL */
     const char *flag;           /* a flag of its own, "--listen", or NULL */
     const char *help;           /* one sentence, with the unit */
+    /* Of records: what each holds, with `offset` in the record. `section` is the setting's full
+     * name; one without `initial` must be given; no secrets, lists or records. */
+    const struct config_key *fields;
+    size_t field_count;
+    size_t record_size;
 };
 
 /* One flag of the command line: "--set" with "section.key=value", or a key's own flag with its

@@ -35,6 +35,10 @@
     .type = CONFIG_RATIO, FIELD(double, section_name, key_name, member)
 #define TEXT(section_name, key_name, member)                                                       \
     .type = CONFIG_TEXT, FIELD(const char *, section_name, key_name, member)
+#define RECORDS(section_name, key_name, member, record, record_fields)                             \
+    .type = CONFIG_RECORDS, FIELD(struct config_records, section_name, key_name, member),          \
+    .fields = record_fields, .field_count = sizeof record_fields / sizeof record_fields[0],        \
+    .record_size = sizeof(record)
 #define ENUMERATION(c_type, section_name, key_name, member)                                        \
     .type = CONFIG_ENUMERATION, FIELD(c_type, section_name, key_name, member)
 
@@ -70,6 +74,24 @@ static const struct settings_section sections[] = {
     {"tiers", "The age at which a day of samples moves on."},
     {"memory", "The budget that all the rest has to fit into."},
     {"log", "The service's own log on stderr."},
+};
+
+static const struct config_key rule_fields[] = {
+    {.section = "retention.rules",
+     .name = "match",
+     .type = CONFIG_SELECTOR,
+     .offset = offsetof(struct config_retention_rule, match),
+     .min = 1,
+     .max = 4096,
+     .help = "the selector of the series that it is about"},
+    {.section = "retention.rules",
+     .name = "keep",
+     .type = CONFIG_DURATION,
+     .offset = offsetof(struct config_retention_rule, keep_ms),
+     .min = MS_PER_HOUR,
+     .max = 600 * YEARS,
+     .zero = "for ever",
+     .help = "how long their samples stay, such as 30d, or 0 for ever"},
 };
 
 static const struct config_key keys[] = {
@@ -166,7 +188,12 @@ static const struct config_key keys[] = {
 
     {DURATION(retention, "default", default_ms), .reloadable = true, .initial = "0",
      .min = MS_PER_HOUR, .max = 600 * YEARS, .zero = "for ever",
-     .help = "Age at which samples are dropped, in whole UTC days."},
+     .help =
+         "Age at which samples are dropped, in whole UTC days, of series that no rule matches."},
+    {RECORDS(retention, "rules", rules, struct config_retention_rule, rule_fields),
+     .reloadable = true, .initial = "[]", .min = 0, .max = CONFIG_RETENTION_RULES_MAX,
+     .help = "Other ages for some series, shorter or longer: the first rule that matches a series "
+             "holds for it."},
 
     {DURATION(tiers, "warm_after", warm_after_ms), .reloadable = true, .initial = "10d",
      .min = MS_PER_HOUR, .max = 600 * YEARS,

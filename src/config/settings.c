@@ -138,11 +138,21 @@ static enum status assign_value(struct settings *settings, const struct config_k
                                 bool from_file, const struct settings_assignment *assignment,
                                 struct error *err)
 {
-    if (assignment->is_list && (from_file || key->type != CONFIG_LIST))
+    /* An empty list may be one of anything. */
+    static const struct yaml_records no_records = {0};
+    const struct yaml_records *records = assignment->records;
+    if (assignment->is_list && assignment->item_count == 0 && key->type == CONFIG_RECORDS)
+        records = &no_records;
+    bool is_list = assignment->is_list || records != NULL;
+    if (is_list && (from_file || (key->type != CONFIG_LIST && key->type != CONFIG_RECORDS)))
         return fail(err, STATUS_INVALID, "%s.%s takes one value, not a list", key->section,
                     key->name);
+    if (is_list && (records != NULL) != (key->type == CONFIG_RECORDS))
+        return value_refuse_items(key, err);
     if (from_file)
         return assign_from_file(settings, key, assignment, err);
+    if (records != NULL)
+        return value_parse_records(key, records, settings->values, settings->arena, err);
     if (assignment->is_list)
         return value_parse_list(key, assignment->items, assignment->item_count, settings->values,
                                 settings->arena, err);

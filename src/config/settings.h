@@ -9,10 +9,12 @@
 #define METRIC_STORE_CONFIG_SETTINGS_H
 
 #include "config/config.h"
+#include "config/yaml.h"
 
 enum {
     SETTINGS_NAME_MAX = 96, /* bytes of "section.key" */
     SETTINGS_LIST_MAX = 256,
+    SETTINGS_FIELDS_MAX = 16, /* of a record */
     SETTINGS_FILE_MAX = 1 << 20,
 };
 
@@ -70,6 +72,7 @@ struct settings_assignment {
     const struct slice *items; /* in place of `value` where is_list */
     size_t item_count;
     bool is_list;
+    const struct yaml_records *records; /* in place of both where not NULL */
     enum config_source source;
     const char *where; /* shown before messages and kept as the origin */
     /* One element a key: where this source gave it before, or NULL. The array is NULL where a

@@ -138,6 +138,7 @@ static enum status yaml_on_setting(void *context, const struct yaml_setting *set
         .items = setting->items,
         .item_count = setting->item_count,
         .is_list = setting->is_list,
+        .records = setting->records,
         .source = CONFIG_SOURCE_FILE,
         .where = (const char *)where.data,
         .seen = yaml->seen,

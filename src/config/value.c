@@ -7,9 +7,13 @@
 #include "base/invariant.h"
 #include "base/times.h"
 #include "base/utf8.h"
+#include "config/records.h"
 #include "config/settings.h"
 #include "config/size_text.h"
 #include "cxx/number.h"
+#include "model/matcher.h"
+
+enum { SHOWN_MAX = 200 }; /* bytes of a long value in a message */
 
 static void *field_of(const struct config_key *key, void *values)
 {
@@ -58,6 +62,15 @@ void value_expected(const struct config_key *key, char text[VALUE_EXPECTED_SIZE]
         snprintf(text, VALUE_EXPECTED_SIZE,
                  "UTF-8 text of %" PRId64 " to %" PRId64 " bytes without zero bytes", key->min,
                  key->max);
+        return;
+    case CONFIG_SELECTOR:
+        snprintf(text, VALUE_EXPECTED_SIZE,
+                 "a series selector (such as up{job=\"x\"}) of at most %" PRId64
+                 " bytes, one of whose matchers does not match the empty value",
+                 key->max);
+        return;
+    case CONFIG_RECORDS:
+        records_expected(key, text);
         return;
     case CONFIG_LIST:
         snprintf(text, VALUE_EXPECTED_SIZE,
@@ -193,6 +206,42 @@ static enum status take_text(const struct config_key *key, struct slice text, st
     return STATUS_OK;
 }
 
+static enum status take_selector(const struct config_key *key, struct slice text,
+                                 struct arena *arena, const char **copy, struct error *err)
+{
+    enum { PARSED_MAX = 1 << 20 };
+    enum status status = take_text(key, text, arena, copy, err);
+    if (status != STATUS_OK)
+        return status;
+    struct arena scratch;
+    struct matchers matchers = {0};
+    struct error why = {0};
+    arena_init(&scratch, PARSED_MAX);
+    status = matchers_parse(text, &scratch, &matchers, &why);
+    if (status == STATUS_OK)
+        matchers_release(&matchers);
+    arena_release(&scratch);
+    if (status == STATUS_OK || status == STATUS_MEMORY)
+        return status == STATUS_OK ? status : fail(err, status, "%s", why.message);
+    return fail(err, STATUS_INVALID, "%s.%s must be a series selector; it is \"%.*s\": %s",
+                key->section, key->name, (int)utf8_prefix(text, SHOWN_MAX), (const char *)text.data,
+                why.message);
+}
+
+enum status value_refuse_items(const struct config_key *key, struct error *err)
+{
+    return fail(err, STATUS_INVALID, "%s.%s is a list of %s", key->section, key->name,
+                key->type == CONFIG_RECORDS ? "maps, such as [{name: value}], not of plain values"
+                                            : "plain values, not of maps");
+}
+
+enum status value_parse_records(const struct config_key *key, const struct yaml_records *records,
+                                void *values, struct arena *arena, struct error *err)
+{
+    invariant(key->type == CONFIG_RECORDS);
+    return records_parse(key, records, true, field_of(key, values), arena, err);
+}
+
 enum status value_parse_list(const struct config_key *key, const struct slice *items, size_t count,
                              void *values, struct arena *arena, struct error *err)
 {
@@ -245,11 +294,15 @@ enum status value_parse(const struct config_key *key, struct slice text, void *v
         return parse_choice(key, text, field, err);
     case CONFIG_LIST:
         return parse_commas(key, text, values, arena, err);
+    case CONFIG_RECORDS:
+        return records_parse_text(key, text, field, arena, err);
+    case CONFIG_SELECTOR:
     case CONFIG_TEXT:
         break;
     }
     const char *copy = NULL;
-    enum status status = take_text(key, text, arena, &copy, err);
+    enum status status = key->type == CONFIG_SELECTOR ? take_selector(key, text, arena, &copy, err)
+                                                      : take_text(key, text, arena, &copy, err);
     if (status == STATUS_OK)
         memcpy(field, &copy, sizeof copy);
     return status;
@@ -348,17 +401,27 @@ enum status value_print(const struct config_key *key, const void *values, bool j
         return print_word(key->choices[*(const int *)field], json, out);
     case CONFIG_LIST:
         return print_list(field, out);
+    case CONFIG_RECORDS:
+        return records_print(key, field, json, out);
+    case CONFIG_SELECTOR:
     case CONFIG_TEXT:
         break;
     }
     return print_word(*(const char *const *)field, json, out);
 }
 
+static bool is_text(const struct config_key *key)
+{
+    return key->type == CONFIG_TEXT || key->type == CONFIG_SELECTOR;
+}
+
 bool value_is_set(const struct config_key *key, const void *values)
 {
     const void *field = field_at(key, values);
-    if (key->type == CONFIG_TEXT)
+    if (is_text(key))
         return **(const char *const *)field != 0;
+    if (key->type == CONFIG_RECORDS)
+        return ((const struct config_records *)field)->count > 0;
     return key->type != CONFIG_LIST || ((const struct config_list *)field)->count > 0;
 }
 
@@ -380,9 +443,12 @@ static size_t field_size(const struct config_key *key)
     case CONFIG_ENUMERATION:
         return sizeof(int);
     case CONFIG_TEXT:
+    case CONFIG_SELECTOR:
         return sizeof(const char *);
     case CONFIG_LIST:
         return sizeof(struct config_list);
+    case CONFIG_RECORDS:
+        return sizeof(struct config_records);
     case CONFIG_INTEGER:
     case CONFIG_UNSIGNED:
     case CONFIG_SIZE:
@@ -399,7 +465,9 @@ bool value_equal(const struct config_key *key, const void *a, const void *b)
     const void *in_b = field_at(key, b);
     if (key->type == CONFIG_LIST)
         return list_equal(in_a, in_b);
-    if (key->type == CONFIG_TEXT)
+    if (key->type == CONFIG_RECORDS)
+        return records_equal(key, in_a, in_b);
+    if (is_text(key))
         return strcmp(*(const char *const *)in_a, *(const char *const *)in_b) == 0;
     return memcmp(in_a, in_b, field_size(key)) == 0;
 }
@@ -428,7 +496,9 @@ enum status value_copy(const struct config_key *key, const void *from, void *to,
     void *target = field_of(key, to);
     if (key->type == CONFIG_LIST)
         return copy_list(source, target, arena);
-    if (key->type != CONFIG_TEXT) {
+    if (key->type == CONFIG_RECORDS)
+        return records_copy(key, source, target, arena);
+    if (!is_text(key)) {
         memcpy(target, source, field_size(key));
         return STATUS_OK;
     }

@@ -5,18 +5,19 @@
 #define METRIC_STORE_CONFIG_VALUE_H
 
 #include "config/config.h"
+#include "config/yaml.h"
 
 /*
  * Reads `text` as a value of `key`, checks its range, and stores it into the struct at `values`.
- * A list's items are separated by commas. INVALID, with "section.name ..." as the message, where
- * it is not one; a secret's value never gets into the message.
+ * A list's items are separated by commas; records are YAML. INVALID, with "section.name ..." as the
+ * message, where it is not one; a secret's value never gets into the message.
  */
 MUST_CHECK enum status value_parse(const struct config_key *key, struct slice text, void *values,
                                    struct arena *arena, struct error *err);
 
 /* What a value of `key` must be, for messages and the documentation: "a whole number from 1 to
  * 1024, or 0 (one a core)". Zero-terminated, cut at the buffer's end. */
-enum { VALUE_EXPECTED_SIZE = 256 };
+enum { VALUE_EXPECTED_SIZE = 512 };
 void value_expected(const struct config_key *key, char text[VALUE_EXPECTED_SIZE]);
 
 /* The same for a list whose items are apart already. */
@@ -24,8 +25,17 @@ MUST_CHECK enum status value_parse_list(const struct config_key *key, const stru
                                         size_t count, void *values, struct arena *arena,
                                         struct error *err);
 
-/* As a file would have it: "64MiB", "1h30m", "[\"a\", \"b\"]". Texts are quoted where YAML needs
- * it; with `json` set always, and so are sizes, durations and enumerations. */
+/* The same for records. Where the place of a fault is a line of its own, it comes with the message.
+ */
+MUST_CHECK enum status value_parse_records(const struct config_key *key,
+                                           const struct yaml_records *records, void *values,
+                                           struct arena *arena, struct error *err);
+
+/* INVALID: items of a list that are not of the kind that it takes. */
+MUST_CHECK enum status value_refuse_items(const struct config_key *key, struct error *err);
+
+/* As a file would have it: "64MiB", "1h30m", "[\"a\", \"b\"]", "[{n: 1d}]". Texts are quoted where
+ * YAML needs it; with `json` set always, and so are sizes, durations and enumerations. */
 MUST_CHECK enum status value_print(const struct config_key *key, const void *values, bool json,
                                    struct bytes *out);
 

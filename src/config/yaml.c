@@ -1,5 +1,7 @@
 #include "config/yaml.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <yaml.h>
 
 #include "base/bytes.h"
@@ -14,7 +16,10 @@ struct yaml_walker {
     /* Names outlive their events here. */
     char section[SETTINGS_NAME_MAX];
     char setting[SETTINGS_NAME_MAX];
-    struct bytes list; /* the bytes of a list's items */
+    struct bytes list;         /* the bytes of a list's items, or of a record's names and values */
+    struct yaml_field *fields; /* of the list of records in hand */
+    size_t *record_lines;
+    struct yaml_records records;
 };
 
 static size_t line_of(const struct yaml_walker *walker)
@@ -22,9 +27,24 @@ static size_t line_of(const struct yaml_walker *walker)
     return walker->event.start_mark.line + 1;
 }
 
+/* NAME:LINE of a message, or "line LINE" of a text without a name. */
+struct place {
+    char text[512];
+};
+
+static struct place place_at(const struct yaml_walker *walker, size_t line)
+{
+    struct place place;
+    if (walker->name == NULL)
+        snprintf(place.text, sizeof place.text, "line %zu", line);
+    else
+        snprintf(place.text, sizeof place.text, "%s:%zu", walker->name, line);
+    return place;
+}
+
 static enum status refuse(const struct yaml_walker *walker, const char *reason, struct error *err)
 {
-    return fail(err, STATUS_INVALID, "%s:%zu: %s", walker->name, line_of(walker), reason);
+    return fail(err, STATUS_INVALID, "%s: %s", place_at(walker, line_of(walker)).text, reason);
 }
 
 static enum status refuse_syntax(const struct yaml_walker *walker, struct error *err)
@@ -32,13 +52,15 @@ static enum status refuse_syntax(const struct yaml_walker *walker, struct error 
     const yaml_parser_t *parser = &walker->parser;
     const char *problem = parser->problem == NULL ? "malformed" : parser->problem;
     if (parser->error == YAML_MEMORY_ERROR)
-        return fail(err, STATUS_MEMORY, "%s: no memory left to read it", walker->name);
+        return fail(err, STATUS_MEMORY, "%s: no memory left to read it",
+                    place_at(walker, parser->mark.line + 1).text);
     if (parser->error == YAML_READER_ERROR)
-        return fail(err, STATUS_INVALID, "%s:%zu: not a text in UTF-8 (byte %zu: %s)", walker->name,
-                    parser->mark.line + 1, parser->problem_offset, problem);
-    return fail(err, STATUS_INVALID, "%s:%zu: not YAML: %s%s%s", walker->name,
-                parser->problem_mark.line + 1, parser->context == NULL ? "" : parser->context,
-                parser->context == NULL ? "" : ", ", problem);
+        return fail(err, STATUS_INVALID, "%s: not a text in UTF-8 (byte %zu: %s)",
+                    place_at(walker, parser->mark.line + 1).text, parser->problem_offset, problem);
+    return fail(err, STATUS_INVALID, "%s: not YAML: %s%s%s",
+                place_at(walker, parser->problem_mark.line + 1).text,
+                parser->context == NULL ? "" : parser->context, parser->context == NULL ? "" : ", ",
+                problem);
 }
 
 /* Anchors and tags hang on three kinds of events. */
@@ -102,8 +124,92 @@ static enum status take_name(struct yaml_walker *walker, char name[SETTINGS_NAME
     return STATUS_OK;
 }
 
-/* The items of a list, up to its end. They lie one after the other in walker->list, which moves
- * while it grows: so slices are made at the end. */
+/* ---- lists ------------------------------------------------------------------------------ */
+
+/* What a list holds lies one after the other in walker->list, which moves while it grows: so slices
+ * get their place at the end. */
+static enum status keep_bytes(struct yaml_walker *walker, struct slice *copy, struct error *err)
+{
+    struct slice text = scalar_of(walker);
+    copy->size = text.size;
+    enum status status = bytes_append(&walker->list, text.data, text.size);
+    if (status != STATUS_OK)
+        return fail(err, status, "%s: no room for the list",
+                    place_at(walker, line_of(walker)).text);
+    return STATUS_OK;
+}
+
+static const uint8_t *place_slice(struct slice *slice, const uint8_t *at)
+{
+    slice->data = at;
+    return at + slice->size;
+}
+
+static enum status take_field(struct yaml_walker *walker, struct error *err)
+{
+    struct yaml_records *records = &walker->records;
+    if (walker->event.type != YAML_SCALAR_EVENT)
+        return refuse(walker, "a name must stand here, not a list or a map", err);
+    if (records->field_count == YAML_FIELDS_MAX)
+        return refuse(walker, "there is too much in this list", err);
+    struct yaml_field *field = &walker->fields[records->field_count++];
+    *field = (struct yaml_field){.record = records->count - 1, .line = line_of(walker)};
+    enum status status = keep_bytes(walker, &field->name, err);
+    if (status == STATUS_OK)
+        status = next_event(walker, err);
+    if (status != STATUS_OK)
+        return status;
+    if (walker->event.type != YAML_SCALAR_EVENT)
+        return refuse(walker, "one value must stand here, not a list or a map", err);
+    if (is_null(walker))
+        return refuse(walker, "this has no value; give it one or leave it out", err);
+    return keep_bytes(walker, &field->value, err);
+}
+
+/* From a map's beginning, which is the current event, to its end. */
+static enum status take_record(struct yaml_walker *walker, struct error *err)
+{
+    struct yaml_records *records = &walker->records;
+    if (walker->event.type != YAML_MAPPING_START_EVENT)
+        return refuse(walker, "a list may hold either plain values or maps", err);
+    if (records->count == YAML_RECORDS_MAX)
+        return refuse(walker, "there is too much in this list", err);
+    walker->record_lines[records->count++] = line_of(walker);
+    enum status status;
+    while ((status = next_event(walker, err)) == STATUS_OK &&
+           walker->event.type != YAML_MAPPING_END_EVENT)
+        if ((status = take_field(walker, err)) != STATUS_OK)
+            return status;
+    return status;
+}
+
+/* From the first item, which is the current event, to the list's end. */
+static enum status walk_records(struct yaml_walker *walker, struct error *err)
+{
+    if (walker->fields == NULL)
+        walker->fields = calloc(YAML_FIELDS_MAX, sizeof walker->fields[0]);
+    if (walker->record_lines == NULL)
+        walker->record_lines = calloc(YAML_RECORDS_MAX, sizeof walker->record_lines[0]);
+    if (walker->fields == NULL || walker->record_lines == NULL)
+        return fail(err, STATUS_MEMORY, "%s: no memory left to read it",
+                    place_at(walker, line_of(walker)).text);
+    walker->records =
+        (struct yaml_records){.fields = walker->fields, .lines = walker->record_lines};
+    bytes_clear(&walker->list);
+    while (walker->event.type != YAML_SEQUENCE_END_EVENT) {
+        enum status status = take_record(walker, err);
+        if (status == STATUS_OK)
+            status = next_event(walker, err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    const uint8_t *at = walker->list.data;
+    for (size_t i = 0; i < walker->records.field_count; i++)
+        at = place_slice(&walker->fields[i].value, place_slice(&walker->fields[i].name, at));
+    return STATUS_OK;
+}
+
+/* The items of a list, up to its end. */
 static enum status walk_list(struct yaml_walker *walker, struct yaml_setting *setting,
                              struct slice items[SETTINGS_LIST_MAX], struct error *err)
 {
@@ -114,26 +220,28 @@ static enum status walk_list(struct yaml_walker *walker, struct yaml_setting *se
             return status;
         if (walker->event.type == YAML_SEQUENCE_END_EVENT)
             break;
+        if (walker->event.type == YAML_MAPPING_START_EVENT && setting->item_count == 0) {
+            setting->records = &walker->records;
+            return walk_records(walker, err);
+        }
         if (walker->event.type != YAML_SCALAR_EVENT || is_null(walker))
-            return refuse(walker, "a list may hold plain values only", err);
+            return refuse(walker, "a list may hold either plain values or maps", err);
         if (setting->item_count == SETTINGS_LIST_MAX)
             return fail(err, STATUS_INVALID, "%s:%zu: a list may hold %d values at most",
                         walker->name, line_of(walker), SETTINGS_LIST_MAX);
-        struct slice item = scalar_of(walker);
-        status = bytes_append(&walker->list, item.data, item.size);
+        status = keep_bytes(walker, &items[setting->item_count++], err);
         if (status != STATUS_OK)
-            return fail(err, status, "%s:%zu: no room for the list", walker->name, line_of(walker));
-        items[setting->item_count++].size = item.size;
+            return status;
     }
     const uint8_t *at = walker->list.data;
-    for (size_t i = 0; i < setting->item_count; i++) {
-        items[i].data = at;
-        at += items[i].size;
-    }
+    for (size_t i = 0; i < setting->item_count; i++)
+        at = place_slice(&items[i], at);
     setting->items = items;
     setting->is_list = true;
     return STATUS_OK;
 }
+
+/* ---- the file --------------------------------------------------------------------------- */
 
 /* From the name, which is the current event, to its value's end. */
 static enum status walk_setting(struct yaml_walker *walker, struct error *err)
@@ -203,39 +311,78 @@ static enum status walk_document(struct yaml_walker *walker, struct error *err)
     return status;
 }
 
-static enum status walk_stream(struct yaml_walker *walker, struct error *err)
+/* From the stream's start to its end; what stands in its one document is for `walk`. */
+static enum status walk_stream(struct yaml_walker *walker,
+                               enum status (*walk)(struct yaml_walker *walker, struct error *err),
+                               struct error *err)
 {
     enum status status = next_event(walker, err); /* the stream's start */
     if (status == STATUS_OK)
         status = next_event(walker, err);
     if (status != STATUS_OK || walker->event.type == YAML_STREAM_END_EVENT)
         return status;
-    status = walk_document(walker, err);
+    status = walk(walker, err);
     if (status == STATUS_OK)
         status = next_event(walker, err); /* the document's end */
     if (status == STATUS_OK)
         status = next_event(walker, err);
     if (status == STATUS_OK && walker->event.type != YAML_STREAM_END_EVENT)
-        return refuse(walker, "a second document begins here; the file must be one", err);
+        return refuse(walker, "a second document begins here; there must be one", err);
     return status;
+}
+
+static enum status walk_text(struct yaml_walker *walker, struct slice text,
+                             enum status (*walk)(struct yaml_walker *walker, struct error *err),
+                             struct error *err)
+{
+    if (!yaml_parser_initialize(&walker->parser))
+        return fail(err, STATUS_MEMORY, "%s: no memory left to read it", place_at(walker, 1).text);
+    /* Without this a byte order mark could make it UTF-16. */
+    yaml_parser_set_encoding(&walker->parser, YAML_UTF8_ENCODING);
+    /* An empty file has no bytes to point at, and the parser wants a pointer. */
+    static const uint8_t nothing[] = "";
+    yaml_parser_set_input_string(&walker->parser, text.size > 0 ? text.data : nothing, text.size);
+    bytes_init(&walker->list, SETTINGS_FILE_MAX);
+    enum status status = walk_stream(walker, walk, err);
+    if (walker->has_event)
+        yaml_event_delete(&walker->event);
+    yaml_parser_delete(&walker->parser);
+    return status;
+}
+
+static void release(struct yaml_walker *walker)
+{
+    bytes_release(&walker->list);
+    free(walker->fields);
+    free(walker->record_lines);
 }
 
 enum status yaml_walk(struct slice text, const char *name, const struct yaml_visitor *visitor,
                       struct error *err)
 {
     struct yaml_walker walker = {.name = name, .visitor = visitor};
-    if (!yaml_parser_initialize(&walker.parser))
-        return fail(err, STATUS_MEMORY, "%s: no memory left to read it", name);
-    /* Without this a byte order mark could make it UTF-16. */
-    yaml_parser_set_encoding(&walker.parser, YAML_UTF8_ENCODING);
-    /* An empty file has no bytes to point at, and the parser wants a pointer. */
-    static const uint8_t nothing[] = "";
-    yaml_parser_set_input_string(&walker.parser, text.size > 0 ? text.data : nothing, text.size);
-    bytes_init(&walker.list, SETTINGS_FILE_MAX);
-    enum status status = walk_stream(&walker, err);
-    if (walker.has_event)
-        yaml_event_delete(&walker.event);
-    bytes_release(&walker.list);
-    yaml_parser_delete(&walker.parser);
+    enum status status = walk_text(&walker, text, walk_document, err);
+    release(&walker);
+    return status;
+}
+
+static enum status walk_record_list(struct yaml_walker *walker, struct error *err)
+{
+    enum status status = next_event(walker, err);
+    if (status == STATUS_OK && walker->event.type != YAML_SEQUENCE_START_EVENT)
+        return refuse(walker, "a list of maps must stand here, such as [{name: value}]", err);
+    if (status == STATUS_OK)
+        status = next_event(walker, err);
+    return status == STATUS_OK ? walk_records(walker, err) : status;
+}
+
+enum status yaml_walk_records(struct slice text, yaml_on_records *visit, void *context,
+                              struct error *err)
+{
+    struct yaml_walker walker = {0};
+    enum status status = walk_text(&walker, text, walk_record_list, err);
+    if (status == STATUS_OK)
+        status = visit(context, &walker.records, err);
+    release(&walker);
     return status;
 }

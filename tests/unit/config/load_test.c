@@ -246,6 +246,12 @@ static void values_out_of_range_are_refused_and_bounds_are_taken(void **state)
         {"retention.default=1h", true},
         {"retention.default=59m", false},
         {"retention.default=300000000y", false},
+        {"retention.rules=[{match: up, keep: 1h}]", true},
+        {"retention.rules=[{match: up, keep: 0}]", true},
+        {"retention.rules=[{match: up, keep: 59m}]", false},
+        {"retention.rules=[{match: '{job!=\"\"}', keep: 1d}]", true},
+        {"retention.rules=[{match: '{job=\"\"}', keep: 1d}]", false},
+        {"retention.rules=[{match: up}]", false},
         {"memory.limit=1MiB", false},
         {"memory.limit=32MiB", true},
     };
