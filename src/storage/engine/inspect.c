@@ -447,6 +447,8 @@ static enum status show_manifest(struct inspector *inspector)
     put_text(inspector, "kind", "manifest");
     put_text(inspector, "store", store);
     put_instant(inspector, "created", state.created_ms);
+    if (state.time_ms != 0)
+        put_instant(inspector, "time", state.time_ms);
     put_number(inspector, "parts", state.part_count);
     put_number(inspector, "part_samples", samples);
     put_number(inspector, "part_bytes", bytes);

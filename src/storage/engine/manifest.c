@@ -27,7 +27,8 @@ enum item_tag {
     ITEM_NEXT_IDS = 8,
     ITEM_PART_TIER = 9,
     ITEM_PART_CLEANED = 10,
-    ITEM_LAST = ITEM_PART_CLEANED,
+    ITEM_TIME = 11,
+    ITEM_LAST = ITEM_TIME,
 };
 enum { FORMAT_VERSION = 1, MAX_FIELDS = 12 };
 
@@ -35,7 +36,7 @@ static const uint8_t field_counts[] = {
     [ITEM_STORE] = 5,        [ITEM_PART_ADD] = 9,       [ITEM_PART_REMOVE] = 1,
     [ITEM_SEGMENT_ADD] = 4,  [ITEM_SEGMENT_REMOVE] = 1, [ITEM_FLUSHED] = 2,
     [ITEM_NEXT_FILE] = 1,    [ITEM_NEXT_IDS] = 2,       [ITEM_PART_TIER] = 2,
-    [ITEM_PART_CLEANED] = 2,
+    [ITEM_PART_CLEANED] = 2, [ITEM_TIME] = 1,
 };
 
 struct manifest {
@@ -115,6 +116,11 @@ void manifest_set_next_file(struct manifest_edit *edit, uint64_t next)
 void manifest_set_next_ids(struct manifest_edit *edit, uint32_t next_series, uint32_t next_metric)
 {
     item_put(edit, ITEM_NEXT_IDS, (const uint64_t[]){next_series, next_metric});
+}
+
+void manifest_set_time(struct manifest_edit *edit, int64_t time_ms)
+{
+    item_put(edit, ITEM_TIME, (const uint64_t[]){zigzag_encode(time_ms)});
 }
 
 static void put_store(struct manifest_edit *edit, const struct manifest_state *state)
@@ -269,6 +275,9 @@ static enum status item_apply(struct manifest_state *state, uint64_t tag, const 
         return part_set_tier(state, f[0], f[1]);
     case ITEM_PART_CLEANED:
         return part_set_cleaned(state, f[0], f[1]);
+    case ITEM_TIME:
+        state->time_ms = zigzag_decode(f[0]);
+        return STATUS_OK;
     }
     return STATUS_UNSUPPORTED;
 }
@@ -491,6 +500,8 @@ static void put_everything(struct manifest_edit *edit, const struct manifest_sta
     manifest_set_next_file(edit, state->next_file);
     if (state->next_series != 0 || state->next_metric != 0)
         manifest_set_next_ids(edit, state->next_series, state->next_metric);
+    if (state->time_ms != 0)
+        manifest_set_time(edit, state->time_ms);
 }
 
 /* Writes all of the state as one record to a new file and puts it in the manifest's place. */

@@ -61,6 +61,7 @@ struct manifest_state {
     uint64_t next_file;     /* ids of parts and segments, never used twice */
     uint32_t next_series;   /* what parts may name lies below, whatever became of its definition */
     uint32_t next_metric;   /* likewise */
+    int64_t time_ms;        /* that was believed lately (retention.h); 0: nobody said */
     /* By damage: files may be there that it does not name but should. All other damage was healed
      * from second copies, or is an edit that a crash cut short. */
     bool edits_lost;
@@ -121,6 +122,7 @@ void manifest_set_flushed(struct manifest_edit *edit, uint64_t log_position,
 void manifest_set_next_file(struct manifest_edit *edit, uint64_t next);
 /* Series and metric ids below these may stand in parts. */
 void manifest_set_next_ids(struct manifest_edit *edit, uint32_t next_series, uint32_t next_metric);
+void manifest_set_time(struct manifest_edit *edit, int64_t time_ms);
 
 /* Writes, syncs, applies. After a failure the state is as it was. */
 MUST_CHECK enum status manifest_commit(struct manifest *manifest, const struct manifest_edit *edit,

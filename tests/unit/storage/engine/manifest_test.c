@@ -395,6 +395,28 @@ static void the_tier_of_a_part_and_what_was_cleaned_of_it_are_kept(void **state)
     place_release(&place);
 }
 
+static void the_time_is_kept_until_another_is_told(void **state)
+{
+    (void)state;
+    struct place place;
+    place_init(&place);
+    struct manifest *manifest = must_open(&place);
+    assert_int_equal(manifest_state(manifest)->time_ms, 0);
+    const int64_t times[] = {1750000000000, -5, 1750000000001};
+    for (size_t i = 0; i < 3; i++) {
+        struct manifest_edit edit;
+        manifest_edit_init(&edit);
+        manifest_set_time(&edit, times[i]);
+        commit(manifest, &edit, STATUS_OK);
+        manifest_edit_release(&edit);
+        manifest_close(manifest);
+        manifest = must_open(&place);
+        assert_int_equal(manifest_state(manifest)->time_ms, times[i]);
+    }
+    manifest_close(manifest);
+    place_release(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -407,6 +429,7 @@ int main(void)
         cmocka_unit_test(a_file_of_something_else_is_corrupt_and_left_alone),
         cmocka_unit_test(without_a_directory_nothing_is_opened),
         cmocka_unit_test(the_tier_of_a_part_and_what_was_cleaned_of_it_are_kept),
+        cmocka_unit_test(the_time_is_kept_until_another_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
