@@ -8,6 +8,11 @@
 
 enum { IDLE_MS = 1000, RETRY_FIRST_MS = 100, RETRY_LONGEST_MS = 2000 };
 
+/* Of options.delete_rest_ms: how long deletes wait in a head until they have it flushed, as parts
+ * are cleaned of them only then, and how long it is between flushes for samples beyond retention,
+ * which go from parts alone. */
+enum { FLUSH_RESTS = 10 };
+
 static enum status sync_if_due(struct engine *engine, struct error *err)
 {
     if (engine->options.sync != ENGINE_SYNC_INTERVAL)
@@ -15,14 +20,37 @@ static enum status sync_if_due(struct engine *engine, struct error *err)
     return engine_sync_log(engine, err);
 }
 
-/* A head that filled up while another was being flushed is sealed now. */
-static enum status rotate_if_full(struct engine *engine)
+static bool has_rested(const struct engine *engine, int64_t since_ns)
 {
-    mutex_lock(&engine->append_lock);
-    enum status status = STATUS_OK;
-    if (engine_newest(engine)->sealed == NULL && engine_head_is_due(engine))
-        status = engine_rotate(engine, NULL);
-    mutex_unlock(&engine->append_lock);
+    return clock_monotonic_ns(engine->os.clock) - since_ns >=
+           FLUSH_RESTS * engine->options.delete_rest_ms * 1000000;
+}
+
+static bool holds_old_deletes(const struct engine *engine)
+{
+    const struct head_ref *active = engine_newest(engine)->active;
+    return active->has_deletes && has_rested(engine, active->deletes_ns);
+}
+
+static bool holds_stale_samples(const struct engine *engine)
+{
+    const struct head *head = engine_newest(engine)->active->head;
+    const struct retention *retention = &engine->retention;
+    return head_sample_count(head) > 0 && head_min_ms(head) < atomic_load(&retention->stale_ms) &&
+           (retention->sealed_ns == 0 || has_rested(engine, retention->sealed_ns));
+}
+
+/* One that filled up while another was being flushed, too. With append_lock. */
+static enum status rotate_if_due(struct engine *engine)
+{
+    if (engine_newest(engine)->sealed != NULL)
+        return STATUS_OK;
+    bool stale = holds_stale_samples(engine);
+    if (!stale && !engine_head_is_due(engine) && !holds_old_deletes(engine))
+        return STATUS_OK;
+    enum status status = engine_rotate(engine, NULL);
+    if (status == STATUS_OK && stale)
+        engine->retention.sealed_ns = clock_monotonic_ns(engine->os.clock);
     /* Tables alone can fill a small head: there is nothing to flush in it. */
     return status == STATUS_END ? STATUS_OK : status;
 }
@@ -31,8 +59,11 @@ static enum status flush_step(struct engine *engine, bool *did, struct error *er
 {
     mutex_lock(&engine->flush_lock);
     enum status status = engine->sync_thread == NULL ? sync_if_due(engine, err) : STATUS_OK;
-    if (status == STATUS_OK)
-        status = rotate_if_full(engine);
+    if (status == STATUS_OK) {
+        mutex_lock(&engine->append_lock);
+        status = rotate_if_due(engine);
+        mutex_unlock(&engine->append_lock);
+    }
     if (status == STATUS_OK) {
         status = engine_flush_sealed(engine, err);
         atomic_store(&engine->flush_lacks_space, status == STATUS_NO_SPACE);
@@ -68,6 +99,8 @@ static enum status merge_step(struct engine *engine, bool *did, struct error *er
         status = engine_index_merge_step(engine, did, err);
     if (status == STATUS_OK && !*did)
         status = engine_reclaim_step(engine, did, err);
+    if (status == STATUS_OK && !*did)
+        status = engine_rules_step(engine, did, err);
     mutex_unlock(&engine->maintenance_lock);
     return status;
 }

@@ -3,7 +3,8 @@
  * its commit. A flush writes it to a segment of its own, as the log behind it will be used again;
  * merges leave out what it hides; and once no part holds anything that it hides, it is forgotten.
  * Where merges do not come that way, parts are written anew for the sake of tombstones that hide
- * much of them, and of all when tombstones become many.
+ * much of them, and of all when tombstones become many; and where no samples come that would have
+ * the head flushed, the deletes alone do after a while.
  */
 #include <stdlib.h>
 
@@ -14,19 +15,24 @@
 
 enum { MATCH_ATTEMPTS = 3, CLEAN_FROM = TOMBSTONES_MAX / 2 };
 
-/* A part is written anew for a tombstone that hides this share of its series: for each byte that
- * it gives back, at most so many are written. */
+/* A part is written anew when tombstones hide this share of its series: for each byte that it gives
+ * back, at most so many are written. */
 enum { WORTH_CLEANING = 8 };
 
-/* One delete under way. */
+/* One commit of deletes under way. */
 struct job {
+    struct engine *engine;
+    struct tombstone **tombstones; /* one for each stretch of ids that fits into a record */
+    size_t count;
+    struct error *err;
+};
+
+/* A request's. */
+struct request {
     struct engine *engine;
     const struct matchers *matchers;
     size_t matchers_count;
-    struct time_range range;
     struct matched matched;
-    struct tombstone **tombstones; /* one for each stretch of ids that fits into a record */
-    size_t count;
     struct error *err;
 };
 
@@ -37,31 +43,31 @@ static enum status no_memory(struct error *err)
 
 /* ---- which series ----------------------------------------------------------------------- */
 
-static bool is_stale(struct job *job)
+static bool is_stale(struct request *request)
 {
-    rwlock_read(&job->engine->series_lock);
-    bool stale = job->engine->index.commits != job->matched.commits;
-    rwlock_unlock(&job->engine->series_lock);
+    rwlock_read(&request->engine->series_lock);
+    bool stale = request->engine->index.commits != request->matched.commits;
+    rwlock_unlock(&request->engine->series_lock);
     return stale;
 }
 
 /* Gives what matches as of now and holds append_lock, also after a failure: no commit comes between
  * them. The last attempt matches with commits shut out. */
-static enum status match_and_lock(struct job *job)
+static enum status match_and_lock(struct request *request)
 {
-    struct engine *engine = job->engine;
+    struct engine *engine = request->engine;
     for (int attempt = 1;; attempt++) {
         bool last = attempt == MATCH_ATTEMPTS;
         if (last)
             mutex_lock(&engine->append_lock);
-        enum status status =
-            engine_match(engine, job->matchers, job->matchers_count, &job->matched, job->err);
+        enum status status = engine_match(engine, request->matchers, request->matchers_count,
+                                          &request->matched, request->err);
         if (!last)
             mutex_lock(&engine->append_lock);
-        if (status != STATUS_OK || last || !is_stale(job))
+        if (status != STATUS_OK || last || !is_stale(request))
             return status;
         mutex_unlock(&engine->append_lock);
-        matched_release(&job->matched);
+        matched_release(&request->matched);
     }
 }
 
@@ -83,12 +89,12 @@ static roaring_bitmap_t *next_stretch(const roaring_bitmap_t *ids, uint64_t *fir
     return window;
 }
 
-static enum status make_tombstones(struct job *job)
+static enum status make_tombstones(struct job *job, const struct doomed_samples *doomed)
 {
     struct engine *engine = job->engine;
     const struct head_ref *active = engine_newest(engine)->active;
     uint64_t first = 0;
-    for (roaring_bitmap_t *ids; (ids = next_stretch(job->matched.ids, &first)) != NULL;) {
+    for (roaring_bitmap_t *ids; (ids = next_stretch(doomed->ids, &first)) != NULL;) {
         struct tombstone **tombstones =
             realloc(job->tombstones, (job->count + 1) * sizeof tombstones[0]);
         if (tombstones == NULL) {
@@ -96,7 +102,8 @@ static enum status make_tombstones(struct job *job)
             return no_memory(job->err);
         }
         job->tombstones = tombstones;
-        struct tombstone *made = tombstone_new(engine->sequence + 1 + job->count, job->range, ids);
+        struct tombstone *made =
+            tombstone_new(engine->sequence + 1 + job->count, doomed->range, ids);
         if (made == NULL)
             return no_memory(job->err);
         job->tombstones[job->count++] = made;
@@ -131,7 +138,8 @@ static enum status log_tombstones(struct job *job)
     enum status status = wal_begin(engine->wal, job->err);
     for (size_t i = 0; i < job->count && status == STATUS_OK; i++) {
         bytes_clear(&engine->record);
-        if (record_put_delete(&engine->record, 0, job->range, job->tombstones[i]->ids) != STATUS_OK)
+        if (record_put_delete(&engine->record, 0, job->tombstones[i]->range,
+                              job->tombstones[i]->ids) != STATUS_OK)
             return no_memory(job->err);
         status = wal_put(engine->wal, RECORD_DELETE, bytes_slice(&engine->record),
                          slice_of(NULL, 0), job->err);
@@ -157,6 +165,8 @@ static struct version *version_with(struct engine *engine, struct tombstone *con
 static void publish(struct engine *engine, struct version *version, size_t count)
 {
     struct head_ref *active = version->active;
+    if (!active->has_deletes)
+        active->deletes_ns = clock_monotonic_ns(engine->os.clock);
     rwlock_write(&engine->head_lock);
     if (active->first_sequence == 0)
         active->first_sequence = engine->sequence + 1;
@@ -178,28 +188,40 @@ enum status engine_add_tombstones(struct engine *engine, struct tombstone *const
     return STATUS_OK;
 }
 
-/* With append_lock. */
 static enum status commit(struct job *job)
 {
     struct engine *engine = job->engine;
-    enum status status = make_tombstones(job);
-    if (status == STATUS_OK)
-        status = check_limits(job);
-    if (status != STATUS_OK || job->count == 0)
-        return status;
     struct version *version = version_with(engine, job->tombstones, job->count);
     if (version == NULL)
         return no_memory(job->err);
-    status = log_tombstones(job);
+    enum status status = log_tombstones(job);
     if (status != STATUS_OK) {
         version_release(version);
         return status;
     }
     publish(engine, version, job->count);
-    atomic_fetch_add(&engine->counters.deletes, 1);
     if (engine_head_is_due(engine) && engine_rotate(engine, NULL) == STATUS_OK)
         background_wake(engine);
     return STATUS_OK;
+}
+
+enum status engine_commit_deletes(struct engine *engine, const struct doomed_samples *doomed,
+                                  size_t count, size_t *tombstones, struct error *err)
+{
+    struct job job = {.engine = engine, .err = err};
+    enum status status = atomic_load(&engine->broken) ? engine_refuse_broken(err) : STATUS_OK;
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        status = make_tombstones(&job, &doomed[i]);
+    if (status == STATUS_OK)
+        status = check_limits(&job);
+    if (status == STATUS_OK && job.count > 0)
+        status = commit(&job);
+    if (tombstones != NULL)
+        *tombstones = job.count;
+    for (size_t i = 0; i < job.count; i++)
+        tombstone_release(job.tombstones[i]);
+    free(job.tombstones);
+    return status;
 }
 
 static uint64_t chunks_within(struct engine *engine, struct time_range range)
@@ -217,33 +239,28 @@ enum status engine_delete(struct tier *tier, const struct matchers *matchers, si
                           struct time_range range, struct delete_result *result, struct error *err)
 {
     struct engine *engine = engine_of(tier);
-    struct job job = {.engine = engine,
-                      .matchers = matchers,
-                      .matchers_count = count,
-                      .range = range,
-                      .err = err};
+    struct request request = {
+        .engine = engine, .matchers = matchers, .matchers_count = count, .err = err};
     *result = (struct delete_result){0};
     if (time_range_empty(range))
         return STATUS_OK;
-    enum status status = match_and_lock(&job);
-    if (status == STATUS_OK && atomic_load(&engine->broken))
-        status = engine_refuse_broken(err);
+    size_t tombstones = 0;
+    enum status status = match_and_lock(&request);
     /* Where a part of the index cannot be read, something that should go would stay. */
-    if (status == STATUS_OK && job.matched.partial)
+    if (status == STATUS_OK && request.matched.partial)
         status = fail(err, STATUS_CORRUPT,
                       "the series index is damaged, so that not all series that match are known: "
                       "run metric-store verify");
+    struct doomed_samples doomed = {.ids = request.matched.ids, .range = range};
     if (status == STATUS_OK)
-        status = commit(&job);
+        status = engine_commit_deletes(engine, &doomed, 1, &tombstones, err);
     mutex_unlock(&engine->append_lock);
-    if (status == STATUS_OK && job.count > 0) {
-        result->series = roaring_bitmap_get_cardinality(job.matched.ids);
+    if (status == STATUS_OK && tombstones > 0) {
+        atomic_fetch_add(&engine->counters.deletes, 1);
+        result->series = roaring_bitmap_get_cardinality(request.matched.ids);
         result->chunks = chunks_within(engine, range);
     }
-    for (size_t i = 0; i < job.count; i++)
-        tombstone_release(job.tombstones[i]);
-    free(job.tombstones);
-    matched_release(&job.matched);
+    matched_release(&request.matched);
     return status;
 }
 
@@ -288,12 +305,45 @@ static void part_set_release(struct part_set *set)
         roaring_bitmap_free(set->ids);
 }
 
-/* Clears gone[i] of tombstones that hide something in the part. */
+/* Whether it hides, of what the part has, at least all that the other one does. */
+static bool covers_in(const struct tombstone *later, const struct tombstone *tombstone,
+                      const struct manifest_part *info)
+{
+    return later->range.start_ms <= (tombstone->range.start_ms > info->min_ms
+                                         ? tombstone->range.start_ms
+                                         : info->min_ms) &&
+           (later->range.end_ms >= tombstone->range.end_ms || later->range.end_ms > info->max_ms);
+}
+
+/* Whether later ones that are on disk too hide all that it hides in the part. */
+static bool others_hide_it(const struct version *version, size_t place, const struct part_set *set)
+{
+    const struct tombstone *tombstone = version->tombstones->items[place];
+    if (set->unknown)
+        return false;
+    roaring_bitmap_t *left = roaring_bitmap_and(tombstone->ids, set->ids);
+    if (left == NULL)
+        return false;
+    bool hidden = false;
+    for (size_t i = place + 1; i < version->tombstones->count && !hidden; i++) {
+        const struct tombstone *later = version->tombstones->items[i];
+        if (later->sequence > version->flushed_sequence ||
+            !covers_in(later, tombstone, &set->part->info))
+            continue;
+        roaring_bitmap_andnot_inplace(left, later->ids);
+        hidden = roaring_bitmap_is_empty(left);
+    }
+    roaring_bitmap_free(left);
+    return hidden;
+}
+
+/* Clears gone[i] of tombstones that hide something in the part that later ones do not. */
 static void keep_needed(const struct version *version, size_t part, bool *gone)
 {
     struct part_set set = {.part = version->parts[part]};
     for (size_t i = 0; i < version->tombstones->count; i++)
-        gone[i] = gone[i] && !hides_in(version->tombstones->items[i], &set);
+        gone[i] = gone[i] && (!hides_in(version->tombstones->items[i], &set) ||
+                              others_hide_it(version, i, &set));
     part_set_release(&set);
 }
 
@@ -398,24 +448,43 @@ static bool are_many(const struct engine *engine, const struct tombstone_set *se
     return set != NULL && (set->count > CLEAN_FROM || (most != 0 && set->bytes > most / 2));
 }
 
-/* Whether it hides that share of the part's series, all of their samples. */
-static bool hides_much_of(const struct tombstone *tombstone, const struct part_set *set)
+static bool hides_all_times(const struct tombstone *tombstone, const struct manifest_part *info)
 {
-    const struct manifest_part *info = &set->part->info;
-    return !set->unknown && tombstone->range.start_ms <= info->min_ms &&
-           tombstone->range.end_ms > info->max_ms &&
-           roaring_bitmap_and_cardinality(tombstone->ids, set->ids) * WORTH_CLEANING >=
-               roaring_bitmap_get_cardinality(set->ids);
+    return tombstone->range.start_ms <= info->min_ms && tombstone->range.end_ms > info->max_ms;
 }
 
+/* Adds the part's series that have nothing left behind it. */
+static void add_hidden(const struct tombstone *tombstone, const struct part_set *set,
+                       roaring_bitmap_t **hidden)
+{
+    roaring_bitmap_t *own = roaring_bitmap_and(tombstone->ids, set->ids);
+    if (own != NULL && *hidden != NULL) {
+        roaring_bitmap_or_inplace(*hidden, own);
+        roaring_bitmap_free(own);
+    } else if (own != NULL) {
+        *hidden = own;
+    }
+}
+
+/* Whether tombstones together hide that share of the part's series, all of their samples; where
+ * there are many, whether they hide anything. */
 static bool needs_cleaning(const struct version *version, size_t part, bool many)
 {
     struct part_set set = {.part = version->parts[part]};
+    roaring_bitmap_t *hidden = NULL;
     bool needs = false;
     for (size_t i = 0; i < version->tombstones->count && !needs; i++) {
         const struct tombstone *tombstone = version->tombstones->items[i];
-        needs = tombstone->sequence <= version->flushed_sequence && hides_in(tombstone, &set) &&
-                (many || hides_much_of(tombstone, &set));
+        if (tombstone->sequence > version->flushed_sequence || !hides_in(tombstone, &set))
+            continue;
+        needs = many;
+        if (!many && !set.unknown && hides_all_times(tombstone, &set.part->info))
+            add_hidden(tombstone, &set, &hidden);
+    }
+    if (hidden != NULL) {
+        needs = roaring_bitmap_get_cardinality(hidden) * WORTH_CLEANING >=
+                roaring_bitmap_get_cardinality(set.ids);
+        roaring_bitmap_free(hidden);
     }
     part_set_release(&set);
     return needs;

@@ -48,6 +48,7 @@ static void engine_free(struct engine *engine)
     wal_close(engine->wal);
     manifest_close(engine->manifest);
     reclaim_release(&engine->reclaim);
+    retention_release(&engine->retention);
     series_index_release(&engine->index);
     registry_release(&engine->registry);
     raw_cache_release(&engine->raw_cache);
@@ -143,16 +144,19 @@ enum status engine_open(const struct engine_options *options, struct tier **tier
     engine->options.dir = engine->dir;
     atomic_init(&engine->edits, 1);
     engine->clean_from_day = INT64_MIN;
-    atomic_init(&engine->retention_ms, options->retention_ms);
     atomic_init(&engine->warm_after_ms, options->warm_after_ms);
     bytes_init(&engine->record, 4 * (size_t)RECORD_MAX_SIZE);
     locks_init(engine);
-    enum status status = engine->dir == NULL ? fail(err, STATUS_MEMORY, "no memory for a path")
-                                             : take_directory(engine, err);
+    enum status status = retention_init(&engine->retention, options, err);
+    engine->options.retention_rule_count = 0; /* their texts are the caller's */
+    if (status == STATUS_OK)
+        status = engine->dir == NULL ? fail(err, STATUS_MEMORY, "no memory for a path")
+                                     : take_directory(engine, err);
     if (status == STATUS_OK)
         status = engine_recover(engine, err);
     if (status != STATUS_OK)
         return give_up(engine, options->dir, status, err);
+    (void)engine_retention_time(engine); /* it passes from now on */
     log_event(engine->log, LOG_INFO, "engine", "store opened",
               log_int("series", (int64_t)series_index_committed(&engine->index)),
               log_int("parts", (int64_t)engine_newest(engine)->part_count),
@@ -235,11 +239,6 @@ void engine_abandon(struct tier *tier)
 enum status engine_background_step(struct tier *tier, bool *did, struct error *err)
 {
     return background_step(engine_of(tier), did, err);
-}
-
-void engine_set_retention(struct tier *tier, int64_t retention_ms)
-{
-    atomic_store(&engine_of(tier)->retention_ms, retention_ms);
 }
 
 void engine_set_warm_after(struct tier *tier, int64_t warm_after_ms)
@@ -328,6 +327,10 @@ void engine_stats(struct tier *tier, struct engine_stats *stats)
         .index_merged_bytes_written = atomic_load(&counters->index_merged_bytes_written),
         .series_ids_freed = atomic_load(&counters->series_ids_freed),
         .chunks_dropped = atomic_load(&counters->chunks_dropped),
+        .rule_runs = atomic_load(&counters->rule_runs),
+        .rule_deletes = atomic_load(&counters->rule_deletes),
+        .rule_series = atomic_load(&counters->rule_series),
+        .retention_time_ms = atomic_load(&engine->retention.believed_ms),
         .deletes = atomic_load(&counters->deletes),
         .damaged_blocks = atomic_load(&counters->damaged_blocks),
         .index_segments = atomic_load(&counters->index_segments),

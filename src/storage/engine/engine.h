@@ -19,6 +19,14 @@
 
 enum engine_sync { ENGINE_SYNC_ALWAYS, ENGINE_SYNC_INTERVAL, ENGINE_SYNC_NEVER };
 
+enum { RETENTION_RULES_MAX = 64 };
+
+/* How long samples of some series are kept. */
+struct retention_rule {
+    const char *match; /* a series selector (model/matcher.h) */
+    int64_t keep_ms;   /* 0: for ever */
+};
+
 struct engine_options {
     struct os os;
     const char *dir;
@@ -30,9 +38,15 @@ struct engine_options {
                          * as much as comes */
     size_t raw_cache_bytes;
     uint64_t log_segment_bytes;
-    uint32_t max_chunks;    /* days with samples */
-    uint32_t merge_fan_in;  /* parts of one day that become one; 15 from the second merge on */
-    int64_t retention_ms;   /* 0: for ever */
+    uint32_t max_chunks;   /* days with samples */
+    uint32_t merge_fan_in; /* parts of one day that become one; 15 from the second merge on */
+    int64_t retention_ms;  /* of series that no rule matches; 0: for ever */
+    /* The first that matches a series holds for it. Borrowed for the call. */
+    struct retention_rule retention_rules[RETENTION_RULES_MAX];
+    size_t retention_rule_count;
+    /* A leap of the wall clock by more than this is not believed by retention before it has stood
+     * for so long; 0: at once. */
+    int64_t clock_leap_ms;
     int64_t warm_after_ms;  /* since a day's end; 0: never */
     int64_t delete_rest_ms; /* between looks at whether tombstones are needed */
     size_t tombstone_bytes; /* of deletes whose samples are not removed yet; 0: no limit */
@@ -66,6 +80,8 @@ struct engine_stats {
     uint64_t warm_merges, warm_bytes_read, warm_bytes_written; /* not among the merges */
     uint64_t index_merges, index_merged_bytes_written, series_ids_freed;
     uint64_t chunks_dropped;
+    uint64_t rule_runs, rule_deletes, rule_series; /* retention rules: see engine_counters */
+    int64_t retention_time_ms; /* that retention goes by; 0: it has not looked yet */
     uint64_t deletes, tombstones, tombstone_bytes; /* since the start; there now */
     uint64_t damaged_blocks;
     uint64_t disk_total_bytes, disk_free_bytes;
@@ -108,7 +124,15 @@ MUST_CHECK enum status engine_flush(struct tier *tier, struct error *err);
 MUST_CHECK enum status engine_background_step(struct tier *tier, bool *did, struct error *err);
 
 /* Changes what a reload may change. Threads: any. */
-void engine_set_retention(struct tier *tier, int64_t retention_ms);
+void engine_set_retention(struct tier *tier, int64_t retention_ms); /* rules stay */
+/* Both at once: what neither the old nor the new say may go stays. On a failure all stays as it
+ * was.
+ *   INVALID  a selector does not parse
+ *   LIMIT    more than RETENTION_RULES_MAX
+ *   MEMORY */
+MUST_CHECK enum status engine_set_retention_rules(struct tier *tier, int64_t retention_ms,
+                                                  const struct retention_rule *rules, size_t count,
+                                                  struct error *err);
 void engine_set_warm_after(struct tier *tier, int64_t warm_after_ms);
 
 struct engine_snapshot_result {

@@ -23,6 +23,7 @@
 #include "storage/engine/reclaim.h"
 #include "storage/engine/record.h"
 #include "storage/engine/registry.h"
+#include "storage/engine/retention.h"
 #include "storage/engine/series_index.h"
 #include "storage/engine/version.h"
 #include "storage/engine/wal.h"
@@ -46,12 +47,21 @@ struct engine_counters {
     atomic_uint_fast64_t merges, merge_failures, merged_bytes_read, merged_bytes_written;
     atomic_uint_fast64_t warm_merges, warm_bytes_read, warm_bytes_written;
     atomic_uint_fast64_t chunks_dropped, damaged_blocks, deletes;
+    /* Matching runs for retention rules, deletes that they made, and series whose samples of some
+     * days went by them, counted anew for each run. */
+    atomic_uint_fast64_t rule_runs, rule_deletes, rule_series;
     atomic_uint_fast64_t index_segments, index_bytes; /* now */
     atomic_uint_fast64_t index_merges, index_merged_bytes_written, series_ids_freed;
 };
 
 /* Each has a condition of its own; the worst is the store's. */
-enum trouble_source { TROUBLE_DAMAGE, TROUBLE_FLUSH, TROUBLE_MAINTENANCE, TROUBLE_SOURCES };
+enum trouble_source {
+    TROUBLE_DAMAGE,
+    TROUBLE_FLUSH,
+    TROUBLE_MAINTENANCE,
+    TROUBLE_RULES,
+    TROUBLE_SOURCES
+};
 
 enum { ENGINE_DAMAGE_PLACES = 1024 };
 
@@ -116,7 +126,7 @@ struct engine {
     atomic_bool broken;    /* a sync failed: nothing is written until a restart */
     bool definitions_lost; /* damage at start may have cost any series: answers are partial */
     atomic_bool flush_lacks_space; /* the last flush failed for want of room */
-    atomic_llong retention_ms, warm_after_ms;
+    atomic_llong warm_after_ms;
     struct mutex trouble_lock;
     struct storage_condition troubles[TROUBLE_SOURCES];
     uint64_t damage_places[ENGINE_DAMAGE_PLACES]; /* that were logged, as hashes */
@@ -125,6 +135,7 @@ struct engine {
     struct gate batches;    /* between resolve and settle */
     struct gate selections; /* open ones */
     struct reclaim reclaim;
+    struct retention retention;
 
     struct day_set lost_days; /* with a part that could not be opened; set at start */
     struct engine_recovery recovery;
@@ -218,8 +229,8 @@ enum status engine_merge_parts(struct engine *engine, struct version *version, s
 /* Whether it can be read and its neighbours are all there. */
 bool engine_may_merge(const struct engine *engine, const struct part_ref *part);
 
-/* merge.c, warm.c, index_merge.c, retention.c: *did says whether there was something to do. With
- * maintenance_lock. */
+/* merge.c, warm.c, index_merge.c, retention.c, retention_rules.c: *did says whether there was
+ * something to do. With maintenance_lock. */
 enum status engine_merge_step(struct engine *engine, bool *did, struct error *err);
 enum status engine_warm_step(struct engine *engine, bool *did, struct error *err);
 /* One segment out of `count`, without some series; then in their place. `made` may be NULL in the
@@ -230,11 +241,27 @@ enum status index_write_merged(struct engine *engine, struct segment_ref *const 
 enum status index_publish_merged(struct engine *engine, struct segment_ref *const *refs,
                                  size_t count, struct segment_ref *made, struct error *err);
 enum status engine_index_merge_step(struct engine *engine, bool *did, struct error *err);
+/* The time that retention goes by, now: see retention.h. */
+int64_t engine_retention_time(struct engine *engine);
+/* Drops days that nobody keeps. */
 enum status engine_retention_step(struct engine *engine, bool *did, struct error *err);
+/* Deletes what rules, or the default beside them, no longer keep of days that stay. */
+enum status engine_rules_step(struct engine *engine, bool *did, struct error *err);
 
 /* deletes.c */
 enum status engine_delete(struct tier *tier, const struct matchers *matchers, size_t count,
                           struct time_range range, struct delete_result *result, struct error *err);
+
+/* What series have within a range. */
+struct doomed_samples {
+    const roaring_bitmap_t *ids;
+    struct time_range range; /* not empty */
+};
+
+/* Deletes it in one commit of the log, unless there are no series at all. `tombstones` (may be
+ * NULL) says how many deletes it took. With append_lock. LIMIT, and as an append. */
+enum status engine_commit_deletes(struct engine *engine, const struct doomed_samples *doomed,
+                                  size_t count, size_t *tombstones, struct error *err);
 /* Puts tombstones of one commit into the version; with append_lock, or alone. `heads` are noted
  * already. */
 enum status engine_add_tombstones(struct engine *engine, struct tombstone *const *more,

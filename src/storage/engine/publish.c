@@ -69,6 +69,9 @@ static struct part_ref **changed_parts(struct engine *engine, const struct parts
 static enum status commit(struct engine *engine, struct manifest_edit *edit, struct error *err)
 {
     manifest_set_next_file(edit, engine->next_file);
+    int64_t time_ms = atomic_load(&engine->retention.believed_ms);
+    if (time_ms != 0)
+        manifest_set_time(edit, time_ms);
     enum status status = manifest_commit(engine->manifest, edit, err);
     engine_note_index(engine);
     if (status == STATUS_OK || !manifest_broken(engine->manifest) ||

@@ -277,8 +277,7 @@ static enum status open_named(struct search *search, struct error *err)
         if (path == NULL)
             return repair_no_path(err);
         if (told->kind == SEGMENT_METRICS || told->kind == SEGMENT_DELETES) {
-            bool *has =
-                told->kind == SEGMENT_METRICS ? &search->has_metrics : &search->has_deletes;
+            bool *has = told->kind == SEGMENT_METRICS ? &search->has_metrics : &search->has_deletes;
             *has = is_there(search, path) || *has;
             continue;
         }

@@ -1,11 +1,236 @@
 /*
- * retention - days that are older than retention.default are dropped whole.
+ * retention - the policy, the time it goes by, and days that are so old that nobody keeps them:
+ * they are dropped whole, without a look at what they hold.
  */
+#include "storage/engine/retention.h"
+
 #include <stdlib.h>
 
 #include "base/invariant.h"
 #include "base/times.h"
 #include "storage/engine/engine_internal.h"
+
+/* Selectors and their regular expressions' texts. */
+enum { POLICY_TEXT_MAX = 4 << 20 };
+
+/* How often a leap's time is noted. */
+enum { NOTES = 4 };
+
+/* ---- the policy ------------------------------------------------------------------------- */
+
+void retention_policy_release(struct retention_policy *policy)
+{
+    if (policy == NULL || atomic_fetch_sub(&policy->references, 1) != 1)
+        return;
+    for (size_t i = 0; i < policy->count; i++)
+        matchers_release(&policy->groups[i].matchers);
+    arena_release(&policy->arena);
+    free(policy);
+}
+
+struct retention_policy *retention_policy_acquire(struct retention *retention)
+{
+    mutex_lock(&retention->lock);
+    struct retention_policy *policy = retention->policy;
+    atomic_fetch_add(&policy->references, 1);
+    mutex_unlock(&retention->lock);
+    return policy;
+}
+
+int64_t retention_policy_longest(const struct retention_policy *policy)
+{
+    int64_t longest = 0;
+    for (size_t i = 0; i < policy->count; i++) {
+        if (policy->groups[i].keep_ms <= 0)
+            return 0;
+        if (policy->groups[i].keep_ms > longest)
+            longest = policy->groups[i].keep_ms;
+    }
+    return longest;
+}
+
+int64_t retention_policy_shortest(const struct retention_policy *policy)
+{
+    int64_t shortest = 0;
+    for (size_t i = 0; i < policy->count; i++) {
+        int64_t keep_ms = policy->groups[i].keep_ms;
+        if (keep_ms > 0 && (shortest == 0 || keep_ms < shortest))
+            shortest = keep_ms;
+    }
+    return shortest;
+}
+
+static enum status add_rule(struct retention_policy *policy, const struct retention_rule *rule,
+                            struct error *err)
+{
+    struct retention_group *group = &policy->groups[policy->count];
+    struct slice text = slice_of(rule->match, strlen(rule->match) + 1);
+    struct slice copy = arena_copy(&policy->arena, text);
+    if (copy.data == NULL)
+        return fail(err, arena_status(&policy->arena), "no memory for retention rules");
+    enum status status =
+        matchers_parse(slice_of(copy.data, text.size - 1), &policy->arena, &group->matchers, err);
+    if (status != STATUS_OK)
+        return status;
+    group->match = (const char *)copy.data;
+    group->keep_ms = rule->keep_ms;
+    policy->count++;
+    return STATUS_OK;
+}
+
+static enum status policy_new(struct retention_policy **result, int64_t default_ms,
+                              const struct retention_rule *rules, size_t count, struct error *err)
+{
+    if (count > RETENTION_RULES_MAX)
+        return fail(err, STATUS_LIMIT, "%zu retention rules; at most %d may be given", count,
+                    RETENTION_RULES_MAX);
+    struct retention_policy *policy = calloc(1, sizeof *policy);
+    if (policy == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for retention rules");
+    atomic_init(&policy->references, 1);
+    arena_init(&policy->arena, POLICY_TEXT_MAX);
+    for (size_t i = 0; i < count; i++) {
+        enum status status = add_rule(policy, &rules[i], err);
+        if (status != STATUS_OK) {
+            retention_policy_release(policy);
+            return status;
+        }
+    }
+    policy->groups[policy->count++].keep_ms = default_ms;
+    *result = policy;
+    return STATUS_OK;
+}
+
+static void put_in_force(struct retention *retention, struct retention_policy *policy)
+{
+    mutex_lock(&retention->lock);
+    struct retention_policy *old = retention->policy;
+    policy->number = ++retention->policies;
+    retention->policy = policy;
+    mutex_unlock(&retention->lock);
+    retention_policy_release(old);
+}
+
+enum status retention_init(struct retention *retention, const struct engine_options *options,
+                           struct error *err)
+{
+    struct retention_policy *policy;
+    mutex_init(&retention->lock);
+    atomic_init(&retention->stale_ms, INT64_MIN);
+    enum status status = policy_new(&policy, options->retention_ms, options->retention_rules,
+                                    options->retention_rule_count, err);
+    if (status == STATUS_OK)
+        put_in_force(retention, policy);
+    return status;
+}
+
+void retention_release(struct retention *retention)
+{
+    retention_policy_release(retention->policy);
+    mutex_release(&retention->lock);
+}
+
+enum status engine_set_retention_rules(struct tier *tier, int64_t default_ms,
+                                       const struct retention_rule *rules, size_t count,
+                                       struct error *err)
+{
+    struct retention_policy *policy;
+    enum status status = policy_new(&policy, default_ms, rules, count, err);
+    if (status == STATUS_OK)
+        put_in_force(&engine_of(tier)->retention, policy);
+    return status;
+}
+
+void engine_set_retention(struct tier *tier, int64_t default_ms)
+{
+    struct retention_policy *old = retention_policy_acquire(&engine_of(tier)->retention);
+    struct retention_rule rules[RETENTION_RULES_MAX];
+    for (size_t i = 0; i + 1 < old->count; i++)
+        rules[i] = (struct retention_rule){old->groups[i].match, old->groups[i].keep_ms};
+    /* They were parsed before, and a policy is small. */
+    invariant(engine_set_retention_rules(tier, default_ms, rules, old->count - 1, NULL) ==
+              STATUS_OK);
+    retention_policy_release(old);
+}
+
+/* ---- the time --------------------------------------------------------------------------- */
+
+static void believe(struct retention_clock *clock, int64_t wall_ms)
+{
+    clock->believed_ms = wall_ms;
+    clock->leapt = false;
+}
+
+static void start_clock(struct engine *engine, struct retention_clock *clock, int64_t wall_ms,
+                        int64_t now_ns)
+{
+    mutex_lock(&engine->manifest_lock);
+    int64_t written_ms = manifest_state(engine->manifest)->time_ms;
+    mutex_unlock(&engine->manifest_lock);
+    bool known = written_ms > TIME_MIN_MS && written_ms < TIME_MAX_MS && written_ms != 0;
+    *clock = (struct retention_clock){
+        .started = true, .believed_ms = known ? written_ms : wall_ms, .looked_ns = now_ns};
+    engine->retention.noted_ms = known ? written_ms : wall_ms;
+}
+
+static void note_leap(struct engine *engine, struct retention_clock *clock, int64_t by_ms,
+                      int64_t now_ns)
+{
+    clock->leapt = true;
+    clock->leap_ms = by_ms;
+    clock->leapt_ns = now_ns;
+    log_event(engine->log, LOG_WARN, "engine",
+              "the clock is far from where it was: retention does not go by it until it has stood "
+              "like this for a while",
+              log_int("leap_s", by_ms / MS_PER_SECOND),
+              log_int("wait_s", engine->options.clock_leap_ms / MS_PER_SECOND));
+}
+
+int64_t engine_retention_time(struct engine *engine)
+{
+    struct retention_clock *clock = &engine->retention.clock;
+    int64_t most_ms = engine->options.clock_leap_ms;
+    int64_t wall_ms = clock_wall_ms(engine->os.clock);
+    int64_t now_ns = clock_monotonic_ns(engine->os.clock);
+    if (!clock->started)
+        start_clock(engine, clock, wall_ms, now_ns);
+    int64_t passed_ms = (now_ns - clock->looked_ns) / 1000000;
+    clock->believed_ms += passed_ms;
+    clock->looked_ns += passed_ms * 1000000;
+    int64_t by_ms = wall_ms - clock->believed_ms;
+    if (most_ms <= 0 || llabs(by_ms) <= most_ms)
+        believe(clock, wall_ms);
+    else if (!clock->leapt || llabs(by_ms - clock->leap_ms) > most_ms)
+        note_leap(engine, clock, by_ms, now_ns);
+    else if (now_ns - clock->leapt_ns >= most_ms * 1000000)
+        believe(clock, wall_ms);
+    atomic_store(&engine->retention.believed_ms, clock->believed_ms);
+    return wall_ms < clock->believed_ms ? wall_ms : clock->believed_ms;
+}
+
+/* A store that nobody writes to would have the next start wait as after a leap. */
+static enum status note_time(struct engine *engine, struct error *err)
+{
+    struct retention *retention = &engine->retention;
+    int64_t believed_ms = retention->clock.believed_ms;
+    if (engine->options.clock_leap_ms <= 0 ||
+        llabs(believed_ms - retention->noted_ms) <= engine->options.clock_leap_ms / NOTES)
+        return STATUS_OK;
+    mutex_lock(&engine->manifest_lock);
+    retention->noted_ms = manifest_state(engine->manifest)->time_ms;
+    mutex_unlock(&engine->manifest_lock);
+    if (llabs(believed_ms - retention->noted_ms) <= engine->options.clock_leap_ms / NOTES)
+        return STATUS_OK;
+    struct manifest_edit edit;
+    manifest_edit_init(&edit);
+    enum status status = engine_publish(engine, &edit, &(struct parts_change){0}, err);
+    manifest_edit_release(&edit);
+    if (status == STATUS_OK)
+        retention->noted_ms = believed_ms;
+    return status;
+}
+
+/* ---- whole days ------------------------------------------------------------------------- */
 
 /* A day goes once its last moment is older than the retention. */
 static bool expired(int64_t day, int64_t keep_from_ms)
@@ -51,16 +276,11 @@ static enum status drop(struct engine *engine, struct part_ref *const *parts, si
     return STATUS_OK;
 }
 
-enum status engine_retention_step(struct engine *engine, bool *did, struct error *err)
+/* By day: the expired ones come first. */
+static enum status drop_expired(struct engine *engine, int64_t keep_from_ms, bool *did,
+                                struct error *err)
 {
-    *did = false;
-    /* Looked at once: both may change meanwhile, and what goes must be one and the same set. */
-    int64_t keep_ms = atomic_load(&engine->retention_ms);
-    if (keep_ms <= 0)
-        return STATUS_OK;
-    int64_t keep_from_ms = clock_wall_ms(engine->os.clock) - keep_ms;
     struct version *version = engine_version(engine);
-    /* By day: the expired ones come first. */
     size_t count = 0;
     while (count < version->part_count && expired(version->parts[count]->info.day, keep_from_ms))
         count++;
@@ -69,4 +289,19 @@ enum status engine_retention_step(struct engine *engine, bool *did, struct error
         count > 0 ? drop(engine, version->parts, count, keep_from_ms, err) : STATUS_OK;
     version_release(version);
     return status;
+}
+
+enum status engine_retention_step(struct engine *engine, bool *did, struct error *err)
+{
+    *did = false;
+    int64_t now_ms = engine_retention_time(engine);
+    /* Looked at once: it may change meanwhile, and what goes must be one and the same set. */
+    struct retention_policy *policy = retention_policy_acquire(&engine->retention);
+    int64_t keep_ms = retention_policy_longest(policy);
+    int64_t shortest_ms = retention_policy_shortest(policy);
+    retention_policy_release(policy);
+    atomic_store(&engine->retention.stale_ms,
+                 shortest_ms == 0 ? INT64_MIN : day_of_time(now_ms - shortest_ms) * MS_PER_DAY);
+    enum status status = keep_ms > 0 ? drop_expired(engine, now_ms - keep_ms, did, err) : STATUS_OK;
+    return status == STATUS_OK && !*did && shortest_ms > 0 ? note_time(engine, err) : status;
 }

@@ -43,7 +43,10 @@ struct head_ref {
     struct head *head;
     uint64_t number; /* each head's is higher than those before */
     uint64_t first_sequence, last_sequence;
-    bool has_deletes; /* some were committed while it was active; with append_lock */
+    /* Some were committed while it was active, the first at this time (monotonic); with
+     * append_lock. */
+    bool has_deletes;
+    int64_t deletes_ns;
     /* Of the log: it holds what lies between, the end once it is sealed. */
     uint64_t begin_position, end_position;
 };

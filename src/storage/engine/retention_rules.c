@@ -1,0 +1,358 @@
+/*
+ * retention_rules - what a rule, or the default beside rules, no longer keeps of days that others
+ * keep longer is deleted by tombstones (deletes.c): a group's of series, up to the end of the last
+ * day that is beyond its keep.
+ *
+ * A run asks the index once for each rule, and then every part of such days for its series; what no
+ * tombstone hides yet needs one. There is a run when a day turns beyond the keep of some group,
+ * when the policy has changed or the store was opened, and, after a rest, when late samples for
+ * such days have reached parts. Samples in heads wait for their flush, as with whole days.
+ *
+ * A new tombstone names every series of its group that these parts still hold, so that those before
+ * it are not needed any more: there are few, however long the store runs.
+ *
+ * Where the index does not know all series nothing is deleted: one that a rule keeps longer could
+ * be taken for one that it does not match.
+ */
+#include "base/times.h"
+#include "storage/engine/engine_internal.h"
+#include "storage/engine/lookup.h"
+
+/* Between runs for late samples, and after one that failed: of options.delete_rest_ms. */
+enum { RUN_RESTS = 10 };
+
+struct group {
+    int64_t before_ms; /* its samples go; INT64_MIN: none */
+    bool concerned;    /* a run has something to look at */
+    /* What a run finds. All of the group that parts hold of such days, and those that need a new
+     * tombstone; NULL: not concerned. */
+    roaring_bitmap_t *ids, *fresh;
+    roaring_bitmap_t *matched; /* of a rule: its series, without those of rules before it */
+};
+
+struct run {
+    struct engine *engine;
+    struct retention_policy *policy;
+    struct version *version;
+    struct group groups[RETENTION_GROUPS_MAX];
+    roaring_bitmap_t *ruled; /* series that some rule matches */
+    struct error *err;
+};
+
+static enum status no_memory(struct run *run)
+{
+    return fail(run->err, STATUS_MEMORY, "no memory for retention rules");
+}
+
+/* ---- whether there is something to do --------------------------------------------------- */
+
+/* Whole days, as days go whole; those that do are nothing to us. */
+static void set_limits(struct run *run, int64_t now_ms)
+{
+    int64_t longest_ms = retention_policy_longest(run->policy);
+    for (size_t i = 0; i < run->policy->count; i++) {
+        int64_t keep_ms = run->policy->groups[i].keep_ms;
+        bool none = keep_ms <= 0 || keep_ms == longest_ms;
+        run->groups[i].before_ms = none ? INT64_MIN : day_of_time(now_ms - keep_ms) * MS_PER_DAY;
+    }
+}
+
+static bool is_beyond(const struct part_ref *part, int64_t before_ms)
+{
+    return before_ms != INT64_MIN && (part->info.day + 1) * MS_PER_DAY <= before_ms;
+}
+
+/* Nothing has changed that a run would go by. */
+static bool all_done(const struct run *run, bool *turned)
+{
+    const struct retention_done *done = &run->engine->retention.done;
+    *turned = done->policy != run->policy->number;
+    for (size_t i = 0; i < run->policy->count && !*turned; i++)
+        *turned = run->groups[i].before_ms > done->before_ms[i];
+    return !*turned && !done->failed && done->edits == atomic_load(&run->engine->edits);
+}
+
+static bool is_new(const struct run *run, const struct part_ref *part, size_t group)
+{
+    const struct retention_done *done = &run->engine->retention.done;
+    return done->policy != run->policy->number || !is_beyond(part, done->before_ms[group]) ||
+           part->info.max_sequence > done->sequence;
+}
+
+/* Finds the groups with parts that no run has seen as they are. */
+static bool find_concerned(struct run *run)
+{
+    bool any = false;
+    for (size_t i = 0; i < run->version->part_count; i++)
+        for (size_t j = 0; j < run->policy->count; j++) {
+            struct group *group = &run->groups[j];
+            group->concerned =
+                group->concerned || (is_beyond(run->version->parts[i], group->before_ms) &&
+                                     is_new(run, run->version->parts[i], j));
+            any = any || group->concerned;
+        }
+    return any;
+}
+
+static void note_done(struct run *run, uint64_t edits, bool failed)
+{
+    struct retention_done *done = &run->engine->retention.done;
+    done->failed = failed;
+    done->edits = edits;
+    if (failed)
+        return;
+    done->policy = run->policy->number;
+    done->sequence = run->version->flushed_sequence;
+    for (size_t i = 0; i < run->policy->count; i++)
+        done->before_ms[i] = run->groups[i].before_ms;
+}
+
+static bool may_rest(const struct engine *engine)
+{
+    return clock_monotonic_ns(engine->os.clock) - engine->retention.done.time_ns <
+           RUN_RESTS * engine->options.delete_rest_ms * 1000000;
+}
+
+/* ---- which series ----------------------------------------------------------------------- */
+
+/* The series of rules up to the last group concerned; the rest is what they leave. */
+static enum status match_rules(struct run *run)
+{
+    size_t last = 0;
+    for (size_t i = 0; i < run->policy->count; i++)
+        if (run->groups[i].concerned)
+            last = i;
+    run->ruled = roaring_bitmap_create();
+    if (run->ruled == NULL)
+        return no_memory(run);
+    for (size_t i = 0; i <= last && i + 1 < run->policy->count; i++) {
+        struct matched matched;
+        enum status status =
+            engine_match(run->engine, &run->policy->groups[i].matchers, 1, &matched, run->err);
+        if (status == STATUS_OK && matched.partial)
+            status = fail(run->err, STATUS_CORRUPT,
+                          "the series index is damaged, so that nobody knows of all series which "
+                          "rule they go by: run metric-store verify --repair");
+        if (status != STATUS_OK) {
+            matched_release(&matched);
+            return status;
+        }
+        roaring_bitmap_andnot_inplace(matched.ids, run->ruled);
+        roaring_bitmap_or_inplace(run->ruled, matched.ids);
+        if (run->groups[i].concerned) {
+            run->groups[i].matched = matched.ids;
+            matched.ids = NULL;
+        }
+        matched_release(&matched);
+    }
+    return STATUS_OK;
+}
+
+/* Those of `ids` that go by the group. */
+static roaring_bitmap_t *of_group(const struct run *run, size_t group, const roaring_bitmap_t *ids)
+{
+    return group + 1 < run->policy->count ? roaring_bitmap_and(ids, run->groups[group].matched)
+                                          : roaring_bitmap_andnot(ids, run->ruled);
+}
+
+/* Takes out those that have nothing left in the part. */
+static void take_hidden(const struct run *run, const struct part_ref *part, roaring_bitmap_t *ids)
+{
+    const struct tombstone_set *set = run->version->tombstones;
+    for (size_t i = 0; set != NULL && i < set->count; i++) {
+        const struct tombstone *tombstone = set->items[i];
+        if (tombstone->sequence > manifest_part_cut_sequence(&part->info) &&
+            tombstone->range.start_ms <= part->info.min_ms &&
+            tombstone->range.end_ms > part->info.max_ms)
+            roaring_bitmap_andnot_inplace(ids, tombstone->ids);
+    }
+}
+
+static enum status gather_group(struct run *run, size_t place, const struct part_ref *part,
+                                const roaring_bitmap_t *series)
+{
+    struct group *group = &run->groups[place];
+    roaring_bitmap_t *own = of_group(run, place, series);
+    if (own == NULL)
+        return no_memory(run);
+    roaring_bitmap_or_inplace(group->ids, own);
+    take_hidden(run, part, own);
+    roaring_bitmap_or_inplace(group->fresh, own);
+    roaring_bitmap_free(own);
+    return STATUS_OK;
+}
+
+static enum status gather_part(struct run *run, struct part_ref *part)
+{
+    roaring_bitmap_t *series = NULL;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < run->policy->count && status == STATUS_OK; i++) {
+        if (!run->groups[i].concerned || !is_beyond(part, run->groups[i].before_ms))
+            continue;
+        struct error why = {0};
+        if (series == NULL)
+            status = part_series(part->part, &series, &why);
+        /* Its samples wait for a repair; the damage shows wherever it is read. */
+        if (status == STATUS_CORRUPT)
+            return STATUS_OK;
+        if (status != STATUS_OK)
+            return fail(run->err, status, "%s", why.message);
+        status = gather_group(run, i, part, series);
+    }
+    if (series != NULL)
+        roaring_bitmap_free(series);
+    return status;
+}
+
+/* A part that could not be opened may come back: tombstones that are about its day are forgotten
+ * only for others that name all of their series. */
+static void keep_for_lost_days(struct run *run, size_t place)
+{
+    const struct tombstone_set *set = run->version->tombstones;
+    struct group *group = &run->groups[place];
+    if (run->engine->lost_days.count == 0)
+        return;
+    for (size_t i = 0; set != NULL && i < set->count; i++) {
+        const struct tombstone *tombstone = set->items[i];
+        if (tombstone->range.end_ms > group->before_ms)
+            continue;
+        bool own = place + 1 < run->policy->count
+                       ? roaring_bitmap_is_subset(tombstone->ids, group->matched)
+                       : !roaring_bitmap_intersect(tombstone->ids, run->ruled);
+        if (own)
+            roaring_bitmap_or_inplace(group->ids, tombstone->ids);
+    }
+}
+
+static enum status gather(struct run *run)
+{
+    for (size_t i = 0; i < run->policy->count; i++) {
+        struct group *group = &run->groups[i];
+        if (!group->concerned)
+            continue;
+        group->ids = roaring_bitmap_create();
+        group->fresh = roaring_bitmap_create();
+        if (group->ids == NULL || group->fresh == NULL)
+            return no_memory(run);
+    }
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < run->version->part_count && status == STATUS_OK; i++)
+        status = gather_part(run, run->version->parts[i]);
+    return status;
+}
+
+/* ---- deleting --------------------------------------------------------------------------- */
+
+static void report(struct run *run, size_t place)
+{
+    const struct group *group = &run->groups[place];
+    const struct retention_group *rule = &run->policy->groups[place];
+    uint64_t series = roaring_bitmap_get_cardinality(group->fresh);
+    char before[INSTANT_TEXT_SIZE], keep[INSTANT_TEXT_SIZE];
+    instant_format(before, group->before_ms);
+    duration_format(keep, rule->keep_ms);
+    atomic_fetch_add(&run->engine->counters.rule_series, series);
+    log_event(run->engine->log, LOG_INFO, "engine",
+              rule->match != NULL ? "samples beyond a retention rule go"
+                                  : "samples beyond retention.default go, of series without a rule",
+              log_text("match", rule->match != NULL ? rule->match : ""), log_text("keep", keep),
+              log_text("before", before), log_int("series", (int64_t)series));
+}
+
+static enum status delete_all(struct run *run, bool *did)
+{
+    struct engine *engine = run->engine;
+    struct doomed_samples doomed[RETENTION_GROUPS_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < run->policy->count; i++) {
+        struct group *group = &run->groups[i];
+        if (!group->concerned || roaring_bitmap_is_empty(group->fresh))
+            continue;
+        keep_for_lost_days(run, i);
+        doomed[count++] = (struct doomed_samples){group->ids, {TIME_MIN_MS, group->before_ms}};
+    }
+    if (count == 0)
+        return STATUS_OK;
+    size_t tombstones = 0;
+    mutex_lock(&engine->append_lock);
+    enum status status = engine_commit_deletes(engine, doomed, count, &tombstones, run->err);
+    mutex_unlock(&engine->append_lock);
+    if (status != STATUS_OK)
+        return status;
+    *did = true;
+    atomic_fetch_add(&engine->counters.rule_deletes, tombstones);
+    for (size_t i = 0; i < run->policy->count; i++)
+        if (run->groups[i].concerned && !roaring_bitmap_is_empty(run->groups[i].fresh))
+            report(run, i);
+    return STATUS_OK;
+}
+
+static enum status run_rules(struct run *run, bool *did)
+{
+    struct engine *engine = run->engine;
+    engine->retention.done.time_ns = clock_monotonic_ns(engine->os.clock);
+    atomic_fetch_add(&engine->counters.rule_runs, 1);
+    if (engine->definitions_lost)
+        return fail(run->err, STATUS_CORRUPT,
+                    "definitions of series were lost at start, so that nobody knows of all series "
+                    "which rule they go by: run metric-store verify --repair");
+    enum status status = match_rules(run);
+    if (status == STATUS_OK)
+        status = gather(run);
+    return status == STATUS_OK ? delete_all(run, did) : status;
+}
+
+static void release(struct run *run)
+{
+    for (size_t i = 0; i < run->policy->count; i++) {
+        roaring_bitmap_t *bitmaps[] = {run->groups[i].ids, run->groups[i].fresh,
+                                       run->groups[i].matched};
+        for (size_t j = 0; j < sizeof bitmaps / sizeof bitmaps[0]; j++)
+            if (bitmaps[j] != NULL)
+                roaring_bitmap_free(bitmaps[j]);
+    }
+    if (run->ruled != NULL)
+        roaring_bitmap_free(run->ruled);
+    version_release(run->version);
+    retention_policy_release(run->policy);
+}
+
+/* Damage and a limit are for a person to mend; other work must not stop for them. */
+static enum status judge(struct run *run, enum status status, uint64_t edits,
+                         const struct error *why, struct error *err)
+{
+    struct engine *engine = run->engine;
+    bool waits = status == STATUS_CORRUPT || status == STATUS_LIMIT;
+    if (waits && !engine->retention.done.failed) {
+        engine_trouble(engine, TROUBLE_RULES, STORAGE_DEGRADED, "retention rules wait: %s",
+                       why->message);
+        log_event(engine->log, LOG_ERROR, "engine", "retention rules wait",
+                  log_text("error", why->message));
+    }
+    if (status == STATUS_OK && engine->retention.done.failed)
+        engine_trouble(engine, TROUBLE_RULES, STORAGE_HEALTHY, "%s", "");
+    if (status == STATUS_OK || waits)
+        note_done(run, edits, waits);
+    return status == STATUS_OK || waits ? STATUS_OK : fail(err, status, "%s", why->message);
+}
+
+enum status engine_rules_step(struct engine *engine, bool *did, struct error *err)
+{
+    *did = false;
+    struct error why = {0};
+    struct run run = {.engine = engine, .err = &why};
+    uint64_t edits = atomic_load(&engine->edits);
+    bool turned;
+    run.policy = retention_policy_acquire(&engine->retention);
+    set_limits(&run, engine_retention_time(engine));
+    enum status status = STATUS_OK;
+    if (!all_done(&run, &turned) &&
+        !((!turned || engine->retention.done.failed) && may_rest(engine))) {
+        run.version = engine_version(engine);
+        if (find_concerned(&run))
+            status = run_rules(&run, did);
+        status = judge(&run, status, edits, &why, err);
+    }
+    release(&run);
+    return status;
+}

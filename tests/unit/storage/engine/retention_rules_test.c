@@ -1,0 +1,886 @@
+/*
+ * Retention rules: which series they keep how long, what late data, restarts, reloads and a wrong
+ * clock change about it, that space comes back by itself, and that nothing piles up.
+ */
+#include "../../test.h"
+
+#include <dirent.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/invariant.h"
+#include "base/times.h"
+#include "engine_fixture.h"
+
+enum { SERIES = 28, HEAD = 8 << 20 };
+
+#define DAY     ((int64_t)MS_PER_DAY)
+#define FIRST   (INT64_C(20000) * DAY) /* midnight */
+#define FOREVER INT64_C(0)
+
+/* ---- a clock ---------------------------------------------------------------------------- */
+
+struct test_clock {
+    struct clock clock;
+    int64_t wall_ms, monotonic_ns;
+};
+
+static int64_t wall_of(struct clock *clock)
+{
+    return container_of(clock, struct test_clock, clock)->wall_ms;
+}
+
+static int64_t monotonic_of(struct clock *clock)
+{
+    return container_of(clock, struct test_clock, clock)->monotonic_ns;
+}
+
+static void sleep_on(struct clock *clock, int64_t duration_ms)
+{
+    container_of(clock, struct test_clock, clock)->monotonic_ns += duration_ms * 1000000;
+}
+
+static const struct clock_ops clock_ops = {wall_of, monotonic_of, sleep_on};
+
+/* ---- a store with rules ----------------------------------------------------------------- */
+
+struct test {
+    struct store store;
+    struct ledger ledger;
+    struct test_clock clock;
+    int64_t leap_ms; /* of the wall clock, that retention should not go by */
+};
+
+/* At noon of the first day. */
+static void begin(struct test *test, int64_t default_ms, const struct retention_rule *rules,
+                  size_t count)
+{
+    *test = (struct test){.clock = {.clock = {&clock_ops},
+                                    .wall_ms = FIRST + DAY / 2,
+                                    .monotonic_ns = INT64_C(1) << 40}};
+    store_init(&test->store, HEAD);
+    struct engine_options *options = &test->store.options;
+    options->os.clock = &test->clock.clock;
+    options->retention_ms = default_ms;
+    for (size_t i = 0; i < count; i++)
+        options->retention_rules[i] = rules[i];
+    options->retention_rule_count = count;
+    store_reopen(&test->store);
+    ledger_init(&test->ledger, SERIES);
+}
+
+static void end(struct test *test)
+{
+    ledger_release(&test->ledger);
+    store_release(&test->store);
+}
+
+/* Time passes, as both clocks see it. */
+static void pass(struct test *test, int64_t duration_ms)
+{
+    test->clock.wall_ms += duration_ms;
+    test->clock.monotonic_ns += duration_ms * 1000000;
+}
+
+static void change(struct test *test, int64_t default_ms, const struct retention_rule *rules,
+                   size_t count)
+{
+    struct error err = {0};
+    if (engine_set_retention_rules(test->store.tier, default_ms, rules, count, &err) != STATUS_OK)
+        test_fail("%s", err.message);
+    struct engine_options *options = &test->store.options;
+    options->retention_ms = default_ms;
+    for (size_t i = 0; i < count; i++)
+        options->retention_rules[i] = rules[i];
+    options->retention_rule_count = count;
+}
+
+static void put_run(struct test *test, uint32_t series, int64_t from_ms, size_t count, double value)
+{
+    struct fixture_sample samples[256];
+    assert_true(count <= 256);
+    for (size_t i = 0; i < count; i++)
+        samples[i] =
+            (struct fixture_sample){series, from_ms + (int64_t)i * 60000, value + (double)i};
+    struct error err = {0};
+    if (fixture_put(test->store.tier, samples, count, &err) != STATUS_OK)
+        test_fail("put: %s", err.message);
+    ledger_put(&test->ledger, samples, count);
+}
+
+/* Some samples of the first `count` series now. */
+static void put_all(struct test *test, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        put_run(test, i, test->clock.wall_ms, 30, i);
+}
+
+/* `days` days with samples of every series, each flushed when it is over. */
+static void live(struct test *test, int days)
+{
+    for (int day = 0; day < days; day++) {
+        put_all(test, SERIES);
+        store_flush(&test->store);
+        store_settle_down(&test->store);
+        pass(test, DAY);
+    }
+}
+
+/* The samples of series of the metrics [from, to) before the last `keep_ms` must be gone. */
+static void expect_gone(struct test *test, uint32_t from, uint32_t to, int64_t keep_ms)
+{
+    bool only[SERIES];
+    for (uint32_t i = 0; i < SERIES; i++)
+        only[i] = i % FIXTURE_METRICS >= from && i % FIXTURE_METRICS < to;
+    int64_t before_ms = day_of_time(test->clock.wall_ms - test->leap_ms - keep_ms) * DAY;
+    ledger_delete(&test->ledger, only, (struct time_range){TIME_MIN_MS, before_ms});
+}
+
+static void check(struct test *test)
+{
+    char why[FIXTURE_WHY_SIZE];
+    if (!fixture_same(test->store.tier, &test->ledger, fixture_always(), why) ||
+        !fixture_totals_same(test->store.tier, &test->ledger, fixture_always(), why))
+        test_fail("%s", why);
+}
+
+static struct engine_stats stats_of(struct test *test)
+{
+    struct engine_stats stats;
+    engine_stats(test->store.tier, &stats);
+    return stats;
+}
+
+static struct storage_condition condition_of(struct test *test)
+{
+    struct storage_condition condition;
+    storage_condition(test->store.tier, &condition);
+    return condition;
+}
+
+/* ---- who is kept how long --------------------------------------------------------------- */
+
+static const struct retention_rule shorter[] = {{"metric_1", 3 * (int64_t)MS_PER_DAY}};
+
+static void a_rule_keeps_its_series_shorter_than_the_default(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test, FOREVER, shorter, 1);
+    for (int day = 0; day < 12; day++) {
+        live(&test, 1);
+        store_settle_down(&test.store);
+        expect_gone(&test, 1, 2, 3 * DAY);
+        check(&test);
+    }
+    assert_true(stats_of(&test).rule_deletes > 0);
+    assert_int_equal(stats_of(&test).chunks_dropped, 0);
+    assert_int_equal(stats_of(&test).deletes, 0);
+    /* Four series, and the last three days and a half of each. */
+    assert_int_equal(test.ledger.series[1].count, 30 * 3);
+    end(&test);
+}
+
+static void a_rule_keeps_its_series_longer_than_the_default(void **state)
+{
+    (void)state;
+    static const struct retention_rule rules[] = {{"metric_2", 8 * (int64_t)MS_PER_DAY}};
+    struct test test;
+    begin(&test, 2 * DAY, rules, 1);
+    for (int day = 0; day < 12; day++) {
+        live(&test, 1);
+        store_settle_down(&test.store);
+        expect_gone(&test, 0, 2, 2 * DAY);
+        expect_gone(&test, 3, FIXTURE_METRICS, 2 * DAY);
+        expect_gone(&test, 2, 3, 8 * DAY);
+        check(&test);
+    }
+    /* Nobody keeps the first ones. */
+    assert_true(stats_of(&test).chunks_dropped > 0);
+    assert_int_equal(stats_of(&test).chunks, 8);
+    end(&test);
+}
+
+static void a_rule_keeps_for_ever_what_the_default_does_not(void **state)
+{
+    (void)state;
+    static const struct retention_rule rules[] = {{"metric_3", FOREVER}};
+    struct test test;
+    begin(&test, 2 * DAY, rules, 1);
+    live(&test, 12);
+    store_settle_down(&test.store);
+    expect_gone(&test, 0, 3, 2 * DAY);
+    expect_gone(&test, 4, FIXTURE_METRICS, 2 * DAY);
+    check(&test);
+    assert_int_equal(stats_of(&test).chunks_dropped, 0);
+    assert_int_equal(test.ledger.series[3].count, 12 * 30);
+    end(&test);
+}
+
+static void the_first_rule_that_matches_a_series_holds(void **state)
+{
+    (void)state;
+    static const struct retention_rule rules[] = {
+        {"{n=\"1\"}", 6 * (int64_t)MS_PER_DAY},
+        {"{__name__=~\"metric_[12]\",n!~\"2|9\"}", 2 * (int64_t)MS_PER_DAY},
+        {"metric_1", FOREVER},
+        {"{n=~\"2|9\"}", 4 * (int64_t)MS_PER_DAY},
+    };
+    struct test test;
+    begin(&test, 9 * DAY, rules, 4);
+    live(&test, 12);
+    store_settle_down(&test.store);
+    for (uint32_t i = 0; i < SERIES; i++) {
+        bool only[SERIES] = {false};
+        only[i] = true;
+        bool second = i % FIXTURE_METRICS == 1 || i % FIXTURE_METRICS == 2;
+        int64_t keep_ms = i == 1             ? 6 * DAY
+                          : i == 2 || i == 9 ? 4 * DAY
+                          : second           ? 2 * DAY
+                                             : 9 * DAY;
+        int64_t before_ms = day_of_time(test.clock.wall_ms - keep_ms) * DAY;
+        ledger_delete(&test.ledger, only, (struct time_range){TIME_MIN_MS, before_ms});
+    }
+    check(&test);
+    end(&test);
+}
+
+static void a_rule_may_match_all_series_or_none(void **state)
+{
+    (void)state;
+    static const struct retention_rule rules[] = {
+        {"nothing_is_called_so", 1 * (int64_t)MS_PER_DAY},
+        {"{__name__!=\"\"}", 2 * (int64_t)MS_PER_DAY},
+    };
+    struct test test;
+    begin(&test, FOREVER, rules, 2);
+    live(&test, 6);
+    store_settle_down(&test.store);
+    expect_gone(&test, 0, FIXTURE_METRICS, 2 * DAY);
+    check(&test);
+    /* Emptied days have no parts. */
+    assert_int_equal(stats_of(&test).parts, 2);
+    end(&test);
+}
+
+/* ---- late data -------------------------------------------------------------------------- */
+
+static void late_data_beyond_the_keep_goes_by_itself(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test, FOREVER, shorter, 1);
+    live(&test, 8);
+    store_settle_down(&test.store);
+    expect_gone(&test, 1, 2, 3 * DAY);
+    check(&test);
+    uint64_t runs = stats_of(&test).rule_runs;
+
+    put_run(&test, 1, FIRST + DAY, 50, 7);
+    put_run(&test, 2, FIRST + DAY, 50, 7);
+    check(&test); /* it is in the head */
+    store_settle_down(&test.store);
+    expect_gone(&test, 1, 2, 3 * DAY);
+    check(&test);
+    assert_int_equal(stats_of(&test).rule_runs, runs + 1);
+
+    /* Series that were not there before, too. */
+    put_run(&test, 22, FIRST, 50, 7);
+    store_flush(&test.store);
+    store_kill(&test.store);
+    store_settle_down(&test.store);
+    expect_gone(&test, 1, 2, 3 * DAY);
+    check(&test);
+    end(&test);
+}
+
+static void samples_beyond_the_keep_of_a_head_that_nothing_fills_go_too(void **state)
+{
+    (void)state;
+    for (uint32_t rules = 0; rules < 2; rules++) {
+        struct test test;
+        begin(&test, rules ? FOREVER : 3 * DAY, shorter, rules);
+        test.store.options.delete_rest_ms = 60000;
+        store_reopen(&test.store);
+        for (int day = 0; day < 6; day++) {
+            put_all(&test, SERIES);
+            for (int hour = 0; hour < 24; hour++) {
+                store_settle_down(&test.store);
+                pass(&test, DAY / 24);
+            }
+        }
+        store_settle_down(&test.store);
+        expect_gone(&test, rules, rules ? 2 : FIXTURE_METRICS, 3 * DAY);
+        check(&test);
+        assert_in_range(stats_of(&test).flushes, 1, 5);
+        end(&test);
+    }
+}
+
+static void runs_for_late_data_have_a_rest_between_them(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test, FOREVER, shorter, 1);
+    test.store.options.delete_rest_ms = 60000;
+    store_reopen(&test.store);
+    live(&test, 6);
+    store_settle_down(&test.store);
+    uint64_t runs = stats_of(&test).rule_runs;
+    for (int i = 0; i < 20; i++) {
+        put_run(&test, 1, FIRST + DAY + i, 50, 7);
+        store_flush(&test.store);
+        store_settle_down(&test.store);
+        pass(&test, 60000);
+    }
+    assert_in_range(stats_of(&test).rule_runs, runs + 1, runs + 3);
+    pass(&test, 600000);
+    store_settle_down(&test.store);
+    expect_gone(&test, 1, 2, 3 * DAY);
+    check(&test);
+    end(&test);
+}
+
+static void nothing_is_matched_where_nothing_has_changed(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test, FOREVER, shorter, 1);
+    live(&test, 6);
+    store_settle_down(&test.store);
+    uint64_t runs = stats_of(&test).rule_runs;
+    for (int i = 0; i < 8; i++) {
+        put_all(&test, SERIES);
+        store_flush(&test.store);
+        store_settle_down(&test.store);
+        pass(&test, DAY / 24);
+    }
+    assert_int_equal(stats_of(&test).rule_runs, runs);
+    pass(&test, DAY);
+    store_settle_down(&test.store);
+    assert_int_equal(stats_of(&test).rule_runs, runs + 1);
+    end(&test);
+}
+
+/* ---- changes ---------------------------------------------------------------------------- */
+
+static void a_new_policy_holds_from_the_next_step_on(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test, FOREVER, NULL, 0);
+    live(&test, 10);
+    store_settle_down(&test.store);
+    check(&test);
+    assert_int_equal(stats_of(&test).rule_runs, 0);
+
+    change(&test, FOREVER, shorter, 1);
+    store_settle_down(&test.store);
+    expect_gone(&test, 1, 2, 3 * DAY);
+    check(&test);
+
+    static const struct retention_rule shortest[] = {{"metric_1", 1 * (int64_t)MS_PER_DAY},
+                                                     {"metric_4", 2 * (int64_t)MS_PER_DAY}};
+    change(&test, 5 * DAY, shortest, 2);
+    store_settle_down(&test.store);
+    expect_gone(&test, 1, 2, DAY);
+    expect_gone(&test, 4, 5, 2 * DAY);
+    expect_gone(&test, 0, FIXTURE_METRICS, 5 * DAY);
+    check(&test);
+
+    /* What has gone stays gone, and what is there is kept from now on; what is written again lives.
+     */
+    static const struct retention_rule longer[] = {{"metric_1", 30 * (int64_t)MS_PER_DAY}};
+    change(&test, FOREVER, longer, 1);
+    store_settle_down(&test.store);
+    check(&test);
+    put_run(&test, 1, FIRST + 2 * DAY, 20, 3);
+    store_flush(&test.store);
+    live(&test, 5);
+    store_kill(&test.store);
+    store_settle_down(&test.store);
+    check(&test);
+    end(&test);
+}
+
+static void the_default_alone_leaves_the_rules(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test, FOREVER, shorter, 1);
+    live(&test, 8);
+    engine_set_retention(test.store.tier, 5 * DAY);
+    store_settle_down(&test.store);
+    expect_gone(&test, 1, 2, 3 * DAY);
+    expect_gone(&test, 0, FIXTURE_METRICS, 5 * DAY);
+    check(&test);
+    end(&test);
+}
+
+static void rules_that_cannot_be_are_refused_and_leave_what_was(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test, FOREVER, shorter, 1);
+    live(&test, 8);
+    static const struct retention_rule bad[] = {{"metric_1", FOREVER}, {"metric_1{", FOREVER}};
+    static const struct retention_rule empty[] = {{"{a=\"\"}", FOREVER}};
+    struct retention_rule many[RETENTION_RULES_MAX + 1];
+    for (size_t i = 0; i < RETENTION_RULES_MAX + 1; i++)
+        many[i] = (struct retention_rule){"metric_2", DAY};
+    struct tier *tier = test.store.tier;
+    struct error err = {0};
+    assert_int_equal(engine_set_retention_rules(tier, DAY, bad, 2, &err), STATUS_INVALID);
+    assert_int_equal(engine_set_retention_rules(tier, DAY, empty, 1, &err), STATUS_INVALID);
+    assert_int_equal(engine_set_retention_rules(tier, DAY, many, RETENTION_RULES_MAX + 1, &err),
+                     STATUS_LIMIT);
+    store_settle_down(&test.store);
+    expect_gone(&test, 1, 2, 3 * DAY);
+    check(&test);
+    many[0].match = "metric_1";
+    many[0].keep_ms = 2 * DAY;
+    assert_int_equal(engine_set_retention_rules(tier, FOREVER, many, RETENTION_RULES_MAX, &err),
+                     STATUS_OK);
+    store_settle_down(&test.store);
+    expect_gone(&test, 1, 2, 2 * DAY);
+    expect_gone(&test, 2, 3, DAY);
+    check(&test);
+    test.store.options.retention_rules[0].match = "up{";
+    engine_close(test.store.tier);
+    assert_int_equal(engine_open(&test.store.options, &test.store.tier, &err), STATUS_INVALID);
+    test.store.options.retention_rule_count = 0;
+    assert_int_equal(engine_open(&test.store.options, &test.store.tier, &err), STATUS_OK);
+    end(&test);
+}
+
+/* ---- restarts --------------------------------------------------------------------------- */
+
+static void a_restart_at_any_step_brings_nothing_back_and_deletes_nothing_twice(void **state)
+{
+    (void)state;
+    for (int steps = 0; steps < 12; steps++) {
+        struct test test;
+        begin(&test, FOREVER, NULL, 0);
+        live(&test, 8);
+        store_settle_down(&test.store);
+        change(&test, FOREVER, shorter, 1);
+        bool did = true;
+        for (int i = 0; i < steps && did; i++) {
+            struct error err = {0};
+            assert_int_equal(engine_background_step(test.store.tier, &did, &err), STATUS_OK);
+        }
+        bool gone = stats_of(&test).rule_deletes > 0;
+        if (gone) {
+            expect_gone(&test, 1, 2, 3 * DAY);
+            check(&test);
+        }
+        store_kill(&test.store);
+        check(&test);
+        store_settle_down(&test.store);
+        expect_gone(&test, 1, 2, 3 * DAY);
+        check(&test);
+        if (gone)
+            assert_int_equal(stats_of(&test).rule_deletes, 0);
+        store_reopen(&test.store);
+        store_settle_down(&test.store);
+        check(&test);
+        assert_int_equal(stats_of(&test).rule_deletes, 0);
+        end(&test);
+    }
+}
+
+/* ---- space ------------------------------------------------------------------------------ */
+
+static void space_comes_back_without_any_new_sample(void **state)
+{
+    (void)state;
+    static const struct retention_rule rules[] = {
+        {"{__name__=~\"metric_[0-4]\"}", 3 * (int64_t)MS_PER_DAY}};
+    struct test test;
+    begin(&test, FOREVER, rules, 1);
+    test.store.options.delete_rest_ms = 60000;
+    store_reopen(&test.store);
+    live(&test, 4);
+    store_settle_down(&test.store);
+    uint64_t samples = stats_of(&test).part_samples;
+    assert_int_equal(samples, 4 * 30 * SERIES);
+    for (int hour = 0; hour < 24 * 6; hour++) {
+        pass(&test, DAY / 24);
+        store_settle_down(&test.store);
+    }
+    expect_gone(&test, 0, 5, 3 * DAY);
+    check(&test);
+    /* Two metrics are left, and no delete waits for anything. */
+    assert_int_equal(stats_of(&test).part_samples, samples / 7 * 2);
+    assert_int_equal(stats_of(&test).tombstones, 0);
+    end(&test);
+}
+
+static void many_rules_with_a_few_series_each_give_space_back_together(void **state)
+{
+    (void)state;
+    static const struct retention_rule rules[] = {{"{n=\"1\"}", 2 * (int64_t)MS_PER_DAY},
+                                                  {"{n=\"2\"}", 2 * (int64_t)MS_PER_DAY},
+                                                  {"{n=\"3\"}", 2 * (int64_t)MS_PER_DAY},
+                                                  {"{n=\"4\"}", 2 * (int64_t)MS_PER_DAY},
+                                                  {"{n=\"5\"}", 2 * (int64_t)MS_PER_DAY}};
+    struct test test;
+    begin(&test, FOREVER, rules, 5);
+    put_all(&test, SERIES);
+    store_flush(&test.store);
+    pass(&test, 4 * DAY);
+    store_settle_down(&test.store);
+    assert_int_equal(stats_of(&test).part_samples, 30 * (SERIES - 5));
+    assert_int_equal(stats_of(&test).tombstones, 0);
+    end(&test);
+}
+
+static void few_series_of_a_part_wait_behind_few_tombstones_for_four_hundred_days(void **state)
+{
+    (void)state;
+    /* Too few of each part for it to be written anew, and other ones every few days; what a part
+     * has of them stays in it. */
+    static const struct retention_rule rules[] = {{"metric_1", 3 * (int64_t)MS_PER_DAY},
+                                                  {"metric_2", 30 * (int64_t)MS_PER_DAY}};
+    struct test test;
+    begin(&test, 200 * DAY, rules, 2);
+    uint64_t most = 0;
+    for (uint32_t day = 0; day < 400; day++) {
+        for (uint32_t i = 0; i < 21; i++)
+            if (i % FIXTURE_METRICS != 1 && i % FIXTURE_METRICS != 2)
+                put_run(&test, i, test.clock.wall_ms, 10, i);
+        put_run(&test, day / 5 % 4 * FIXTURE_METRICS + 1, test.clock.wall_ms, 10, day);
+        put_run(&test, day / 7 % 4 * FIXTURE_METRICS + 2, test.clock.wall_ms, 10, day);
+        store_flush(&test.store);
+        store_settle_down(&test.store);
+        pass(&test, DAY);
+        store_settle_down(&test.store);
+        uint64_t tombstones = stats_of(&test).tombstones;
+        most = tombstones > most ? tombstones : most;
+    }
+    expect_gone(&test, 1, 2, 3 * DAY);
+    expect_gone(&test, 2, 3, 30 * DAY);
+    expect_gone(&test, 0, FIXTURE_METRICS, 200 * DAY);
+    check(&test);
+    assert_in_range(most, 2, 4);
+    store_kill(&test.store);
+    store_settle_down(&test.store);
+    check(&test);
+    end(&test);
+}
+
+static void rules_that_hit_a_limit_wait_and_other_work_goes_on(void **state)
+{
+    (void)state;
+    struct test test;
+    begin(&test, FOREVER, shorter, 1);
+    test.store.options.tombstone_bytes = 16;
+    store_reopen(&test.store);
+    live(&test, 8);
+    store_settle_down(&test.store);
+    check(&test);
+    assert_int_equal(condition_of(&test).health, STORAGE_DEGRADED);
+    assert_non_null(strstr(condition_of(&test).message, "retention rules wait"));
+    uint64_t merges = stats_of(&test).merges;
+    for (int i = 0; i < 6; i++) {
+        put_all(&test, SERIES);
+        store_flush(&test.store);
+        store_settle_down(&test.store);
+    }
+    assert_true(stats_of(&test).merges > merges);
+    test.store.options.tombstone_bytes = 0;
+    store_reopen(&test.store);
+    store_settle_down(&test.store);
+    expect_gone(&test, 1, 2, 3 * DAY);
+    check(&test);
+    end(&test);
+}
+
+/* ---- the clock -------------------------------------------------------------------------- */
+
+static const struct retention_rule both[] = {{"metric_1", 3 * (int64_t)MS_PER_DAY}};
+
+static void leap(struct test *test, int64_t by_ms)
+{
+    test->clock.wall_ms += by_ms;
+    test->leap_ms += by_ms;
+}
+
+static void begin_with_a_careful_clock(struct test *test, int64_t default_ms)
+{
+    begin(test, default_ms, both, 1);
+    test->store.options.clock_leap_ms = DAY;
+    store_reopen(&test->store);
+    live(test, 4);
+    store_settle_down(&test->store);
+    expect_gone(test, 1, 2, 3 * DAY);
+    check(test);
+}
+
+static void a_clock_that_leaps_a_year_deletes_nothing(void **state)
+{
+    (void)state;
+    for (int restart = 0; restart < 2; restart++) {
+        struct test test;
+        begin_with_a_careful_clock(&test, 10 * DAY);
+        leap(&test, 365 * DAY);
+        for (int hour = 0; hour < 20; hour++) {
+            store_settle_down(&test.store);
+            /* Edits of the manifest meanwhile must not make it believed. */
+            put_all(&test, SERIES);
+            store_flush(&test.store);
+            if (restart)
+                store_kill(&test.store);
+            expect_gone(&test, 1, 2, 3 * DAY);
+            check(&test);
+            pass(&test, DAY / 24);
+        }
+        store_settle_down(&test.store);
+        expect_gone(&test, 1, 2, 3 * DAY);
+        check(&test);
+        leap(&test, -365 * DAY);
+        live(&test, 5);
+        store_settle_down(&test.store);
+        expect_gone(&test, 1, 2, 3 * DAY);
+        check(&test);
+        end(&test);
+    }
+}
+
+static void a_clock_that_is_set_back_deletes_nothing_and_neither_does_its_return(void **state)
+{
+    (void)state;
+    struct test test;
+    begin_with_a_careful_clock(&test, 10 * DAY);
+    leap(&test, -365 * DAY);
+    for (int hour = 0; hour < 20; hour++) {
+        store_settle_down(&test.store);
+        check(&test);
+        pass(&test, DAY / 24);
+    }
+    leap(&test, 365 * DAY);
+    store_settle_down(&test.store);
+    expect_gone(&test, 1, 2, 3 * DAY);
+    check(&test);
+    end(&test);
+}
+
+static void a_leap_that_stands_for_a_day_is_believed(void **state)
+{
+    (void)state;
+    struct test test;
+    begin_with_a_careful_clock(&test, 10 * DAY);
+    leap(&test, 20 * DAY);
+    for (int hour = 0; hour < 23; hour++) {
+        store_settle_down(&test.store);
+        expect_gone(&test, 1, 2, 3 * DAY);
+        check(&test);
+        pass(&test, DAY / 24);
+    }
+    /* Another leap meanwhile begins anew. */
+    leap(&test, 20 * DAY);
+    for (int hour = 0; hour < 23; hour++) {
+        store_settle_down(&test.store);
+        expect_gone(&test, 1, 2, 3 * DAY);
+        check(&test);
+        pass(&test, DAY / 24);
+    }
+    pass(&test, DAY / 12);
+    test.leap_ms = 0;
+    store_settle_down(&test.store);
+    expect_gone(&test, 0, FIXTURE_METRICS, 10 * DAY);
+    check(&test);
+    end(&test);
+}
+
+static void a_store_that_slept_for_long_waits_a_day_and_one_that_ran_idly_does_not(void **state)
+{
+    (void)state;
+    for (int idle = 0; idle < 2; idle++) {
+        struct test test;
+        begin_with_a_careful_clock(&test, 10 * DAY);
+        for (int hour = 0; hour < 24 * 9; hour++) {
+            pass(&test, DAY / 24);
+            if (idle)
+                store_settle_down(&test.store);
+        }
+        test.clock.monotonic_ns = INT64_C(1) << 50; /* the machine was booted */
+        if (idle)
+            expect_gone(&test, 0, FIXTURE_METRICS, 10 * DAY);
+        if (idle)
+            expect_gone(&test, 1, 2, 3 * DAY);
+        store_kill(&test.store);
+        store_settle_down(&test.store);
+        check(&test);
+        for (int hour = 0; hour < 25; hour++) {
+            pass(&test, DAY / 24);
+            store_settle_down(&test.store);
+        }
+        expect_gone(&test, 1, 2, 3 * DAY);
+        expect_gone(&test, 0, FIXTURE_METRICS, 10 * DAY);
+        check(&test);
+        end(&test);
+    }
+}
+
+/* ---- damage ----------------------------------------------------------------------------- */
+
+/* Flips a bit of the largest file of the index. */
+static bool damage_index(struct test *test, long place)
+{
+    char directory[128], path[512], largest[512] = "";
+    long most = 0;
+    snprintf(directory, sizeof directory, "%s/index", test->store.dir);
+    DIR *listing = opendir(directory);
+    assert_non_null(listing);
+    for (struct dirent *entry; (entry = readdir(listing)) != NULL;) {
+        snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
+        FILE *file = fopen(path, "rb");
+        if (entry->d_name[0] == '.' || file == NULL || fseek(file, 0, SEEK_END) != 0)
+            continue;
+        if (ftell(file) > most) {
+            most = ftell(file);
+            memcpy(largest, path, sizeof path);
+        }
+        assert_int_equal(fclose(file), 0);
+    }
+    assert_int_equal(closedir(listing), 0);
+    if (place >= most)
+        return false;
+    FILE *file = fopen(largest, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, place, SEEK_SET), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, place, SEEK_SET), 0);
+    assert_int_equal(fputc(byte ^ 8, file), byte ^ 8);
+    assert_int_equal(fclose(file), 0);
+    return true;
+}
+
+/* Rules that look for metrics would not find all that they keep longer than the default. */
+static void a_damaged_index_deletes_nothing_that_a_rule_keeps(void **state)
+{
+    (void)state;
+    static const struct retention_rule rules[] = {{"{__name__=~\"metric_[1-5]\"}", FOREVER}};
+    size_t waits = 0;
+    for (long place = 0;; place += 61) {
+        struct test test;
+        begin(&test, FOREVER, NULL, 0);
+        live(&test, 2);
+        engine_close(test.store.tier);
+        if (!damage_index(&test, place)) {
+            test.store.tier = NULL;
+            end(&test);
+            break;
+        }
+        struct error err = {0};
+        assert_int_equal(engine_open(&test.store.options, &test.store.tier, &err), STATUS_OK);
+        pass(&test, 5 * DAY);
+        change(&test, DAY, rules, 1);
+        store_settle_down(&test.store);
+        bool waiting = strstr(condition_of(&test).message, "retention rules wait") != NULL;
+        waits += waiting;
+        struct engine_stats stats = stats_of(&test);
+        /* Either all is known, by a second copy, or nothing goes. */
+        assert_int_equal(stats.part_samples, 2 * 30 * (stats.rule_deletes > 0 ? 20 : SERIES));
+        if (stats.rule_deletes == 0)
+            assert_int_equal(condition_of(&test).health, STORAGE_DEGRADED);
+        end(&test);
+    }
+    assert_true(waits > 0);
+}
+
+/* ---- threads ---------------------------------------------------------------------------- */
+
+struct scene {
+    struct store store;
+    atomic_bool over;
+    atomic_uint wrong;
+};
+
+static void *append(void *context)
+{
+    struct scene *scene = context;
+    int64_t now_ms = clock_wall_ms(clock_system());
+    for (uint32_t round = 0; !atomic_load(&scene->over); round++) {
+        struct fixture_sample samples[SERIES];
+        for (uint32_t i = 0; i < SERIES; i++)
+            samples[i] = (struct fixture_sample){
+                i, now_ms - (int64_t)((round + i) % 9) * DAY + (int64_t)round, round};
+        enum status status = fixture_put(scene->store.tier, samples, SERIES, NULL);
+        if (status != STATUS_OK && status != STATUS_BUSY)
+            atomic_fetch_add(&scene->wrong, 1);
+    }
+    return NULL;
+}
+
+static void rules_may_change_while_everything_goes_on(void **state)
+{
+    (void)state;
+    struct scene scene = {0};
+    store_init(&scene.store, 64 * 1024);
+    scene.store.options.background = true;
+    scene.store.options.clock_leap_ms = DAY;
+    store_reopen(&scene.store);
+    pthread_t appender;
+    assert_int_equal(pthread_create(&appender, NULL, append, &scene), 0);
+    for (int i = 0; i < 400; i++) {
+        struct retention_rule rules[] = {{"metric_1", (1 + i % 5) * DAY},
+                                         {"metric_2", i % 2 == 0 ? 0 : 3 * DAY}};
+        assert_int_equal(
+            engine_set_retention_rules(scene.store.tier, (4 + i % 3) * DAY, rules, 2, NULL),
+            STATUS_OK);
+        struct engine_stats stats;
+        engine_stats(scene.store.tier, &stats);
+        struct storage_condition condition;
+        storage_condition(scene.store.tier, &condition);
+        struct select_options options = {.range = fixture_always()};
+        struct selection *selection = NULL;
+        struct matchers everything = {0};
+        assert_int_equal(
+            storage_select(scene.store.tier, &everything, 1, &options, &selection, NULL),
+            STATUS_OK);
+        selection_close(scene.store.tier, selection);
+    }
+    /* The threads look every second. */
+    struct engine_stats stats = {0};
+    for (int i = 0; i < 100000 && stats.rule_deletes == 0; i++) {
+        engine_stats(scene.store.tier, &stats);
+        clock_sleep_ms(clock_system(), 1);
+    }
+    assert_true(stats.rule_deletes > 0);
+    atomic_store(&scene.over, true);
+    assert_int_equal(pthread_join(appender, NULL), 0);
+    assert_int_equal(atomic_load(&scene.wrong), 0);
+    store_release(&scene.store);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_rule_keeps_its_series_shorter_than_the_default),
+        cmocka_unit_test(a_rule_keeps_its_series_longer_than_the_default),
+        cmocka_unit_test(a_rule_keeps_for_ever_what_the_default_does_not),
+        cmocka_unit_test(the_first_rule_that_matches_a_series_holds),
+        cmocka_unit_test(a_rule_may_match_all_series_or_none),
+        cmocka_unit_test(late_data_beyond_the_keep_goes_by_itself),
+        cmocka_unit_test(samples_beyond_the_keep_of_a_head_that_nothing_fills_go_too),
+        cmocka_unit_test(runs_for_late_data_have_a_rest_between_them),
+        cmocka_unit_test(nothing_is_matched_where_nothing_has_changed),
+        cmocka_unit_test(a_new_policy_holds_from_the_next_step_on),
+        cmocka_unit_test(the_default_alone_leaves_the_rules),
+        cmocka_unit_test(rules_that_cannot_be_are_refused_and_leave_what_was),
+        cmocka_unit_test(a_restart_at_any_step_brings_nothing_back_and_deletes_nothing_twice),
+        cmocka_unit_test(space_comes_back_without_any_new_sample),
+        cmocka_unit_test(many_rules_with_a_few_series_each_give_space_back_together),
+        cmocka_unit_test(few_series_of_a_part_wait_behind_few_tombstones_for_four_hundred_days),
+        cmocka_unit_test(rules_that_hit_a_limit_wait_and_other_work_goes_on),
+        cmocka_unit_test(a_clock_that_leaps_a_year_deletes_nothing),
+        cmocka_unit_test(a_clock_that_is_set_back_deletes_nothing_and_neither_does_its_return),
+        cmocka_unit_test(a_leap_that_stands_for_a_day_is_believed),
+        cmocka_unit_test(a_store_that_slept_for_long_waits_a_day_and_one_that_ran_idly_does_not),
+        cmocka_unit_test(a_damaged_index_deletes_nothing_that_a_rule_keeps),
+        cmocka_unit_test(rules_may_change_while_everything_goes_on),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
