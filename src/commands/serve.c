@@ -217,6 +217,17 @@ static void service_stop(struct service *service)
     query_telemetry_free(service->query_telemetry);
 }
 
+static void reload_retention(struct service *service)
+{
+    struct retention_rule rules[RETENTION_RULES_MAX];
+    size_t count = store_retention_rules(&service->config, rules);
+    struct error err = {0};
+    if (engine_set_retention_rules(service->tier, service->config.retention.default_ms, rules,
+                                   count, &err) != STATUS_OK)
+        log_event(&service->log, LOG_ERROR, "serve", "retention stays as it was",
+                  log_text("error", err.message));
+}
+
 static void reload(struct service *service)
 {
     struct config fresh;
@@ -239,7 +250,7 @@ static void reload(struct service *service)
     admission_set_limits(service->admission, &admission);
     struct query_limits query = query_limits_of(&service->config, service->memory_bytes);
     api_set_query_limits(service->api, &query);
-    engine_set_retention(service->tier, service->config.retention.default_ms);
+    reload_retention(service);
     engine_set_warm_after(service->tier, service->config.tiers.warm_after_ms);
     log_event(&service->log, LOG_INFO, "serve", "configuration reloaded",
               log_int("changed", (int64_t)changes.applied_count));

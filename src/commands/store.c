@@ -1,7 +1,9 @@
 #include "commands/store.h"
 
+#include <assert.h>
 #include <stdio.h>
 
+#include "base/times.h"
 #include "os/memory.h"
 
 enum {
@@ -15,6 +17,22 @@ enum {
     PATH_SIZE = 4200,
 };
 
+/* A store that was down for a day loses nothing early, nor does one whose clock is wrong for as
+ * long. */
+#define CLOCK_LEAP_MS MS_PER_DAY
+
+static_assert((int)CONFIG_RETENTION_RULES_MAX == (int)RETENTION_RULES_MAX,
+              "what the configuration takes the engine takes");
+
+size_t store_retention_rules(const struct config *config, struct retention_rule *to)
+{
+    const struct config_records *records = &config->retention.rules;
+    const struct config_retention_rule *rules = records->items;
+    for (size_t i = 0; i < records->count; i++)
+        to[i] = (struct retention_rule){.match = rules[i].match, .keep_ms = rules[i].keep_ms};
+    return records->count;
+}
+
 struct engine_options store_engine_options(const struct config *config, struct os os,
                                            const struct log *log, uint64_t memory_bytes)
 {
@@ -26,7 +44,7 @@ struct engine_options store_engine_options(const struct config *config, struct o
     uint64_t head_bytes = memory_bytes / HEAD_SHARE;
     if (head_bytes > config->storage.head_bytes)
         head_bytes = config->storage.head_bytes;
-    return (struct engine_options){
+    struct engine_options options = {
         .os = os,
         .log = log,
         .dir = config->storage.path,
@@ -44,7 +62,10 @@ struct engine_options store_engine_options(const struct config *config, struct o
         .warm_rest_ms = WARM_REST_MS,
         .delete_rest_ms = DELETE_REST_MS,
         .tombstone_bytes = (size_t)(memory_bytes / TOMBSTONE_SHARE),
+        .clock_leap_ms = CLOCK_LEAP_MS,
     };
+    options.retention_rule_count = store_retention_rules(config, options.retention_rules);
+    return options;
 }
 
 /* Nothing is made where a store is only to be read. */

@@ -10,9 +10,13 @@
 #include "storage/engine/engine.h"
 
 /* What the configuration says of the engine, within a budget of `memory_bytes`; without background
- * threads. */
+ * threads. Texts stay the configuration's. */
 struct engine_options store_engine_options(const struct config *config, struct os os,
                                            const struct log *log, uint64_t memory_bytes);
+
+/* retention.rules, their texts the configuration's; `to` has room for RETENTION_RULES_MAX. Returns
+ * how many. */
+size_t store_retention_rules(const struct config *config, struct retention_rule *to);
 
 /* NOT_FOUND: there is no store in storage.path. */
 MUST_CHECK enum status store_expect(const struct config *config, struct os os, struct error *err);

@@ -82,6 +82,17 @@ static void write_parts(struct metrics_writer *writer, const struct storage_metr
           "Bytes of those files.");
     counter(writer, "metric_store_chunks_dropped", NULL, metrics->chunks_dropped,
             "Days that retention has dropped.");
+    counter(writer, "metric_store_retention_rule_runs", NULL, metrics->rule_runs,
+            "Times that retention rules were matched with the series index.");
+    counter(writer, "metric_store_retention_rule_deletes", NULL, metrics->rule_deletes,
+            "Deletes that retention rules made since the start.");
+    counter(writer, "metric_store_retention_rule_series", NULL, metrics->rule_series,
+            "Series whose samples of some days went by retention rules, counted anew each time.");
+    if (metrics->retention_time_ms != 0)
+        gauge_seconds(writer, "metric_store_retention_time_seconds",
+                      (double)metrics->retention_time_ms / 1e3,
+                      "The time that retention goes by, in seconds since 1970: behind the clock's "
+                      "while a leap of the clock is not believed yet.");
     counter(writer, "metric_store_deletes", NULL, metrics->deletes,
             "Deletes that were committed since the start.");
     gauge(writer, "metric_store_tombstones", NULL, metrics->tombstones,

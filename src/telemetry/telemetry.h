@@ -262,6 +262,8 @@ struct storage_metrics {
     uint64_t index_bytes;
     uint64_t chunks;
     uint64_t chunks_dropped;
+    uint64_t rule_runs, rule_deletes, rule_series; /* of retention rules */
+    int64_t retention_time_ms;                     /* 0: not known yet */
     uint64_t deletes;
     uint64_t tombstones;
     uint64_t tombstone_bytes;

@@ -179,11 +179,14 @@ static void note_leap(struct engine *engine, struct retention_clock *clock, int6
     clock->leapt = true;
     clock->leap_ms = by_ms;
     clock->leapt_ns = now_ns;
+    char wall[INSTANT_TEXT_SIZE], believed[INSTANT_TEXT_SIZE], wait[INSTANT_TEXT_SIZE];
+    instant_format(wall, clock->believed_ms + by_ms);
+    instant_format(believed, clock->believed_ms);
+    duration_format(wait, engine->options.clock_leap_ms);
     log_event(engine->log, LOG_WARN, "engine",
-              "the clock is far from where it was: retention does not go by it until it has stood "
+              "the clock is far from where it was: retention does not go by it before it has stood "
               "like this for a while",
-              log_int("leap_s", by_ms / MS_PER_SECOND),
-              log_int("wait_s", engine->options.clock_leap_ms / MS_PER_SECOND));
+              log_text("clock", wall), log_text("believed", believed), log_text("wait", wait));
 }
 
 int64_t engine_retention_time(struct engine *engine)
