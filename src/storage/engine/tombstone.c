@@ -69,14 +69,12 @@ static enum status note_series(struct tombstone *tombstone, uint32_t id, uint32_
     return STATUS_OK;
 }
 
-enum status tombstone_note_head(struct tombstone *tombstone, const struct head *head,
-                                uint64_t number)
+static enum status note_by_ids(struct tombstone *tombstone, const struct head *head)
 {
     enum { AT_ONCE = 256 };
     uint32_t ids[AT_ONCE];
     size_t capacity = 0;
     enum status status = STATUS_OK;
-    tombstone->head = number;
     roaring_uint32_iterator_t walk;
     roaring_init_iterator(tombstone->ids, &walk);
     for (uint32_t count = AT_ONCE; count == AT_ONCE && status == STATUS_OK;) {
@@ -85,6 +83,27 @@ enum status tombstone_note_head(struct tombstone *tombstone, const struct head *
             if (head_has(tombstone, head, ids[i]))
                 status = note_series(tombstone, ids[i], head_entry(head, ids[i]).count, &capacity);
     }
+    return status;
+}
+
+static enum status note_by_head(struct tombstone *tombstone, const struct head *head)
+{
+    size_t capacity = 0;
+    enum status status = STATUS_OK;
+    for (uint32_t id = head_next_series(head, 0); id != UINT32_MAX && status == STATUS_OK;
+         id = head_next_series(head, id + 1))
+        if (roaring_bitmap_contains(tombstone->ids, id) && head_has(tombstone, head, id))
+            status = note_series(tombstone, id, head_entry(head, id).count, &capacity);
+    return status;
+}
+
+/* Nobody commits meanwhile: by whichever of the two has fewer series. */
+enum status tombstone_note_head(struct tombstone *tombstone, const struct head *head,
+                                uint64_t number)
+{
+    tombstone->head = number;
+    bool few = head_sample_count(head) < roaring_bitmap_get_cardinality(tombstone->ids);
+    enum status status = few ? note_by_head(tombstone, head) : note_by_ids(tombstone, head);
     count_bytes(tombstone);
     return status;
 }
