@@ -39,7 +39,7 @@ struct maker {
     double *states; /* of each series, where values build on one another */
     struct bytes plain, series, label;
     struct bytes *labels; /* of each series, encoded; where there are not too many */
-    struct bytes packed; /* the body that was made last */
+    struct bytes packed;  /* the body that was made last */
     unsigned random_bits;
 };
 
