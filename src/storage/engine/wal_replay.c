@@ -55,8 +55,17 @@ static enum status list_name(void *context, const char *name, bool is_directory,
     return STATUS_OK;
 }
 
+/* A spare that was a segment of the log came before all that are in it. Others are half made: where
+ * a sync of such a one failed, pages that can be read, and its size, may not be on the disk. */
+static bool is_half_made(const struct wal *wal, uint64_t number)
+{
+    return wal->segment_count == 0 || number >= wal->segments[0].number;
+}
+
 static enum status keep_spare(struct wal *wal, uint64_t number, struct error *err)
 {
+    if (is_half_made(wal, number))
+        return wal_remove_spare(wal, number, err);
     char name[WAL_NAME_SIZE];
     char path[WAL_PATH_SIZE];
     wal_spare_name(name, number);
@@ -90,11 +99,11 @@ static enum status list_directory(struct wal *wal, struct error *err)
     /* A store that stopped before it had a log. */
     if (status == STATUS_NOT_FOUND && wal->read_only)
         status = STATUS_OK;
+    if (status == STATUS_OK && wal->segment_count > 0)
+        qsort(wal->segments, wal->segment_count, sizeof wal->segments[0], compare_segments);
     for (size_t i = 0; i < listing.spare_count && status == STATUS_OK && !wal->read_only; i++)
         status = keep_spare(wal, listing.spares[i], err);
     free(listing.spares);
-    if (status == STATUS_OK && wal->segment_count > 0)
-        qsort(wal->segments, wal->segment_count, sizeof wal->segments[0], compare_segments);
     wal_count_segments(wal);
     return status;
 }
