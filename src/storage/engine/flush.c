@@ -304,7 +304,7 @@ static enum status commit(struct flush *flush)
 {
     struct engine *engine = flush->engine;
     /* Frames below the position that the manifest names are there, or replay knows that they were:
-     * with storage.sync=never nobody else syncs them. While the log is replayed it is not open. */
+     * with storage.sync=never nobody else syncs them. While the log is replayed recovery has. */
     enum status synced = engine->wal == NULL ? STATUS_OK : engine_sync_log(engine, flush->err);
     if (synced != STATUS_OK)
         return synced;

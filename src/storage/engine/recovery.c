@@ -23,6 +23,7 @@ struct recovery {
     uint64_t manifest_damage;         /* places */
     uint64_t replay_from;             /* of the log */
     struct tombstone_set *tombstones; /* of segments */
+    struct wal *replaying;            /* while the log is replayed */
 };
 
 static void note_damage(void *context, const char *description)
@@ -282,7 +283,10 @@ static enum status make_room(struct recovery *recovery, uint64_t frame, struct e
     old->active->end_position = before;
     version_release(version_slot_replace(&engine->version, version));
     series_index_drop_known(&engine->index);
-    enum status status = engine_flush_sealed(engine, err);
+    /* The manifest is about to say that this much of the log is there and not needed any more. */
+    enum status status = wal_sync_replayed(recovery->replaying, err);
+    if (status == STATUS_OK)
+        status = engine_flush_sealed(engine, err);
     if (status != STATUS_NO_SPACE)
         return status;
     /* Reads must go on where the disk is full: the background flushes it when there is room. */
@@ -401,6 +405,7 @@ static enum status open_log(struct recovery *recovery, struct error *err)
         .owner = load_u64(manifest_state(engine->manifest)->store_id),
         .spares = 2,
         .log = engine->log,
+        .replaying = &recovery->replaying,
         .read_only = engine->options.read_only,
     };
     uint64_t from = manifest_state(engine->manifest)->log_position;

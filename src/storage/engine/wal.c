@@ -423,7 +423,11 @@ enum status wal_open(struct wal **out, const struct wal_options *options, uint64
     bytes_init(&wal->builder.bytes, (size_t)options->frame_max);
     struct wal_replay replay = {
         .replay_from = replay_from, .apply = apply, .damage = damage, .context = context};
+    if (options->replaying != NULL)
+        *options->replaying = wal;
     status = wal_recover(wal, &replay, err);
+    if (options->replaying != NULL)
+        *options->replaying = NULL;
     if (status != STATUS_OK) {
         wal_free(wal);
         return status;

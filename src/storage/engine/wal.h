@@ -43,6 +43,8 @@ struct wal_options {
     uint64_t owner;        /* of the log: segments that name another are damage; 0: any */
     unsigned spares;       /* segments kept for reuse, at most WAL_SPARES_MAX */
     const struct log *log; /* NULL: none */
+    /* NULL, or set while records are applied, for wal_sync_replayed alone. */
+    struct wal **replaying;
     /* Replays and writes nothing: afterwards all but wal_stats and wal_close is UNAVAILABLE. */
     bool read_only;
 };
@@ -73,6 +75,14 @@ typedef void wal_damage(void *context, const char *description, uint64_t from, u
 MUST_CHECK enum status wal_open(struct wal **wal, const struct wal_options *options,
                                 uint64_t replay_from, wal_apply *apply, wal_damage *damage,
                                 void *context, struct error *err);
+
+/*
+ * Called by `apply`: makes all frames before the present one durable, as far as that is not known
+ * of them already. Whoever is to rely on less of the log than was replayed, while it is replayed,
+ * has to: what can be read may be lost with a power cut, for which the log would be damaged.
+ *   IO, NO_SPACE, MEMORY
+ */
+MUST_CHECK enum status wal_sync_replayed(struct wal *wal, struct error *err);
 
 /* Syncs, and marks the end as clean, so that any later damage is known as such. Accepts NULL. */
 void wal_close(struct wal *wal);

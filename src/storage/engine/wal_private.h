@@ -54,6 +54,8 @@ struct wal_counters {
     uint64_t replayed_frames, replayed_records, replayed_bytes, damages, torn_lsn;
 };
 
+struct recovery; /* wal_replay.c */
+
 struct wal {
     struct os os;
     char *dir;
@@ -64,6 +66,7 @@ struct wal {
     uint64_t key;
     uint64_t owner;
     uint32_t seed;
+    struct recovery *recovery; /* while it runs */
 
     /* Guards the two lists, and is held while a segment is filled with zeros: whoever needs the
      * next segment waits for the one that makes it. */

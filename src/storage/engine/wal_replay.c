@@ -20,7 +20,8 @@ struct recovery {
     struct wal_source *sources;
     size_t source_count;
     struct wal_reader reader;
-    uint64_t proven;       /* the largest synced LSN that a frame named */
+    uint64_t proven;       /* durable up to here: the largest synced LSN that a frame named */
+    uint64_t applied;      /* where the frame in hand begins */
     struct wal_place end;  /* where the log ends */
     uint32_t header_epoch; /* the largest of a segment header */
     bool sealed;
@@ -265,6 +266,7 @@ static enum status apply_frame(struct recovery *recovery, const struct wal_frame
     recovery->sealed = frame->record_count == 0 && frame->synced_lsn == frame->start;
     if (frame->start < recovery->replay->replay_from)
         return STATUS_OK;
+    recovery->applied = frame->start;
     counters->replayed_frames++;
     counters->replayed_records += frame->record_count;
     counters->replayed_bytes += recovery->reader.cursor - recovery->reader.keep;
@@ -408,38 +410,54 @@ static enum status read_frames(struct recovery *recovery, struct error *err)
 
 /* ---- after it ---- */
 
+static enum status write_again(const struct wal_source *source, uint64_t from, uint64_t to,
+                               uint8_t *copy, size_t copy_size, struct error *err)
+{
+    enum status status = STATUS_OK;
+    for (uint64_t at = from; at < to && status == STATUS_OK; at += copy_size) {
+        size_t size = to - at < copy_size ? (size_t)(to - at) : copy_size;
+        size_t got = 0;
+        status = file_read(source->file, copy, size, at, &got, err);
+        if (status == STATUS_OK)
+            status = file_write(source->file, copy, got, at, err);
+    }
+    return status == STATUS_OK ? file_sync(source->file, err) : status;
+}
+
 /*
- * Writes again what was read and is not known to be synced, and syncs it: after a sync that failed
- * before a restart, the kernel may show bytes that never reached the disk and believe them clean.
+ * Writes again what was read before `end` and is not known to be synced, and syncs it: after a sync
+ * that failed before a restart, the kernel may show bytes that never reached the disk and believe
+ * them clean.
  */
-static enum status make_replayed_durable(struct recovery *recovery, struct error *err)
+static enum status make_durable(struct recovery *recovery, uint64_t end, struct error *err)
 {
     enum { COPY_SIZE = 128 * 1024 };
     uint8_t *copy = malloc(COPY_SIZE);
     if (copy == NULL)
         return fail(err, STATUS_MEMORY, "no memory to sync the log");
     enum status status = STATUS_OK;
-    for (size_t i = 0; i <= recovery->end.source && status == STATUS_OK; i++) {
+    for (size_t i = 0; i < recovery->source_count && status == STATUS_OK; i++) {
         const struct wal_source *source = &recovery->sources[i];
-        uint64_t stop = i == recovery->end.source ? recovery->end.offset : source->size;
+        if (source->number > wal_lsn_segment(end))
+            break;
+        bool last = source->number == wal_lsn_segment(end);
+        uint64_t stop = last ? wal_lsn_offset(end) : source->size;
         uint64_t at = WAL_DATA_START;
         if (wal_lsn_segment(recovery->proven) == source->number)
             at = wal_lsn_offset(recovery->proven);
-        if (source->file == NULL || at >= stop || wal_lsn(source->number, stop) <= recovery->proven)
-            continue;
-        while (at < stop && status == STATUS_OK) {
-            size_t size = stop - at < COPY_SIZE ? (size_t)(stop - at) : COPY_SIZE;
-            size_t got = 0;
-            status = file_read(source->file, copy, size, at, &got, err);
-            if (status == STATUS_OK)
-                status = file_write(source->file, copy, got, at, err);
-            at += size;
-        }
-        if (status == STATUS_OK)
-            status = file_sync(source->file, err);
+        if (source->file != NULL && at < stop && wal_lsn(source->number, stop) > recovery->proven)
+            status = write_again(source, at, stop, copy, COPY_SIZE, err);
     }
     free(copy);
+    if (status == STATUS_OK && end > recovery->proven)
+        recovery->proven = end;
     return status;
+}
+
+enum status wal_sync_replayed(struct wal *wal, struct error *err)
+{
+    invariant(wal->recovery != NULL && !wal->read_only);
+    return make_durable(wal->recovery, wal->recovery->applied, err);
 }
 
 /* Leaves the segments from the current one on, without gaps, and those before it that may be
@@ -522,7 +540,7 @@ static enum status continue_log(struct recovery *recovery, bool key_known, struc
     wal_reader_init(&recovery->reader, recovery->sources, recovery->source_count, wal->key);
     enum status status = read_frames(recovery, err);
     if (status == STATUS_OK && !wal->read_only)
-        status = make_replayed_durable(recovery, err);
+        status = make_durable(recovery, wal_reader_lsn(&recovery->reader, recovery->end), err);
     if (status != STATUS_OK)
         return status;
     wal->number = recovery->sources[recovery->end.source].number;
@@ -543,6 +561,7 @@ enum status wal_recover(struct wal *wal, const struct wal_replay *replay, struct
 {
     struct recovery recovery = {.wal = wal, .replay = replay};
     bool key_known = false;
+    wal->recovery = &recovery;
     mutex_lock(&wal->lock);
     enum status status = wal->read_only ? STATUS_OK : make_directory(wal, err);
     if (status == STATUS_OK)
@@ -563,6 +582,7 @@ enum status wal_recover(struct wal *wal, const struct wal_replay *replay, struct
         status = filesystem_sync_directory(wal->os.fs, wal->dir, err);
     mutex_unlock(&wal->lock);
     wal_reader_release(&recovery.reader);
+    wal->recovery = NULL;
     free(sources);
     if (status != STATUS_OK)
         return status;
