@@ -119,11 +119,82 @@ static void a_flush_while_the_log_is_replayed_names_no_more_of_it_than_is_durabl
     sim_disk_free(disk);
 }
 
+static void settle_down(struct tier *tier)
+{
+    bool did = true;
+    struct error err = {0};
+    while (did)
+        if (engine_background_step(tier, &did, &err) != STATUS_OK)
+            test_fail("%s", err.message);
+}
+
+static struct selection *select_all(struct tier *tier)
+{
+    struct matchers everything = {0};
+    struct select_options options = {.range = fixture_always()};
+    struct selection *selection;
+    struct error err = {0};
+    if (storage_select(tier, &everything, 1, &options, &selection, &err) != STATUS_OK)
+        test_fail("%s", err.message);
+    return selection;
+}
+
+static void check_held(struct tier *tier, struct selection *selection, const struct ledger *ledger)
+{
+    char why[FIXTURE_WHY_SIZE] = "";
+    struct read_stats stats;
+    if (!fixture_selection_same(tier, selection, ledger, fixture_always(), NULL, why))
+        test_fail("%s", why);
+    selection_stats(tier, selection, &stats);
+    assert_false(stats.partial);
+    selection_close(tier, selection);
+}
+
+/*
+ * The labels of a selection's series are read when they are asked for. Those of series that had
+ * been deleted meanwhile were gone from the index, and the store spoke of damage.
+ */
+static void a_selection_held_open_tells_the_labels_of_series_that_left_the_index(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_machine_disk(1);
+    struct sim_machine machine;
+    struct ledger ledger;
+    struct error err = {0};
+    sim_machine_init(&machine, disk, "/data/store", 1);
+    struct tier *tier = open_store(&machine);
+    ledger_init(&ledger, SERIES);
+    for (uint32_t i = 0; i < SERIES; i++)
+        put(tier, &ledger, i, SIM_START_MS, 10);
+    struct selection *of_tables = select_all(tier);
+    assert_int_equal(engine_flush(tier, &err), STATUS_OK);
+    struct selection *of_segments = select_all(tier);
+    bool all[SERIES];
+    memset(all, true, sizeof all);
+    struct delete_result result;
+    assert_int_equal(fixture_delete(tier, all, SERIES, fixture_always(), &result, &err), STATUS_OK);
+    assert_int_equal(engine_flush(tier, &err), STATUS_OK);
+    settle_down(tier);
+    check_held(tier, of_tables, &ledger);
+    settle_down(tier);
+    check_held(tier, of_segments, &ledger);
+    settle_down(tier);
+    struct engine_stats stats;
+    engine_stats(tier, &stats);
+    assert_int_equal(stats.damaged_blocks, 0);
+    assert_int_equal(stats.series_committed, 0);
+    assert_int_equal(stats.series_ids_freed, SERIES);
+    ledger_release(&ledger);
+    engine_abandon(tier);
+    sim_disk_free(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_segment_whose_making_failed_is_not_taken_for_a_spare),
         cmocka_unit_test(a_flush_while_the_log_is_replayed_names_no_more_of_it_than_is_durable),
+        cmocka_unit_test(a_selection_held_open_tells_the_labels_of_series_that_left_the_index),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
