@@ -404,11 +404,12 @@ static bool series_number(const struct labels *labels, uint32_t *number)
     return slice_equal_text(labels_metric_name(labels), metric);
 }
 
-static bool near(double a, double b)
+/* `scale`: of what was added up, where large numbers may have taken each other away. */
+static bool near(double a, double b, double scale)
 {
     if (isnan(a) || isnan(b))
         return isnan(a) && isnan(b);
-    return a == b || fabs(a - b) <= 1e-9 * fmax(fabs(a), fabs(b));
+    return a == b || fabs(a - b) <= 1e-9 * fmax(fmax(fabs(a), fabs(b)), scale);
 }
 
 static bool same_bits(double a, double b)
@@ -416,7 +417,7 @@ static bool same_bits(double a, double b)
     return bits_of_double(a) == bits_of_double(b);
 }
 
-static bool same_summary(const struct summary *a, const struct summary *b)
+static bool same_summary(const struct summary *a, const struct summary *b, double scale)
 {
     if (a->count != b->count || a->stale_count != b->stale_count || a->nan_count != b->nan_count)
         return false;
@@ -424,8 +425,8 @@ static bool same_summary(const struct summary *a, const struct summary *b)
         return true;
     return a->first_ms == b->first_ms && a->last_ms == b->last_ms &&
            same_bits(a->first, b->first) && same_bits(a->last, b->last) && a->min == b->min &&
-           a->max == b->max && near(summary_sum(a), summary_sum(b)) &&
-           near(a->increase, b->increase);
+           a->max == b->max && near(summary_sum(a), summary_sum(b), scale) &&
+           near(a->increase, b->increase, scale);
 }
 
 static bool no(char why[FIXTURE_WHY_SIZE], const char *format, ...) PRINTF_LIKE(2, 3);
@@ -469,7 +470,7 @@ static enum status next_block(struct tier *tier, struct storage_cursor *cursor, 
     struct summary summed;
     summary_init(&summed);
     summary_add(&summed, block->times, block->values, block->count);
-    *wrong = promised != block->count || !same_summary(&told, &summed);
+    *wrong = promised != block->count || !same_summary(&told, &summed, 0);
     if (*wrong)
         no(why, "series %" PRIu32 ": the block at %" PRId64 " has a wrong summary", number,
            block->first_ms);
@@ -618,11 +619,14 @@ static bool totals_same(struct tier *tier, struct storage_cursor *cursor, uint32
                         char why[FIXTURE_WHY_SIZE])
 {
     struct summary naive, told;
+    double scale = 0;
     summary_init(&naive);
     summary_init(&told);
     for (size_t i = place_of(expected, range.start_ms); i < place_of(expected, range.end_ms); i++) {
         double value = double_of_bits(expected->bits[i]);
         summary_add(&naive, &expected->times[i], &value, 1);
+        if (isfinite(value) && fabs(value) > scale)
+            scale = fabs(value);
     }
     for (;;) {
         struct storage_block block;
@@ -640,7 +644,7 @@ static bool totals_same(struct tier *tier, struct storage_cursor *cursor, uint32
             return no(why, "series %" PRIu32 ": %s", number, err.message);
         summary_add(&told, block.times, block.values, block.count);
     }
-    if (!same_summary(&naive, &told))
+    if (!same_summary(&naive, &told, scale))
         return no(why,
                   "series %" PRIu32 ": count %" PRIu32
                   " sum %.17g increase %.17g instead of %" PRIu32 ", %.17g, %.17g",

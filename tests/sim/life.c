@@ -1,0 +1,140 @@
+#include "life.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/invariant.h"
+
+bool life_fail(struct life *life, const char *format, ...)
+{
+    if (life->why[0] != '\0')
+        return false;
+    char name[LIFE_NAME_SIZE];
+    life_step_name(life, name);
+    int size = snprintf(life->why, sizeof life->why, "step %u, %s: ", life->step, name);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(life->why + size, sizeof life->why - (size_t)size, format, args);
+    va_end(args);
+    return false;
+}
+
+uint64_t life_random(const struct life *life, uint64_t purpose)
+{
+    uint64_t state = life->options.seed * UINT64_C(0x9e3779b97f4a7c15) + life->salt;
+    state = sim_next(&state) + purpose;
+    return sim_next(&state);
+}
+
+void life_explore(struct life *life)
+{
+    if (life->depth == 0 && life->step >= life->options.explored_from)
+        sim_explore_attach(&life->explore, life->disk);
+}
+
+/* How densely this life is looked at: few crashes each with many in recovery, or many without. */
+static void plan_exploration(struct life *life)
+{
+    static const uint64_t strides[] = {3, 5, 7, 11};
+    uint64_t random = life_random(life, UINT64_C(1) << 40);
+    unsigned depth = (unsigned)sim_below(&random, 3);
+    uint64_t every = strides[sim_below(&random, sizeof strides / sizeof strides[0])];
+    if (life->options.every != 0)
+        every = life->options.every;
+    life->explore = (struct sim_explore){
+        .check = life_recovers,
+        .context = life,
+        .seed = life->options.seed,
+        .crashes = life->options.crashes,
+        .kills = true,
+        .depth = depth,
+        .every = every << depth,
+        .phase = sim_below(&random, every << depth),
+        .every_in_recovery = 5 + 8 * depth,
+        .most = life->options.most_states,
+        .sites = life->options.sites,
+    };
+}
+
+static void begin(struct life *life, const struct life_options *options)
+{
+    *life = (struct life){.options = *options,
+                          .dir = "/data/store",
+                          .wall_ms = SIM_START_MS,
+                          .expired_before = INT64_MIN};
+    life->disk = sim_machine_disk(options->seed);
+    life->owns_disk = true;
+    life->log_fd = memfd_create("log", MFD_CLOEXEC);
+    invariant(life->log_fd >= 0);
+    life_model_init(&life->model);
+    plan_exploration(life);
+    uint64_t random = life_random(life, UINT64_C(2) << 40);
+    life_config_random(&life->config, &random);
+}
+
+static void end(struct life *life, struct life_result *result)
+{
+    life_calm(life);
+    if (life->tier != NULL)
+        life_stop(life, false);
+    sim_explore_detach(life->disk);
+    if (life->why[0] == '\0' && life->explore.violations > 0)
+        life_fail(life, "a crash is not survived");
+    *result = (struct life_result){
+        .states = life->explore.states,
+        .calls = sim_disk_calls(life->disk),
+        .samples = ledger_count(&life->model.now.ledger),
+        .steps = life->step,
+        .violated = life->why[0] != '\0',
+        .violated_step = life->step,
+    };
+    memcpy(result->why, life->why, sizeof result->why);
+    life_model_release(&life->model);
+    sim_disk_free(life->disk);
+    close(life->log_fd);
+}
+
+static bool is_left_out(const struct life_options *options, unsigned step)
+{
+    return options->left_out != NULL && options->left_out[step];
+}
+
+static void tell_step(const struct life *life)
+{
+    char name[LIFE_NAME_SIZE];
+    life_step_name(life, name);
+    printf("%3u %s\n", life->step, name);
+}
+
+void life_run(const struct life_options *options, struct life_result *result)
+{
+    struct life life;
+    begin(&life, options);
+    life_explore(&life);
+    bool goes_on = life_open(&life);
+    for (; life.step < options->steps && goes_on; life.step++) {
+        if (is_left_out(options, life.step))
+            continue;
+        life_explore(&life);
+        goes_on = life_take_step(&life) && life.explore.violations == 0;
+        if (options->narrates)
+            tell_step(&life);
+        if (!goes_on)
+            break;
+    }
+    if (goes_on)
+        sim_explore_now(&life.explore, life.disk);
+    end(&life, result);
+}
+
+void life_tell(const struct life_options *options)
+{
+    struct life life;
+    life = (struct life){.options = *options};
+    for (life.step = 0; life.step < options->steps; life.step++)
+        if (!is_left_out(options, life.step))
+            tell_step(&life);
+}

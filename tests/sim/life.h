@@ -1,0 +1,138 @@
+/*
+ * life - a random life of the whole engine on the simulated disk, repeated exactly by its seed.
+ *
+ * A life is a sequence of steps: commits in order, late and again, deletes, flushes, merges and the
+ * other background jobs, retention, snapshots and restores, readers that are held open, restarts,
+ * other settings, clocks that jump, and faults of the disk that come and go. All in one thread:
+ * the engine's background jobs are called as functions. Before calls that change the disk a copy of
+ * it crashes or is killed, is recovered (where some calls fail, and crash again), and is held
+ * against a naive model (life_model.h). Some of the recovered copies live on for a while.
+ *
+ * Step n of a life depends on the seed and n alone, not on the steps before it, so that steps can
+ * be left out to find the few that matter.
+ */
+#ifndef METRIC_STORE_TESTS_LIFE_H
+#define METRIC_STORE_TESTS_LIFE_H
+
+#include "life_model.h"
+#include "sim_explore.h"
+#include "sim_machine.h"
+
+enum {
+    LIFE_READERS = 3,
+    LIFE_WHY_SIZE = 1024,
+    LIFE_NAME_SIZE = 64,
+    LIFE_COMMIT_MAX = 700,
+    LIFE_STEPS_MAX = 400
+};
+
+/* What a start may change. */
+struct life_config {
+    enum engine_sync sync;
+    int64_t sync_interval_ms;
+    size_t head_bytes, table_bytes, raw_cache_bytes, tombstone_bytes;
+    uint64_t log_segment_bytes;
+    uint32_t max_chunks, merge_fan_in;
+    int64_t retention_ms, warm_after_ms, delete_rest_ms, warm_rest_ms;
+    uint64_t admitted_series; /* further ones are refused; 0: no limit */
+};
+
+struct life_options {
+    uint64_t seed;
+    unsigned steps;
+    const bool *left_out;    /* of each step, or NULL */
+    unsigned explored_from;  /* no crash is tried before this step */
+    unsigned crashes;        /* ways to crash before a call */
+    uint64_t every;          /* 0: as the seed says */
+    uint64_t most_states;    /* 0: no limit */
+    struct sim_sites *sites; /* counts where crashes were tried; or NULL */
+    bool narrates;           /* every step is printed as it is taken */
+    uint64_t shown_state;    /* the calls of its recovery are printed; 0: of none */
+};
+
+struct life_reader {
+    struct selection *selection; /* NULL: none */
+    struct time_range range;
+    struct ledger expected;
+};
+
+struct life {
+    struct life_options options;
+    struct sim_disk *disk;
+    bool owns_disk;
+    struct sim_machine machine;
+    int log_fd;        /* what a start logs, to be read again */
+    struct tier *tier; /* NULL: not open */
+    char dir[32];
+    unsigned dirs; /* made so far */
+    struct life_config config;
+    struct life_model model;
+    int64_t wall_ms, monotonic_ns; /* while no machine runs */
+    int64_t expired_before;        /* days that retention may have dropped, by any clock so far */
+    struct life_reader readers[LIFE_READERS];
+    bool faulty; /* calls are made to fail */
+    struct sim_explore explore;
+    unsigned step;
+    const char *snapshot; /* one that is being made, or NULL */
+    unsigned depth;       /* lives of recovered copies in lives of recovered copies */
+    uint64_t salt;        /* of such a life: else all would do the same */
+    /* The commit in hand. */
+    struct fixture_sample samples[LIFE_COMMIT_MAX];
+    bool kept[LIFE_COMMIT_MAX];
+    struct life_commit commit;
+    /* The first violation; empty: none. */
+    char why[LIFE_WHY_SIZE];
+};
+
+struct life_result {
+    uint64_t states, calls, samples;
+    unsigned steps; /* taken */
+    bool violated;
+    unsigned violated_step;
+    char why[LIFE_WHY_SIZE];
+};
+
+/* Lives from begin to end. What it finds wrong is printed and told in `result`. */
+void life_run(const struct life_options *options, struct life_result *result);
+
+/* Prints what each step of the life is, those left out excepted. */
+void life_tell(const struct life_options *options);
+
+/* ---- for its own files ------------------------------------------------------------------ */
+
+/* Notes the first violation. False, for `return life_fail(...)`. */
+bool life_fail(struct life *life, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* A sequence of random numbers that `purpose` alone decides. */
+uint64_t life_random(const struct life *life, uint64_t purpose);
+
+/* life_store.c */
+void life_config_random(struct life_config *config, uint64_t *random);
+/* Opens what the disk holds, and holds it against the model. Where calls fail it tries again. */
+bool life_open(struct life *life);
+/* Ends the process: held readers go, the disk stays as it is. Without `close` nothing is flushed.
+ */
+void life_stop(struct life *life, bool close);
+/* The machine stops (`crash` not NULL) or only the process, as after kill -9. */
+void life_break(struct life *life, const struct sim_crash *crash);
+/* Whether a reader sees now what it has to. `dropped`: retention has done what was due. */
+bool life_look(struct life *life, bool dropped);
+bool life_look_at_metrics(struct life *life);
+/* Whether `dir` on the life's disk is a sound store that holds `state`. */
+bool life_holds(struct life *life, const char *dir, const struct life_state *state);
+void life_remove_store(struct life *life, const char *dir);
+void life_calm(struct life *life);
+/* The hook of sim_explore: recovers from a crash. */
+bool life_recovers(void *context, struct sim_disk *disk);
+/* Whether commits are refused until a restart. */
+bool life_is_broken(const struct life *life);
+
+/* life_steps.c */
+bool life_take_step(struct life *life);
+/* What the step is, as far as the seed decides it. */
+void life_step_name(const struct life *life, char name[LIFE_NAME_SIZE]);
+
+/* life.c: crashes are tried before the calls to come, where this life does that. */
+void life_explore(struct life *life);
+
+#endif
