@@ -30,7 +30,7 @@ enum {
     STATES_OF_A_LIFE = SANITIZED ? 100 : 1000,
     FIXED_SEEDS = SANITIZED ? 8 : 24,
     LIFE_TIMEOUT_S = 600,
-    SHORTEN_S = 60,
+    SHORTEN_S = 120,
     PROGRESS_S = 1,
 };
 
@@ -137,8 +137,9 @@ static void shorten(const struct life_options *options, const struct life_result
     shortening.options.left_out = shortening.left_out;
     shortening.options.steps = last + 1;
     shortening.options.explored_from = last;
-    shortening.options.crashes = 6;
+    shortening.options.crashes = 4;
     shortening.options.every = 1;
+    shortening.options.every_in_recovery = 2;
     shortening.options.most_states = 0;
     if (last == 0 || live(&shortening.options, report, true)) {
         printf("it cannot be shortened\n");

@@ -42,8 +42,7 @@ static void plan_exploration(struct life *life)
     uint64_t random = life_random(life, UINT64_C(1) << 40);
     unsigned depth = (unsigned)sim_below(&random, 3);
     uint64_t every = strides[sim_below(&random, sizeof strides / sizeof strides[0])];
-    if (life->options.every != 0)
-        every = life->options.every;
+    bool plain = life->options.every == 0;
     life->explore = (struct sim_explore){
         .check = life_recovers,
         .context = life,
@@ -51,9 +50,9 @@ static void plan_exploration(struct life *life)
         .crashes = life->options.crashes,
         .kills = true,
         .depth = depth,
-        .every = every << depth,
+        .every = plain ? every << depth : life->options.every,
         .phase = sim_below(&random, every << depth),
-        .every_in_recovery = 5 + 8 * depth,
+        .every_in_recovery = plain ? 5 + 8 * depth : life->options.every_in_recovery,
         .most = life->options.most_states,
         .sites = life->options.sites,
     };

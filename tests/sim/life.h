@@ -43,7 +43,8 @@ struct life_options {
     const bool *left_out;    /* of each step, or NULL */
     unsigned explored_from;  /* no crash is tried before this step */
     unsigned crashes;        /* ways to crash before a call */
-    uint64_t every;          /* 0: as the seed says */
+    uint64_t every;          /* each so many calls; 0: as the seed says */
+    uint64_t every_in_recovery;
     uint64_t most_states;    /* 0: no limit */
     struct sim_sites *sites; /* counts where crashes were tried; or NULL */
     bool narrates;           /* every step is printed as it is taken */
