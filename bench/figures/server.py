@@ -20,7 +20,7 @@ LOAD = os.path.join(BUILD, "bench", "load")
 NO_LIMITS = ["cardinality.max_series_per_metric=0", "query.max_samples=0", "query.timeout=10m"]
 WRITE, LINES = "/api/v1/write", "/api/v1/metrics/ingest/batch"
 DAY_MS = 86400 * 1000
-MERGE_THREAD = "merge"
+BACKGROUND = ("flush", "merge")  # names of threads
 STARTED = []  # processes
 
 
@@ -105,37 +105,39 @@ class Own:
                     return int(line.split()[1])
         return 0
 
-    def written_bytes(self):
-        """What the kernel counts as written to the disk for this process."""
+    def handed_bytes(self):
+        """Bytes that this process gave to write(). The kernel's write_bytes would count all of a large
+        folio of the page cache where a few pages of it are written."""
         with open(f"/proc/{self.process.pid}/io", encoding="ascii") as file:
-            counts = dict(line.split(": ") for line in file.read().splitlines())
-        return int(counts["write_bytes"])
+            return int(dict(line.split(": ") for line in file.read().splitlines())["wchar"])
 
-    def merge_cpu_s(self):
-        """CPU of the thread that merges: it tells of a merge that is under way."""
+    def disk_bytes(self):
+        """Bytes that everybody wrote to the disk of the store; None where the system does not count."""
+        device = os.stat(self.data).st_dev
+        try:
+            with open(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}/stat", encoding="ascii") as file:
+                return int(file.read().split()[6]) * 512
+        except OSError:
+            return None
+
+    def works(self):
+        """Whether a thread that flushes or merges runs, waits for a processor or for the disk."""
         tasks = f"/proc/{self.process.pid}/task"
         for task in os.listdir(tasks):
             with open(f"{tasks}/{task}/stat", encoding="ascii") as file:
-                name, rest = re.match(r"\d+ \((.*)\) (.*)", file.read()).groups()
-            if name == MERGE_THREAD:
-                fields = rest.split()
-                return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        sys.exit(f"the server has no thread called {MERGE_THREAD}")
+                name, state = re.match(r"\d+ \((.*)\) (.)", file.read()).groups()
+            if name in BACKGROUND and state != "S":
+                return True
+        return False
 
-    def settle(self, quiet_s=4):
-        """Waits until nothing is flushed or merged any more."""
-        def state():
-            metrics = self.metrics()
-            return [metrics[f"metric_store_{name}_total"] for name in
-                    ("flushes", "merges", "warm_merges", "index_merges")] + [
-                        metrics.get('metric_store_head_samples{head="sealed"}', 0)]
-
-        last, cpu_s, since = state(), self.merge_cpu_s(), time.monotonic()
-        while time.monotonic() - since < quiet_s:
-            time.sleep(0.5)
-            now, now_cpu_s = state(), self.merge_cpu_s()
-            if now != last or now_cpu_s - cpu_s > 0.05:
-                last, cpu_s, since = now, now_cpu_s, time.monotonic()
+    def settle(self):
+        """Waits until nothing is flushed or merged any more: those threads sleep, but for a look now and then."""
+        awake = [True]
+        while sum(awake) > len(awake) / 20:
+            awake = []
+            for _ in range(100):
+                awake.append(self.works())
+                time.sleep(0.03)
 
     def stop(self):
         """CPU seconds until the end."""
