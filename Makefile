@@ -29,7 +29,7 @@ fuzz:
 clean:
 	rm -rf build
 
-# Prints the figures of docs/BENCHMARKS.md.
+# Prints the figures of docs/BENCHMARKS.md. BENCH is options of bench/run.
 bench:
 	./scripts/build release
-	bench/run
+	bench/run $(BENCH)

@@ -126,6 +126,7 @@ def peer_ingest(bench, directory, peer, file, form):
                          capture_output=True, text=True,
                          env={**os.environ, "OWN": BINARY, "TSBLAST": os.path.join(directory, "tsblast")})
     result = {name: float(value) for name, value in re.findall(r"(\w+)=([\d.e+]+)(?=\s)", out.stdout)}
+    assert "samples" in result and "stored" in result, f"peer-ingest {peer} failed: {out.stdout}{out.stderr}"
     assert result["bad"] == 0 and result["stored"] == result["samples"], \
         f"{result['stored']:.0f} samples stored, {result['samples']:.0f} sent"
     return result

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 
@@ -64,7 +65,7 @@ class Own:
 
     def answers(self, path):
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=600) as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=60) as answer:
                 return answer.read()
         except OSError:
             if self.process.poll() is not None:
@@ -82,14 +83,23 @@ class Own:
         return Load(self, path, **options).wait()
 
     def query(self, **parameters):
-        answer = self.answers("/api/v1/metrics/query?" + urllib.parse.urlencode(parameters))
-        assert answer is not None, f"no answer to {parameters}"
-        return json.loads(answer)
+        target = f"http://127.0.0.1:{self.port}/api/v1/metrics/query?{urllib.parse.urlencode(parameters)}"
+        try:
+            with urllib.request.urlopen(target, timeout=600) as answer:
+                return json.loads(answer.read())
+        except urllib.error.HTTPError as refusal:
+            assert False, f"a query was refused: {refusal.read().decode()}"
 
     def stored(self, **parameters):
-        answer = self.query(**{"match": '{__name__=~".+"}', "start": "0", "end": "now+1d",
-                               "aggregate": "count", "by": "", **parameters})
+        selected = {} if "metric" in parameters else {"match": '{__name__=~".+"}'}
+        answer = self.query(**selected, **{"start": "0", "end": "now+1d", "aggregate": "count", "by": "",
+                                           **parameters})
         return int(answer["series"][0]["points"][0][1]) if answer["series"] else 0
+
+    def stored_by_metric(self):
+        """The same where there are too many series for one query."""
+        names = json.loads(self.answers("/api/v1/metrics?limit=1000"))["metrics"]
+        return sum(self.stored(metric=metric["name"]) for metric in names)
 
     def metrics(self):
         """Name with labels, as written, to value."""
