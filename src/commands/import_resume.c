@@ -7,16 +7,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/bits.h"
 #include "commands/import.h"
+#include "commands/import_state.h"
 
-enum {
-    STATE_MAX_SIZE = 256 * 1024,
-    WITNESS_MAX_SIZE = 64 * 1024,
-    HEAD_SIZE = 64 * 1024,
-};
+enum { HEAD_SIZE = 64 * 1024 };
 #define SAVE_INTERVAL_NS (INT64_C(500) * 1000 * 1000)
-#define STATE_TITLE      "metric-store import state 1"
 
 /* ---- the directory ----------------------------------------------------------------------- */
 
@@ -41,8 +36,8 @@ static bool find_directory(struct import *import)
 void import_resume_open(struct import *import)
 {
     struct import_resume *resume = &import->resume;
-    bytes_init(&resume->candidate, WITNESS_MAX_SIZE);
-    bytes_init(&resume->witness, WITNESS_MAX_SIZE);
+    bytes_init(&resume->candidate, IMPORT_WITNESS_MAX_SIZE);
+    bytes_init(&resume->witness, IMPORT_WITNESS_MAX_SIZE);
     resume->enabled = find_directory(import);
 }
 
@@ -126,131 +121,6 @@ static enum status identify(struct import *import, struct error *err)
     return status;
 }
 
-/* ---- the state as text ------------------------------------------------------------------- */
-
-static enum status put_hex(struct bytes *to, struct slice bytes)
-{
-    enum status status = STATUS_OK;
-    for (size_t i = 0; i < bytes.size && status == STATUS_OK; i++)
-        status = bytes_format(to, "%02x", bytes.data[i]);
-    return status;
-}
-
-static enum status state_write(const struct import *import, struct bytes *to)
-{
-    const struct import_resume *resume = &import->resume;
-    const struct protocol_position *at = &resume->position;
-    enum status status = bytes_format(
-        to,
-        STATE_TITLE "\nkey %016" PRIx64 " %016" PRIx64 "\nsize %" PRIu64 "\nchanged %" PRId64
-                    "\nhead %016" PRIx64 "\nnow %" PRId64 "\nrefused %" PRIu64
-                    "\nwhole %d\noffset %" PRIu64 "\nline %" PRIu64 "\ncontext %" PRIu64 " %" PRIu64
-                    " %" PRIu64 "\nwitness %" PRId64 " ",
-        resume->key.high, resume->key.low, resume->size, resume->changed_ns, resume->head_hash,
-        resume->now_ms, resume->refused, resume->whole, at->offset, at->line, at->context_start,
-        at->context_size, at->context_lines, resume->witness_ms);
-    if (status == STATUS_OK)
-        status = put_hex(to, bytes_slice(&resume->witness));
-    if (status == STATUS_OK)
-        status = bytes_append(to, "\n", 1);
-    return status == STATUS_OK
-               ? bytes_format(to, "checksum %08" PRIx32 "\n", crc32c(0, to->data, to->size))
-               : status;
-}
-
-/* `word` and a blank or line end behind it. */
-static bool take_word(const char **at, const char *word)
-{
-    size_t size = strlen(word);
-    if (strncmp(*at, word, size) != 0 || ((*at)[size] != ' ' && (*at)[size] != '\n'))
-        return false;
-    *at += size + 1;
-    return true;
-}
-
-static bool take_number(const char **at, int base, uint64_t *number)
-{
-    char *end;
-    errno = 0;
-    *number = strtoull(*at, &end, base);
-    if (errno != 0 || end == *at || (*end != ' ' && *end != '\n'))
-        return false;
-    *at = end + 1;
-    return true;
-}
-
-static bool take_time(const char **at, int64_t *time)
-{
-    char *end;
-    errno = 0;
-    *time = strtoll(*at, &end, 10);
-    if (errno != 0 || end == *at || (*end != ' ' && *end != '\n'))
-        return false;
-    *at = end + 1;
-    return true;
-}
-
-static bool hex_digit(char digit, uint8_t *value)
-{
-    static const char digits[] = "0123456789abcdef";
-    const char *found = digit == 0 ? NULL : strchr(digits, digit);
-    *value = found == NULL ? 0 : (uint8_t)(found - digits);
-    return found != NULL;
-}
-
-/* Up to the end of the line. */
-static bool take_bytes(const char *text, struct bytes *to)
-{
-    bytes_clear(to);
-    for (; text[0] != '\n'; text += 2) {
-        uint8_t high, low;
-        if (!hex_digit(text[0], &high) || !hex_digit(text[1], &low))
-            return false;
-        uint8_t byte = (uint8_t)(high << 4 | low);
-        if (bytes_append(to, &byte, 1) != STATUS_OK)
-            return false;
-    }
-    return true;
-}
-
-static bool read_position(const char **at, struct protocol_position *position)
-{
-    return take_word(at, "offset") && take_number(at, 10, &position->offset) &&
-           take_word(at, "line") && take_number(at, 10, &position->line) &&
-           take_word(at, "context") && take_number(at, 10, &position->context_start) &&
-           take_number(at, 10, &position->context_size) &&
-           take_number(at, 10, &position->context_lines) &&
-           position->context_size <= INPUT_CONTEXT_MAX &&
-           position->context_start <= position->offset &&
-           position->context_size <= position->offset - position->context_start &&
-           position->line > position->context_lines;
-}
-
-/* `text` ends with a zero byte. False where it is no whole state. */
-static bool state_read(const char *text, size_t size, struct import_resume *found)
-{
-    enum { CHECKSUM_SIZE = sizeof "checksum 01234567\n" - 1 };
-    if (size <= CHECKSUM_SIZE)
-        return false;
-    const char *at = text;
-    const char *last = text + size - CHECKSUM_SIZE;
-    uint64_t checksum, whole;
-    bool good = take_word(&last, "checksum") && take_number(&last, 16, &checksum) &&
-                crc32c(0, text, size - CHECKSUM_SIZE) == checksum && take_word(&at, STATE_TITLE) &&
-                take_word(&at, "key") && take_number(&at, 16, &found->key.high) &&
-                take_number(&at, 16, &found->key.low) && take_word(&at, "size") &&
-                take_number(&at, 10, &found->size) && take_word(&at, "changed") &&
-                take_time(&at, &found->changed_ns) && take_word(&at, "head") &&
-                take_number(&at, 16, &found->head_hash) && take_word(&at, "now") &&
-                take_time(&at, &found->now_ms) && take_word(&at, "refused") &&
-                take_number(&at, 10, &found->refused) && take_word(&at, "whole") &&
-                take_number(&at, 10, &whole) && read_position(&at, &found->position) &&
-                take_word(&at, "witness") && take_time(&at, &found->witness_ms) &&
-                take_bytes(at, &found->witness);
-    found->whole = good && whole != 0;
-    return good;
-}
-
 /* ---- on disk ----------------------------------------------------------------------------- */
 
 /*
@@ -261,14 +131,26 @@ static bool state_read(const char *text, size_t size, struct import_resume *foun
 static enum status store_state(struct import *import, struct error *err)
 {
     struct import_resume *resume = &import->resume;
+    struct import_state state = {
+        .key = resume->key,
+        .size = resume->size,
+        .changed_ns = resume->changed_ns,
+        .head_hash = resume->head_hash,
+        .now_ms = resume->now_ms,
+        .refused = resume->refused,
+        .whole = resume->whole,
+        .position = resume->position,
+        .witness_ms = resume->witness_ms,
+        .witness = resume->witness,
+    };
     char beside[PATH_MAX];
     struct bytes text;
     struct file *file = NULL;
     int size = snprintf(beside, sizeof beside, "%s.%ld", resume->path, (long)getpid());
     if (size < 0 || size >= PATH_MAX)
         return fail(err, STATUS_INVALID, "the path is too long");
-    bytes_init(&text, STATE_MAX_SIZE);
-    enum status status = state_write(import, &text);
+    bytes_init(&text, IMPORT_STATE_MAX_SIZE);
+    enum status status = import_state_write(&state, &text);
     if (status != STATUS_OK)
         fail(err, status, "no memory");
     if (status == STATUS_OK && !resume->saved)
@@ -319,11 +201,11 @@ static char *load_text(const struct import *import, size_t *size)
 {
     struct file *file = NULL;
     struct error err;
-    char *text = malloc(STATE_MAX_SIZE + 1);
+    char *text = malloc(IMPORT_STATE_MAX_SIZE + 1);
     enum status status =
         filesystem_open(import->os.fs, import->resume.path, FILE_READ, &file, &err);
     if (text == NULL || status != STATUS_OK ||
-        file_read(file, text, STATE_MAX_SIZE, 0, size, &err) != STATUS_OK) {
+        file_read(file, text, IMPORT_STATE_MAX_SIZE, 0, size, &err) != STATUS_OK) {
         free(text);
         text = NULL;
     } else {
@@ -336,7 +218,7 @@ static char *load_text(const struct import *import, size_t *size)
 /* ---- going on ---------------------------------------------------------------------------- */
 
 /* Why what is remembered does not count; NULL where it does. */
-static const char *distrust(const struct import_resume *resume, const struct import_resume *found,
+static const char *distrust(const struct import_resume *resume, const struct import_state *found,
                             bool readable)
 {
     if (!readable || !hash128_equal(found->key, resume->key))
@@ -403,8 +285,8 @@ static enum status recall(struct import *import, bool *whole, struct error *err)
     char *text = load_text(import, &size);
     if (text == NULL)
         return STATUS_OK;
-    struct import_resume found = {.witness = resume->witness};
-    bool readable = state_read(text, size, &found);
+    struct import_state found = {.witness = resume->witness};
+    bool readable = import_state_read(text, size, &found);
     free(text);
     resume->witness = found.witness;
     const char *why = distrust(resume, &found, readable);
