@@ -1,7 +1,7 @@
 # Thin: every target is one of the scripts. FUZZ_SECONDS is per target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: dev build test bench lint asan tsan fuzz clean
+.PHONY: dev build test bench lint asan tsan fuzz nightly clean
 
 dev:
 	./scripts/dev
@@ -25,6 +25,15 @@ tsan:
 
 fuzz:
 	./scripts/fuzz $(FUZZ_SECONDS)
+
+# A million crash states of random lives, all crashes in recovery, and that every sync is needed.
+NIGHTLY_STATES ?= 1000000
+nightly:
+	./scripts/setup build test
+	./scripts/build release --tests
+	./scripts/simulate --states $(NIGHTLY_STATES)
+	METRIC_STORE_SIM_STRIDE=1 build/release/tests/sim/engine_sim_test
+	./scripts/sync-sites
 
 clean:
 	rm -rf build

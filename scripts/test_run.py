@@ -4,6 +4,7 @@
 The parts, in the order in which they run:
   lint   clang-format over all sources
   unit   gcc release build; include rules, script tests, unit tests, fuzz corpora
+  sim    random lives of the engine on the simulated disk, for some minutes; every sync is needed
   clang  a clang build: it has to compile without warnings
   asan   the same tests as in unit, under the address and undefined behaviour sanitizers
   e2e    pytest over tests/e2e, against the release binary and against the sanitized one
@@ -26,10 +27,11 @@ import xml.etree.ElementTree
 import allowed_skips
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PARTS = ["lint", "unit", "clang", "asan", "e2e"]
+PARTS = ["lint", "unit", "sim", "clang", "asan", "e2e"]
 QUICK = ["lint", "unit"]
 SOURCE_PATTERNS = ["src/**/*.[ch]", "src/**/*.cc", "tests/**/*.[ch]", "bench/**/*.[ch]"]
 PART_TIMEOUT_S = 20 * 60
+SIMULATE_SECONDS = 240  # with scripts/sync-sites five minutes on two processors
 SANITIZER_ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
@@ -187,11 +189,23 @@ def run_end_to_end(tally, name, environment=None):
         tally.fail(f"e2e {name}", f"pytest exit code {code}")
 
 
+def run_simulations(tally):
+    if not build(tally, "release"):
+        return
+    for name, *arguments in (("simulate", "--seconds", str(SIMULATE_SECONDS)), ("sync-sites",)):
+        if run([f"scripts/{name}", *arguments]) == 0:
+            tally.passed += 1
+        else:
+            tally.fail(f"sim::{name}", "see above")
+
+
 def run_part(tally, part):
     if part == "lint":
         check_format(tally)
     elif part == "unit":
         run_suite(tally, "release")
+    elif part == "sim":
+        run_simulations(tally)
     elif part == "clang":
         if build(tally, "clang"):
             tally.passed += 1

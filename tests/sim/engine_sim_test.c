@@ -4,7 +4,9 @@
  * recovery too; with every call failed once; and with every sync made to do nothing, which the
  * crashes must find out.
  *
- * The environment's SIM_ROUNDS (sim_explore.h) multiplies the seeds.
+ * The environment's SIM_ROUNDS (sim_explore.h) multiplies the seeds. Crashes in recovery are tried
+ * before each RECOVERY_STRIDE-th call, which ones the time decides; METRIC_STORE_SIM_STRIDE=1 tries
+ * all, METRIC_STORE_SIM_PHASE repeats a run.
  */
 #include "../unit/test.h"
 
@@ -24,6 +26,7 @@ enum {
     KEEP_DAYS = 3,
     OPEN_ATTEMPTS = 64, /* more than calls fail in a row */
     WARM_STEPS = 16,
+    RECOVERY_STRIDE = 7,
 };
 
 /* Under a sanitizer, which is after memory and makes a start ten times slower, each SPARSE-th crash
@@ -35,7 +38,7 @@ struct life {
     uint64_t seed;
     unsigned steps;
     unsigned crashes, depth;
-    uint64_t every;
+    uint64_t every, phase;
     enum engine_sync sync;
     bool thorough; /* recovered stores are used and crashed again */
     int log_fd;    /* what recovery logs, to be read again */
@@ -529,6 +532,7 @@ static bool live(void *context)
         .kills = true,
         .depth = life->depth,
         .every = life->every,
+        .phase = life->phase,
     };
     uint64_t random = life->seed;
     sim_explore_attach(&explore, living.disk);
@@ -569,16 +573,27 @@ static void every_crash_keeps_what_was_acknowledged(void **state)
     }
 }
 
+static uint64_t from_environment(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text == NULL ? otherwise : strtoull(text, NULL, 10);
+}
+
 static void crashes_in_recovery_keep_what_was_acknowledged(void **state)
 {
     (void)state;
+    uint64_t stride = from_environment("METRIC_STORE_SIM_STRIDE", RECOVERY_STRIDE);
+    uint64_t phase = from_environment("METRIC_STORE_SIM_PHASE", (uint64_t)time(NULL) % stride);
+    printf("METRIC_STORE_SIM_STRIDE=%" PRIu64 " METRIC_STORE_SIM_PHASE=%" PRIu64 "\n", stride,
+           phase);
     for (uint64_t seed = 11; seed <= 10 + sim_rounds(1); seed++) {
         clock_t started = clock();
         struct life life = {.seed = seed,
                             .steps = 60,
                             .crashes = 2,
                             .depth = 1,
-                            .every = 7 * SPARSE,
+                            .every = stride * SPARSE,
+                            .phase = phase * SPARSE,
                             .sync = ENGINE_SYNC_ALWAYS};
         assert_true(live(&life));
         report(&life, "crashes in recovery", started);
@@ -821,5 +836,7 @@ int main(void)
         cmocka_unit_test(a_disk_that_is_full_for_a_while_loses_nothing),
         cmocka_unit_test(without_syncs_a_crash_leaves_a_prefix_of_the_commits),
     };
+    /* A pattern, for scripts/sync-sites. */
+    cmocka_set_test_filter(getenv("METRIC_STORE_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -634,5 +634,7 @@ int main(void)
         cmocka_unit_test(without_both_copies_of_the_first_record_the_store_is_not_opened),
         cmocka_unit_test(a_cut_file_holds_the_edits_before_the_cut),
     };
+    /* A pattern, for scripts/sync-sites. */
+    cmocka_set_test_filter(getenv("METRIC_STORE_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

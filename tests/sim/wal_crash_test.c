@@ -227,5 +227,7 @@ int main(void)
         cmocka_unit_test(every_crash_of_commits_over_1_mib_keeps_what_was_synced),
         cmocka_unit_test(each_sync_site_is_needed),
     };
+    /* A pattern, for scripts/sync-sites. */
+    cmocka_set_test_filter(getenv("METRIC_STORE_TEST_FILTER"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
