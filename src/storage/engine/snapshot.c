@@ -30,6 +30,7 @@ struct snapshot {
     struct file *lock;
     bool made;  /* the directory was not there */
     bool owned; /* what is in it is ours */
+    bool named; /* its manifest was begun */
     struct manifest_state state;
     struct version *version;
     struct segment_set *set;
@@ -210,7 +211,7 @@ static void forget(struct snapshot *snapshot)
 static void remove_name(struct snapshot *snapshot, char *path, bool is_directory)
 {
     struct filesystem *fs = snapshot->engine->os.fs;
-    /* What stays has no manifest beside it. */
+    /* What stays has no manifest beside it (manifest_is_gone). */
     enum status removed = path == NULL   ? STATUS_MEMORY
                           : is_directory ? filesystem_remove_directory(fs, path, NULL)
                                          : filesystem_remove(fs, path, NULL);
@@ -262,6 +263,7 @@ static enum status write_manifest(struct snapshot *snapshot)
     struct manifest_state state = snapshot->state;
     /* A log that begins anew. */
     state.log_position = 0;
+    snapshot->named = true;
     return manifest_write(snapshot->engine->os, snapshot->dir, &state, snapshot->err);
 }
 
@@ -285,10 +287,27 @@ static void count_all(struct snapshot *snapshot)
     }
 }
 
+/* Whether no crash brings a manifest back: only then may the files that it names go. With it they
+ * are a whole snapshot, without it nobody takes them for one. */
+static bool manifest_is_gone(struct snapshot *snapshot)
+{
+    struct filesystem *fs = snapshot->engine->os.fs;
+    if (!snapshot->named)
+        return true;
+    char *path = path_format("%s/manifest", snapshot->dir);
+    if (path == NULL)
+        return false;
+    enum status status = filesystem_remove(fs, path, NULL);
+    free(path);
+    return (status == STATUS_OK || status == STATUS_NOT_FOUND) &&
+           filesystem_sync_directory(fs, snapshot->dir, NULL) == STATUS_OK;
+}
+
 static void undo(struct snapshot *snapshot)
 {
+    if (snapshot->owned && !manifest_is_gone(snapshot))
+        return;
     if (snapshot->owned) {
-        remove_name(snapshot, path_format("%s/manifest", snapshot->dir), false);
         remove_files(snapshot);
         for (size_t i = 0; i < FOLDERS; i++)
             remove_name(snapshot, path_format("%s/%s", snapshot->dir, folders[i]), true);
