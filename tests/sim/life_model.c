@@ -170,7 +170,7 @@ static bool is_metadata(const struct life_commit *commit)
     bool samples = false;
     for (size_t i = 0; i < commit->count; i++)
         samples = samples || commit->kept == NULL || commit->kept[i];
-    return !commit->deletes && !samples;
+    return commit->deletes ? commit->found_nothing : !samples;
 }
 
 /* ---- the model -------------------------------------------------------------------------- */
@@ -254,6 +254,7 @@ void life_model_end(struct life_model *model, const struct life_commit *commit,
     state_apply(&model->now, commit);
     note_writers(model, commit);
     last->acknowledged = true;
+    last->metadata = is_metadata(commit);
     if (synced)
         forget_before(model, model->possible_count - 1);
 }

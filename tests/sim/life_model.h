@@ -60,12 +60,13 @@ struct life_commit {
     bool deletes; /* instead of all that: */
     bool only[LIFE_SERIES];
     struct time_range range;
+    bool found_nothing; /* known in the end: the log has nothing of it */
 };
 
 struct life_possible {
     struct life_print print;
     bool acknowledged;
-    bool metadata; /* nothing but a descriptor: a flush leaves it in the log */
+    bool metadata; /* at most a descriptor: a flush leaves it in the log */
 };
 
 struct life_model {

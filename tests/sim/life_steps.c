@@ -385,6 +385,7 @@ static bool delete(struct life *life, uint64_t *random)
     struct error err = {0};
     enum status status =
         fixture_delete_matching(life->tier, selector, commit->range, &result, &err);
+    commit->found_nothing = status == STATUS_OK && result.series == 0;
     life_model_end(&life->model, commit, outcome_of(status),
                    life->config.sync == ENGINE_SYNC_ALWAYS);
     if (status == STATUS_LIMIT && life->config.tombstone_bytes > 0)
