@@ -71,22 +71,22 @@ static enum status match_and_lock(struct request *request)
     }
 }
 
-/* Those of `ids` from *first on that have the upper bits of the first one in common. NULL at the
- * end, or without memory. */
-static roaring_bitmap_t *next_stretch(const roaring_bitmap_t *ids, uint64_t *first)
+/* Those of `ids` from *first on that have the upper bits of the first one in common; END. */
+static enum status next_stretch(const roaring_bitmap_t *ids, uint64_t *first,
+                                roaring_bitmap_t **stretch)
 {
     roaring_uint32_iterator_t walk;
     roaring_init_iterator(ids, &walk);
     if (*first > UINT32_MAX || !roaring_move_uint32_iterator_equalorlarger(&walk, (uint32_t)*first))
-        return NULL;
+        return STATUS_END;
     uint64_t start = (uint64_t)walk.current_value >> RECORD_DELETE_ID_BITS << RECORD_DELETE_ID_BITS;
     *first = start + (UINT64_C(1) << RECORD_DELETE_ID_BITS);
-    roaring_bitmap_t *window = roaring_bitmap_from_range(start, *first, 1);
-    if (window == NULL)
-        return NULL;
-    roaring_bitmap_and_inplace(window, ids);
-    roaring_bitmap_run_optimize(window);
-    return window;
+    *stretch = roaring_bitmap_from_range(start, *first, 1);
+    if (*stretch == NULL)
+        return STATUS_MEMORY;
+    roaring_bitmap_and_inplace(*stretch, ids);
+    roaring_bitmap_run_optimize(*stretch);
+    return STATUS_OK;
 }
 
 static enum status make_tombstones(struct job *job, const struct doomed_samples *doomed)
@@ -94,7 +94,9 @@ static enum status make_tombstones(struct job *job, const struct doomed_samples 
     struct engine *engine = job->engine;
     const struct head_ref *active = engine_newest(engine)->active;
     uint64_t first = 0;
-    for (roaring_bitmap_t *ids; (ids = next_stretch(doomed->ids, &first)) != NULL;) {
+    roaring_bitmap_t *ids;
+    enum status status;
+    while ((status = next_stretch(doomed->ids, &first, &ids)) == STATUS_OK) {
         struct tombstone **tombstones =
             realloc(job->tombstones, (job->count + 1) * sizeof tombstones[0]);
         if (tombstones == NULL) {
@@ -110,7 +112,7 @@ static enum status make_tombstones(struct job *job, const struct doomed_samples 
         if (tombstone_note_head(made, active->head, active->number) != STATUS_OK)
             return no_memory(job->err);
     }
-    return STATUS_OK;
+    return status == STATUS_END ? STATUS_OK : no_memory(job->err);
 }
 
 static enum status check_limits(struct job *job)

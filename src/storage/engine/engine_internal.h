@@ -245,6 +245,8 @@ enum status engine_index_merge_step(struct engine *engine, bool *did, struct err
 int64_t engine_retention_time(struct engine *engine);
 /* Drops days that nobody keeps. */
 enum status engine_retention_step(struct engine *engine, bool *did, struct error *err);
+/* Days without samples count towards storage.max_chunks no more. After parts have gone. */
+void engine_forget_days(struct engine *engine);
 /* Deletes what rules, or the default beside them, no longer keep of days that stay. */
 enum status engine_rules_step(struct engine *engine, bool *did, struct error *err);
 

@@ -366,6 +366,8 @@ static enum status commit(struct merge *merge, struct part_ref *const *sources, 
     part_ref_release(made);
     if (status == STATUS_OK)
         count_merge(engine, sources, count, info);
+    if (status == STATUS_OK && made == NULL)
+        engine_forget_days(engine);
     /* Series may have lost their last samples. */
     engine->reclaim.due |= status == STATUS_OK && merge->cuts.count > 0;
     return status;

@@ -241,25 +241,50 @@ static bool expired(int64_t day, int64_t keep_from_ms)
     return (day + 1) * MS_PER_DAY <= keep_from_ms;
 }
 
-static void forget_days(struct engine *engine, int64_t keep_from_ms)
+static bool head_spans(const struct head_ref *ref, int64_t day)
 {
+    return ref != NULL && head_sample_count(ref->head) > 0 &&
+           day >= day_of_time(head_min_ms(ref->head)) && day <= day_of_time(head_max_ms(ref->head));
+}
+
+static bool has_day(const struct version *version, int64_t day)
+{
+    size_t low = 0;
+    size_t high = version->part_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (version->parts[middle]->info.day < day)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return (low < version->part_count && version->parts[low]->info.day == day) ||
+           head_spans(version->active, day) || head_spans(version->sealed, day);
+}
+
+void engine_forget_days(struct engine *engine)
+{
+    /* Between the two locks a commit could bring a day that nobody has seen. */
+    rwlock_read(&engine->head_lock);
+    struct version *version = engine_version(engine);
     rwlock_write(&engine->series_lock);
     struct day_set kept = {0};
     bool complete = true;
     for (size_t i = 0; i < engine->days.count; i++)
-        if (!expired(engine->days.days[i], keep_from_ms))
+        if (has_day(version, engine->days.days[i]))
             complete = complete && day_set_add(&kept, engine->days.days[i]) == STATUS_OK;
-    if (complete) {
-        day_set_release(&engine->days);
+    /* Without memory they count on, towards storage.max_chunks alone. */
+    struct day_set gone = complete ? engine->days : kept;
+    if (complete)
         engine->days = kept;
-    } else {
-        day_set_release(&kept);
-    }
     rwlock_unlock(&engine->series_lock);
+    rwlock_unlock(&engine->head_lock);
+    day_set_release(&gone);
+    version_release(version);
 }
 
 static enum status drop(struct engine *engine, struct part_ref *const *parts, size_t count,
-                        int64_t keep_from_ms, struct error *err)
+                        struct error *err)
 {
     struct manifest_edit edit;
     manifest_edit_init(&edit);
@@ -268,7 +293,7 @@ static enum status drop(struct engine *engine, struct part_ref *const *parts, si
     manifest_edit_release(&edit);
     if (status != STATUS_OK)
         return status;
-    forget_days(engine, keep_from_ms);
+    engine_forget_days(engine);
     engine->reclaim.due = true;
     int64_t days = 0;
     for (size_t i = 0; i < count; i++)
@@ -288,8 +313,7 @@ static enum status drop_expired(struct engine *engine, int64_t keep_from_ms, boo
     while (count < version->part_count && expired(version->parts[count]->info.day, keep_from_ms))
         count++;
     *did = count > 0;
-    enum status status =
-        count > 0 ? drop(engine, version->parts, count, keep_from_ms, err) : STATUS_OK;
+    enum status status = count > 0 ? drop(engine, version->parts, count, err) : STATUS_OK;
     version_release(version);
     return status;
 }

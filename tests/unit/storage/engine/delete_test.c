@@ -294,6 +294,28 @@ static void a_delete_survives_the_end_of_its_log_without_any_samples(void **stat
     scene_end(&scene);
 }
 
+static void a_day_that_was_deleted_whole_makes_room_for_another(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_begin(&scene, HEAD, SERIES);
+    scene.store.options.max_chunks = 3;
+    store_reopen(&scene.store);
+    for (int64_t day = 0; day < 3; day++)
+        scene_put_run(&scene, 1, NOW + day * (int64_t)MS_PER_DAY, 1000, 10, 0);
+    store_flush(&scene.store);
+    struct fixture_sample late = {1, NOW + 3 * (int64_t)MS_PER_DAY, 1};
+    struct fixture_write write = {.samples = &late, .count = 1};
+    struct error err = {0};
+    assert_int_equal(fixture_commit(scene.store.tier, &write, 1, &err), STATUS_OK);
+    assert_string_equal(write.code, "chunk_limit");
+    delete (&scene, 1, 2, (struct time_range){NOW, NOW + MS_PER_DAY});
+    scene_settle(&scene);
+    scene_put(&scene, &late, 1);
+    scene_check_all_ways(&scene);
+    scene_end(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +331,7 @@ int main(void)
         cmocka_unit_test(parts_are_written_anew_where_a_delete_hides_much_of_them),
         cmocka_unit_test(a_delete_of_series_that_no_part_has_is_forgotten_at_once),
         cmocka_unit_test(a_delete_survives_the_end_of_its_log_without_any_samples),
+        cmocka_unit_test(a_day_that_was_deleted_whole_makes_room_for_another),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
