@@ -14,9 +14,11 @@
  *   --connections N        (4)
  *   --rate N               samples a second; latencies count from when a body was due. 0, the
  *                          default: as fast as they are taken
- *   --stream               each connection makes its bodies as it goes: for more than fits memory.
- *                          Else all are made before the first is sent, so that making them costs no
- *                          time of the measurement
+ *   --stream               connection k of n makes and sends bodies k, k + n, ...: for more than
+ *                          fits memory, and with the samples of a series in order where a round
+ *                          over all series is a multiple of --connections bodies. Else all are made
+ *                          before the first is sent, so that making them costs no time of the
+ *                          measurement, and each connection takes the next
  *   --insist               what is answered with 503 is sent again after Retry-After, as senders do
  */
 #include <arpa/inet.h>
@@ -195,26 +197,31 @@ static void send_one(struct run *run, int *fd, uint64_t number, const uint8_t *r
     }
 }
 
-static void *send_some(void *context)
+static void *send_ready(void *context)
+{
+    struct run *run = context;
+    int fd = dial(run->options.port);
+    for (uint64_t i; (i = atomic_fetch_add(&run->next, 1)) < run->count;)
+        send_one(run, &fd, i, run->bodies[i], run->sizes[i]);
+    close(fd);
+    return NULL;
+}
+
+static void *send_stream(void *context)
 {
     struct run *run = context;
     int fd = dial(run->options.port);
     struct maker maker;
     struct bytes request;
+    maker_init(&maker, &run->options.workload);
     bytes_init(&request, SIZE_MAX / 4);
-    if (run->bodies == NULL)
-        maker_init(&maker, &run->options.workload);
-    for (uint64_t i; (i = atomic_fetch_add(&run->next, 1)) < run->count;) {
-        if (run->bodies != NULL) {
-            send_one(run, &fd, i, run->bodies[i], run->sizes[i]);
-        } else {
-            make_request(&run->options, &maker, i, &request);
-            send_one(run, &fd, i, request.data, request.size);
-        }
+    for (uint64_t i = atomic_fetch_add(&run->next, 1); i < run->count;
+         i += run->options.connections) {
+        make_request(&run->options, &maker, i, &request);
+        send_one(run, &fd, i, request.data, request.size);
     }
-    if (run->bodies == NULL)
-        maker_release(&maker);
     bytes_release(&request);
+    maker_release(&maker);
     close(fd);
     return NULL;
 }
@@ -236,7 +243,8 @@ static int send_all(const struct options *options)
     pthread_t threads[MAX_CONNECTIONS];
     run.began = now();
     for (unsigned i = 0; i < options->connections; i++)
-        invariant(pthread_create(&threads[i], NULL, send_some, &run) == 0);
+        invariant(pthread_create(&threads[i], NULL, run.bodies == NULL ? send_stream : send_ready,
+                                 &run) == 0);
     for (unsigned i = 0; i < options->connections; i++)
         pthread_join(threads[i], NULL);
     double seconds = now() - run.began;

@@ -46,7 +46,8 @@ def fill(server, begin_ms):
     """In order of time, and at rest: all but the days that are still hot are warm."""
     server.start()
     sent = server.load(series=SERIES, hosts=HOSTS, points=DAYS * POINTS_A_DAY, step=STEP_MS,
-                       start=begin_ms, run=60, batch=6000, stream=True, insist=True)["samples"]
+                       start=begin_ms, run=60, batch=6000, connections=5, stream=True,
+                       insist=True)["samples"]
     server.stop()
     # After a start late days are warmed at once, without a wait for more that may come.
     server.start()

@@ -13,7 +13,7 @@ from figures.server import BINARY, DAY_MS, Load, Own, check_stored, fresh_direct
 # ---- write amplification --------------------------------------------------------------------
 
 # A head of 2 MiB holds about 66 samples of each of the series, as one of 512 MiB does of 500,000.
-ORDERED = {"series": 1000, "hosts": 40, "step": 1000, "run": 60, "batch": 6000}
+ORDERED = {"series": 1000, "hosts": 40, "step": 1000, "run": 60, "batch": 6000, "connections": 5}
 ORDERED_DAYS = 2
 SHUFFLED = {"series": 1000, "hosts": 40, "order": "shuffled"}
 SHUFFLED_DAYS, SHUFFLED_POINTS = 20, 20000
