@@ -379,7 +379,7 @@ static enum status drop(struct engine *engine, const struct version *version, co
     if (status == STATUS_OK)
         status = engine_publish(engine, &edit, &change, err);
     if (status == STATUS_OK)
-        index_flush_deletes_done(engine, &flush);
+        index_flush_done(engine, &flush);
     else
         index_flush_undo(engine, &flush, manifest_broken(engine->manifest));
     manifest_edit_release(&edit);

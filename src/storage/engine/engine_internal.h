@@ -192,6 +192,14 @@ enum status engine_flush_log(struct engine *engine, struct error *err);
 /* For a file that is about to be made. */
 uint64_t engine_take_file_id(struct engine *engine);
 
+/* What an edit does to the segments of the index. */
+struct index_change {
+    struct segment_ref *const *removed; /* of the present set */
+    size_t removed_count;
+    struct segment_ref *added; /* or NULL */
+    bool drop_sealed;          /* the sealed table is in `added` now, or has no series */
+};
+
 /* What an edit does to the parts that readers see. */
 struct parts_change {
     struct part_ref *const *added;
@@ -201,6 +209,7 @@ struct parts_change {
     bool drop_sealed; /* the sealed head is in parts now */
     const bool *gone; /* tombstones of the present version by their places; NULL: none */
     size_t gone_count;
+    const struct index_change *index; /* NULL: none */
 };
 
 /*

@@ -313,8 +313,11 @@ static enum status commit(struct flush *flush)
     manifest_set_next_ids(&flush->edit, engine->index.space.next_series,
                           engine->index.space.metric_count);
     rwlock_unlock(&engine->series_lock);
-    struct parts_change change = {
-        .added = flush->parts, .added_count = flush->part_count, .drop_sealed = true};
+    struct index_change index = {.added = flush->index.series, .drop_sealed = true};
+    struct parts_change change = {.added = flush->parts,
+                                  .added_count = flush->part_count,
+                                  .drop_sealed = true,
+                                  .index = &index};
     enum status status = engine_publish(engine, &flush->edit, &change, flush->err);
     if (status == STATUS_OK) {
         index_flush_done(engine, &flush->index);

@@ -161,17 +161,6 @@ static void release(struct index_flush *flush)
 
 void index_flush_done(struct engine *engine, struct index_flush *flush)
 {
-    rwlock_write(&engine->series_lock);
-    struct segment_set *set = segment_set_replace(engine->index.segments, NULL, 0, flush->series);
-    /* The edit is on disk: the table can neither stay nor go. */
-    invariant(set != NULL);
-    series_index_drop_sealed(&engine->index, set);
-    rwlock_unlock(&engine->series_lock);
-    index_flush_deletes_done(engine, flush);
-}
-
-void index_flush_deletes_done(struct engine *engine, struct index_flush *flush)
-{
     for (size_t i = 0; i < flush->replaced_count; i++)
         remove_segment(engine, flush->replaced[i]);
     release(flush);

@@ -28,7 +28,6 @@ MUST_CHECK enum status index_flush_deletes(struct engine *engine, struct index_f
                                            uint64_t flushed_sequence, struct manifest_edit *edit,
                                            struct error *err);
 void index_flush_done(struct engine *engine, struct index_flush *flush);
-void index_flush_deletes_done(struct engine *engine, struct index_flush *flush);
 /* `keep_files`: the edit may be on disk. */
 void index_flush_undo(struct engine *engine, struct index_flush *flush, bool keep_files);
 

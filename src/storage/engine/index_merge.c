@@ -81,7 +81,9 @@ enum status index_publish_merged(struct engine *engine, struct segment_ref *cons
         manifest_remove_segment(&edit, refs[i]->info.id);
     if (made != NULL)
         manifest_add_segment(&edit, &made->info);
-    enum status status = engine_publish(engine, &edit, &(struct parts_change){0}, err);
+    struct index_change index = {.removed = refs, .removed_count = count, .added = made};
+    enum status status =
+        engine_publish(engine, &edit, &(struct parts_change){.index = &index}, err);
     manifest_edit_release(&edit);
     if (status != STATUS_OK) {
         /* After a failed sync the edit may be on disk. */
@@ -89,12 +91,6 @@ enum status index_publish_merged(struct engine *engine, struct segment_ref *cons
             atomic_store(&made->doomed, !manifest_broken(engine->manifest));
         return status;
     }
-    rwlock_write(&engine->series_lock);
-    struct segment_set *set = segment_set_replace(engine->index.segments, refs, count, made);
-    /* The edit is on disk: the old files are named no more. */
-    invariant(set != NULL);
-    series_index_replace_set(&engine->index, set);
-    rwlock_unlock(&engine->series_lock);
     for (size_t i = 0; i < count; i++)
         atomic_store(&refs[i]->doomed, true);
     atomic_fetch_add(&engine->counters.index_merges, 1);

@@ -82,8 +82,44 @@ static enum status commit(struct engine *engine, struct manifest_edit *edit, str
     return status;
 }
 
+/* ---- what readers see -------------------------------------------------------------------- */
+
+/* Made before the edit is committed: afterwards nothing may fail. */
+struct prepared {
+    struct part_ref **parts;
+    size_t part_count;
+    struct version *version;
+    struct segment_set *segments; /* NULL: the index stays as it is */
+};
+
+static void prepared_release(struct prepared *prepared)
+{
+    free(prepared->parts);
+    free(prepared->version);
+    segment_set_release(prepared->segments);
+}
+
+/* With manifest_lock: nobody else changes parts or segments meanwhile. */
+static enum status prepare(struct engine *engine, const struct parts_change *change,
+                           struct prepared *prepared, struct error *err)
+{
+    *prepared = (struct prepared){0};
+    prepared->parts = changed_parts(engine, change, &prepared->part_count);
+    prepared->version = version_reserve(prepared->part_count);
+    bool complete = prepared->parts != NULL && prepared->version != NULL;
+    const struct index_change *index = change->index;
+    if (index != NULL) {
+        rwlock_read(&engine->series_lock);
+        prepared->segments = segment_set_replace(engine->index.segments, index->removed,
+                                                 index->removed_count, index->added);
+        rwlock_unlock(&engine->series_lock);
+        complete = complete && prepared->segments != NULL;
+    }
+    return complete ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory for a version");
+}
+
 /* Those of the present version without the first ones that are gone; a delete may have come since.
- * With append_lock. */
+ * With append_lock. Without memory all stay until the next start: what is gone hides nothing. */
 static struct tombstone_set *changed_tombstones(struct engine *engine,
                                                 const struct parts_change *change)
 {
@@ -92,26 +128,28 @@ static struct tombstone_set *changed_tombstones(struct engine *engine,
         return tombstone_set_acquire(set);
     invariant(set != NULL && set->count >= change->gone_count);
     bool *gone = calloc(set->count, sizeof gone[0]);
-    invariant(gone != NULL);
-    memcpy(gone, change->gone, change->gone_count * sizeof gone[0]);
-    struct tombstone_set *without;
-    invariant(tombstone_set_remove(set, gone, &without) == STATUS_OK);
+    struct tombstone_set *without = NULL;
+    enum status status = STATUS_MEMORY;
+    if (gone != NULL) {
+        memcpy(gone, change->gone, change->gone_count * sizeof gone[0]);
+        status = tombstone_set_remove(set, gone, &without);
+    }
     free(gone);
-    return without;
+    return status == STATUS_OK ? without : tombstone_set_acquire(set);
 }
 
-static void replace_version(struct engine *engine, struct part_ref *const *parts, size_t count,
+static void replace_version(struct engine *engine, struct prepared *prepared,
                             const struct parts_change *change)
 {
     /* Rotation replaces the version too, but under append_lock. */
     mutex_lock(&engine->append_lock);
     struct version *old = engine_newest(engine);
+    struct version *version = prepared->version;
+    prepared->version = NULL;
     struct tombstone_set *tombstones = changed_tombstones(engine, change);
-    struct version *version = version_new(old->active, change->drop_sealed ? NULL : old->sealed,
-                                          parts, count, tombstones);
+    version_fill(version, old->active, change->drop_sealed ? NULL : old->sealed, prepared->parts,
+                 prepared->part_count, tombstones);
     tombstone_set_release(tombstones);
-    /* The edit is on disk: readers must see what it says. */
-    invariant(version != NULL);
     version->flushed_sequence = old->flushed_sequence;
     if (change->drop_sealed && old->sealed->last_sequence > old->flushed_sequence)
         version->flushed_sequence = old->sealed->last_sequence;
@@ -120,21 +158,36 @@ static void replace_version(struct engine *engine, struct part_ref *const *parts
     version_release(old);
 }
 
+static void replace_segments(struct engine *engine, struct prepared *prepared,
+                             const struct index_change *change)
+{
+    struct segment_set *segments = prepared->segments;
+    prepared->segments = NULL;
+    rwlock_write(&engine->series_lock);
+    if (change->drop_sealed)
+        series_index_drop_sealed(&engine->index, segments);
+    else
+        series_index_replace_set(&engine->index, segments);
+    rwlock_unlock(&engine->series_lock);
+}
+
 enum status engine_publish(struct engine *engine, struct manifest_edit *edit,
                            const struct parts_change *change, struct error *err)
 {
     mutex_lock(&engine->manifest_lock);
-    size_t count = 0;
-    struct part_ref **parts = changed_parts(engine, change, &count);
     for (size_t i = 0; i < change->removed_count; i++)
         manifest_remove_part(edit, change->removed[i]->info.id);
     for (size_t i = 0; i < change->added_count; i++)
         manifest_add_part(edit, &change->added[i]->info);
-    enum status status = parts == NULL ? fail(err, STATUS_MEMORY, "no memory for a version")
-                                       : commit(engine, edit, err);
+    struct prepared prepared;
+    enum status status = prepare(engine, change, &prepared, err);
+    if (status == STATUS_OK)
+        status = commit(engine, edit, err);
     bool unknown = status != STATUS_OK && manifest_broken(engine->manifest);
     if (status == STATUS_OK) {
-        replace_version(engine, parts, count, change);
+        replace_version(engine, &prepared, change);
+        if (change->index != NULL)
+            replace_segments(engine, &prepared, change->index);
         atomic_fetch_add(&engine->edits, 1);
         for (size_t i = 0; i < change->removed_count; i++)
             atomic_store(&change->removed[i]->doomed, true);
@@ -142,7 +195,7 @@ enum status engine_publish(struct engine *engine, struct manifest_edit *edit,
     /* After a failed sync the edit may be on disk: what it names must stay for the next start. */
     for (size_t i = 0; i < change->added_count; i++)
         atomic_store(&change->added[i]->doomed, status != STATUS_OK && !unknown);
-    free(parts);
+    prepared_release(&prepared);
     mutex_unlock(&engine->manifest_lock);
     return status;
 }

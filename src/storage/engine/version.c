@@ -87,18 +87,16 @@ void part_ref_release(struct part_ref *ref)
     free(ref);
 }
 
-struct version *version_new(struct head_ref *active, struct head_ref *sealed,
-                            struct part_ref *const *parts, size_t part_count,
-                            struct tombstone_set *tombstones)
+struct version *version_reserve(size_t part_count)
 {
-    struct version *version = calloc(1, sizeof *version);
-    if (version == NULL)
-        return NULL;
-    version->parts = malloc((part_count + 1) * sizeof version->parts[0]);
-    if (version->parts == NULL) {
-        free(version);
-        return NULL;
-    }
+    struct version *version = NULL;
+    return calloc(1, sizeof *version + part_count * sizeof version->parts[0]);
+}
+
+void version_fill(struct version *version, struct head_ref *active, struct head_ref *sealed,
+                  struct part_ref *const *parts, size_t part_count,
+                  struct tombstone_set *tombstones)
+{
     atomic_init(&version->references, 1);
     atomic_fetch_add(&active->references, 1);
     version->active = active;
@@ -111,6 +109,15 @@ struct version *version_new(struct head_ref *active, struct head_ref *sealed,
     }
     version->part_count = part_count;
     version->tombstones = tombstone_set_acquire(tombstones);
+}
+
+struct version *version_new(struct head_ref *active, struct head_ref *sealed,
+                            struct part_ref *const *parts, size_t part_count,
+                            struct tombstone_set *tombstones)
+{
+    struct version *version = version_reserve(part_count);
+    if (version != NULL)
+        version_fill(version, active, sealed, parts, part_count, tombstones);
     return version;
 }
 
@@ -146,7 +153,6 @@ void version_release(struct version *version)
     head_ref_release(version->sealed);
     for (size_t i = 0; i < version->part_count; i++)
         part_ref_release(version->parts[i]);
-    free(version->parts);
     tombstone_set_release(version->tombstones);
     free(version);
 }

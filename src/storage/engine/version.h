@@ -66,11 +66,11 @@ struct version {
     atomic_uint references;
     struct head_ref *active;
     struct head_ref *sealed; /* or NULL; older than all of active */
-    struct part_ref **parts; /* by (day, min_sequence) */
     size_t part_count;
     struct tombstone_set *tombstones; /* NULL: none */
     /* Up to it, tombstones are on disk beside the parts, and what is in parts was committed. */
     uint64_t flushed_sequence;
+    struct part_ref *parts[]; /* by (day, min_sequence) */
 };
 
 MUST_CHECK enum status head_ref_new(struct head_ref **ref, size_t max_bytes, uint64_t number);
@@ -81,7 +81,14 @@ MUST_CHECK enum status part_ref_open(struct part_ref **ref, struct os os, const 
                                      const struct manifest_part *info, struct error *err);
 void part_ref_release(struct part_ref *ref); /* accepts NULL */
 
-/* Takes its own references on heads, parts and tombstones. NULL without memory. */
+/* Room for a version of that many parts: what follows cannot fail. NULL without memory. Ended by
+ * version_fill, or by free. */
+struct version *version_reserve(size_t part_count);
+/* Takes its own references on heads, parts and tombstones. */
+void version_fill(struct version *version, struct head_ref *active, struct head_ref *sealed,
+                  struct part_ref *const *parts, size_t part_count,
+                  struct tombstone_set *tombstones);
+/* Both. NULL without memory. */
 struct version *version_new(struct head_ref *active, struct head_ref *sealed,
                             struct part_ref *const *parts, size_t part_count,
                             struct tombstone_set *tombstones);
