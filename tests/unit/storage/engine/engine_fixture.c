@@ -353,6 +353,23 @@ enum status fixture_put(struct tier *tier, const struct fixture_sample *samples,
     return status;
 }
 
+enum status fixture_abandon(struct tier *tier, const struct fixture_sample *samples, size_t count,
+                            struct error *err)
+{
+    struct fixture_write write = {.samples = samples, .count = count};
+    struct arena arena;
+    struct batch batch;
+    arena_init(&arena, (size_t)1 << 30);
+    batch_init(&batch, &arena, decode_raw, 1);
+    enum status status = fill(&batch, &write, err);
+    if (status == STATUS_OK)
+        status = storage_resolve(tier, &batch, NULL, err);
+    if (status == STATUS_OK)
+        storage_settle(tier, &batch);
+    arena_release(&arena);
+    return status;
+}
+
 enum status fixture_delete(struct tier *tier, const bool *only, size_t series_count,
                            struct time_range range, struct delete_result *result, struct error *err)
 {

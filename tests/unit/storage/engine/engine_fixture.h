@@ -91,6 +91,10 @@ MUST_CHECK enum status fixture_commit_noting(struct tier *tier, struct fixture_w
 MUST_CHECK enum status fixture_put(struct tier *tier, const struct fixture_sample *samples,
                                    size_t count, struct error *err);
 
+/* Resolves one batch and gives it up: nothing of it is committed. */
+MUST_CHECK enum status fixture_abandon(struct tier *tier, const struct fixture_sample *samples,
+                                       size_t count, struct error *err);
+
 /* Deletes what these series have within `range`: those of `series_count` that `only` says. */
 MUST_CHECK enum status fixture_delete(struct tier *tier, const bool *only, size_t series_count,
                                       struct time_range range, struct delete_result *result,
