@@ -89,9 +89,12 @@ static bool expected(struct life *life, enum status status, const struct error *
 
 static void note_expiry(struct life *life)
 {
-    if (life->config.retention_ms > 0)
-        life_model_doom(&life->model,
-                        day_of_time(life->machine.clock.wall_ms - life->config.retention_ms));
+    if (life->config.retention_ms <= 0)
+        return;
+    int64_t before = day_of_time(life->machine.clock.wall_ms - life->config.retention_ms);
+    life_model_doom(&life->model, before);
+    if (before > life->expired_before)
+        life->expired_before = before;
 }
 
 static bool background(struct life *life, bool *did)
