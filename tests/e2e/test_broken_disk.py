@@ -96,6 +96,7 @@ def test_while_the_file_system_is_read_only_queries_go_on_and_writes_resume_by_t
             assert sender.send().status_code == 200
         faults.begin("change", errno.EROFS, server.data)
         assert_read_only_is_told(sender)
+        assert health(server)[1]["status"] == "degraded"
         faults.end()
         wait_until(lambda: sender.send().status_code == 200, RESUME_S, "a write after the change")
     for _ in range(30):

@@ -202,7 +202,9 @@ static void note_days(struct engine *engine, const struct batch *batch)
         if (time_ms >= known_start && time_ms < known_end)
             continue;
         int64_t day = day_of_time(time_ms);
-        invariant(day_set_add(&engine->days, day) == STATUS_OK);
+        /* Without memory it does not count towards storage.max_chunks until a restart. */
+        enum status counted = day_set_add(&engine->days, day);
+        (void)counted;
         known_start = day * MS_PER_DAY;
         known_end = known_start + MS_PER_DAY;
     }
@@ -342,6 +344,18 @@ enum status engine_rotate_log(struct engine *engine, struct error *err)
     return rotate(engine, err);
 }
 
+/* Whoever probes the service learns of it before a writer does. With append_lock. */
+static void note_log(struct engine *engine, enum status status, const struct error *why)
+{
+    bool refused = status == STATUS_NO_SPACE || status == STATUS_IO;
+    if (refused)
+        engine_trouble(engine, TROUBLE_LOG, STORAGE_DEGRADED,
+                       "the log cannot be written, so writes are refused: %s", why->message);
+    else if (engine->log_refused)
+        engine_trouble(engine, TROUBLE_LOG, STORAGE_HEALTHY, "%s", "");
+    engine->log_refused = refused;
+}
+
 enum status engine_append(struct tier *tier, struct batch *const *batches, size_t count,
                           struct error *err)
 {
@@ -349,9 +363,13 @@ enum status engine_append(struct tier *tier, struct batch *const *batches, size_
     if (atomic_load(&engine->broken))
         return engine_refuse_broken(err);
     mutex_lock(&engine->append_lock);
+    struct error local = {0};
+    err = err == NULL ? &local : err;
     enum status status = reserve_room(engine, batches, count, err);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
         status = log_all(engine, batches, count, err);
+        note_log(engine, status, err);
+    }
     if (status == STATUS_OK) {
         rwlock_write(&engine->head_lock);
         apply_definitions(engine, batches, count);

@@ -441,7 +441,7 @@ void engine_condition(struct tier *tier, struct storage_condition *condition)
     if (atomic_load(&engine->broken)) {
         *condition = (struct storage_condition){.health = STORAGE_FAILING};
         snprintf(condition->message, sizeof condition->message,
-                 "the log could not be synced: writes are refused until a restart");
+                 "a sync of the log or the manifest failed: writes are refused until a restart");
         return;
     }
     mutex_lock(&engine->trouble_lock);

@@ -56,6 +56,7 @@ struct engine_counters {
 
 /* Each has a condition of its own; the worst is the store's. */
 enum trouble_source {
+    TROUBLE_LOG,
     TROUBLE_DAMAGE,
     TROUBLE_FLUSH,
     TROUBLE_MAINTENANCE,
@@ -93,6 +94,7 @@ struct engine {
     struct wal *wal;
     uint64_t sequence; /* of the last commit */
     int64_t last_sync_ns;
+    bool log_refused;       /* the last commit could not be written */
     bool unsynced;          /* the log holds commits that were not synced (interval, never) */
     struct bytes record;    /* scratch of the appender */
     struct id_list pending; /* likewise: series to define */
