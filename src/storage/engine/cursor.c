@@ -17,7 +17,7 @@
 
 enum { MAX_PART_CURSORS = 32, HEAD_SLICE = 1024, PART_CURSOR_BYTES = 256 * 1024 };
 
-/* A part's cursor, kept from series to series because the next series is often on the same page. */
+/* A part's cursor, one of the few that are there anyway. */
 struct open_part {
     struct part_ref *part;
     struct part_cursor *cursor;
@@ -55,7 +55,11 @@ struct storage_cursor {
     struct sample_array loaded; /* of the block in hand */
     struct sample_array merged, spare;
 
-    struct open_part open[MAX_PART_CURSORS];
+    /* From series to series, because the next one is often on the same page: by part of the
+     * version, as many as half of the selection's memory holds. Series after series the parts are
+     * walked in the same order, so that giving up the oldest would find none of them again. */
+    struct part_cursor **kept;
+    struct open_part open[MAX_PART_CURSORS]; /* of the other parts */
     size_t open_count;
     uint64_t clock;
 };
@@ -128,9 +132,47 @@ static enum status read_heads(struct storage_cursor *cursor, size_t index, struc
 
 /* ---- parts ------------------------------------------------------------------------------ */
 
-static enum status open_part(struct storage_cursor *cursor, struct part_ref *part,
+static bool may_keep(const struct selection *selection)
+{
+    size_t max = selection->options.max_memory_bytes;
+    return selection->count > 1 &&
+           (max == 0 ||
+            selection->memory_bytes + (MAX_PART_CURSORS + 1) * PART_CURSOR_BYTES <= max / 2);
+}
+
+/* *result stays NULL where it is not to be kept. */
+static enum status open_kept(struct storage_cursor *cursor, size_t part,
                              struct part_cursor **result, struct error *err)
 {
+    struct selection *selection = cursor->selection;
+    const struct version *version = selection->version;
+    *result = cursor->kept == NULL ? NULL : cursor->kept[part];
+    if (*result != NULL || !may_keep(selection))
+        return STATUS_OK;
+    if (cursor->kept == NULL) {
+        size_t size = version->part_count * sizeof cursor->kept[0];
+        enum status status = selection_take_memory(selection, size, err);
+        if (status != STATUS_OK)
+            return status;
+        cursor->kept = calloc(1, size);
+        if (cursor->kept == NULL)
+            return fail(err, STATUS_MEMORY, "no memory for a query");
+    }
+    enum status status = selection_take_memory(selection, PART_CURSOR_BYTES, err);
+    if (status == STATUS_OK)
+        status = part_cursor_new(&cursor->kept[part], version->parts[part]->part, err);
+    if (status == STATUS_OK)
+        *result = cursor->kept[part];
+    return status;
+}
+
+static enum status open_part(struct storage_cursor *cursor, size_t place,
+                             struct part_cursor **result, struct error *err)
+{
+    struct part_ref *part = cursor->selection->version->parts[place];
+    enum status kept = open_kept(cursor, place, result, err);
+    if (kept != STATUS_OK || *result != NULL)
+        return kept;
     size_t oldest = 0;
     cursor->clock++;
     for (size_t i = 0; i < cursor->open_count; i++) {
@@ -193,7 +235,7 @@ static enum status add_piece(struct storage_cursor *cursor, const struct part_bl
 static enum status collect_from(struct storage_cursor *cursor, size_t part, struct error *err)
 {
     struct part_cursor *blocks;
-    enum status status = open_part(cursor, cursor->selection->version->parts[part], &blocks, err);
+    enum status status = open_part(cursor, part, &blocks, err);
     if (status != STATUS_OK)
         return status;
     part_cursor_find(blocks, cursor->metric, cursor->series);
@@ -249,10 +291,9 @@ static enum status next_day(struct storage_cursor *cursor, struct error *err)
 static enum status load_piece(struct storage_cursor *cursor, const struct piece *piece,
                               struct sample_array *to, struct error *err)
 {
-    const struct version *version = cursor->selection->version;
     struct part_cursor *blocks;
     to->count = 0;
-    enum status status = open_part(cursor, version->parts[piece->part], &blocks, err);
+    enum status status = open_part(cursor, piece->part, &blocks, err);
     if (status == STATUS_OK)
         status = array_reach(cursor, to, piece->block.count, err);
     if (status != STATUS_OK)
@@ -300,6 +341,9 @@ void storage_cursor_free(struct storage_cursor *cursor)
         struct storage_cursor *next = cursor->next_cursor;
         for (size_t i = 0; i < cursor->open_count; i++)
             part_cursor_free(cursor->open[i].cursor);
+        for (size_t i = 0; cursor->kept != NULL && i < cursor->selection->version->part_count; i++)
+            part_cursor_free(cursor->kept[i]);
+        free(cursor->kept);
         sample_array_release(&cursor->head);
         sample_array_release(&cursor->loaded);
         sample_array_release(&cursor->merged);

@@ -231,7 +231,7 @@ void engine_remove_part(struct engine *engine, uint64_t id);
 enum status engine_recover(struct engine *engine, struct error *err);
 
 /* merge.c */
-enum { MERGE_SOURCES_MAX = 32 };
+enum { MERGE_SOURCES_MAX = 64 };
 /* Parts [start, start + count) of `version`, neighbours of one day, become one of `tier`, or none
  * where all that they hold is deleted. One that is damaged leaves all of them as they are, and is
  * OK. With maintenance_lock. */

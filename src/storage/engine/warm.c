@@ -62,7 +62,8 @@ static bool is_due(const struct engine *engine, const struct stretch *stretch)
         clock_monotonic_ns(engine->os.clock) - stretch->since_ns <
             engine->options.warm_rest_ms * 1000000)
         return false;
-    if (stretch->hot == stretch->count)
+    /* So many did not come late: the day had more parts than one step takes. */
+    if (stretch->hot == stretch->count || stretch->hot >= MERGE_SOURCES_MAX / 2)
         return stretch->count > 0;
     return stretch->largest <= 2 * (stretch->bytes - stretch->largest);
 }
