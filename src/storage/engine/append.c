@@ -231,8 +231,9 @@ static void apply_definitions(struct engine *engine, struct batch *const *batche
         for (size_t j = 0; j < batch->metric_count; j++) {
             enum metric_outcome outcome = METRIC_SAME;
             enum status status = registry_put(&engine->registry, &batch->metrics[j], &outcome);
-            /* At the registry's limit the log holds a descriptor that nobody will see. */
-            invariant(status == STATUS_OK || status == STATUS_LIMIT);
+            /* At the registry's limit, or without memory, the log holds a descriptor that nobody
+             * sees before a restart. */
+            invariant(status == STATUS_OK || status == STATUS_LIMIT || status == STATUS_MEMORY);
             batch->metric_outcomes[j] = (uint8_t)outcome;
             /* Of this batch itself, or of one committed since it was resolved. */
             if (outcome == METRIC_CONTRADICTS)

@@ -138,7 +138,7 @@ static void wait_for_work(struct worker *worker, int64_t timeout_ms)
     mutex_unlock(&engine->work_lock);
 }
 
-static bool is_stopping(struct engine *engine)
+bool engine_is_stopping(struct engine *engine)
 {
     mutex_lock(&engine->work_lock);
     bool stopping = engine->stopping;
@@ -160,7 +160,7 @@ static void work(struct worker *worker)
     struct engine *engine = worker->engine;
     int64_t retry_ms = RETRY_FIRST_MS;
     bool failing = false;
-    while (!is_stopping(engine)) {
+    while (!engine_is_stopping(engine)) {
         bool did = false;
         struct error why = {0};
         if (!atomic_load(&engine->broken) && worker->step(engine, &did, &why) != STATUS_OK) {

@@ -288,6 +288,8 @@ enum status engine_clean_step(struct engine *engine, bool *did, struct error *er
 /* background.c */
 enum status background_start(struct engine *engine, struct error *err);
 void background_stop(struct engine *engine);
+/* Whether long work is to be given up. */
+bool engine_is_stopping(struct engine *engine);
 /* A head was sealed. */
 void background_wake(struct engine *engine);
 /* What the threads do, one job of each. */

@@ -36,11 +36,7 @@ static size_t choose(struct segment_ref *const *refs, size_t count)
 
 static bool goes_on(void *context)
 {
-    struct engine *engine = context;
-    mutex_lock(&engine->work_lock);
-    bool stopping = engine->stopping;
-    mutex_unlock(&engine->work_lock);
-    return !stopping;
+    return !engine_is_stopping(context);
 }
 
 enum status index_write_merged(struct engine *engine, struct segment_ref *const *refs, size_t count,

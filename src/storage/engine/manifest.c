@@ -366,7 +366,8 @@ struct replay {
     uint8_t *data; /* the whole file */
     size_t size;
     uint64_t last_number;
-    size_t good; /* end of the last whole record */
+    size_t good;      /* end of the last whole record */
+    size_t last_size; /* of it, one copy */
     size_t records;
     bool second;  /* the last record's second copy was seen */
     bool store;   /* the record that names the store was */
@@ -409,6 +410,26 @@ static enum status replay_record(struct replay *replay, uint64_t number, struct 
     return STATUS_OK;
 }
 
+/* Whether a crash explains that the last record has one copy: what is missing of the other was
+ * never written, in sectors that are zero or beyond the end of the file. */
+static bool is_unfinished(const struct replay *replay)
+{
+    enum { SECTOR = 512 };
+    size_t end = replay->good + replay->last_size;
+    end = end < replay->size ? end : replay->size;
+    for (size_t at = replay->good; at < end;) {
+        size_t next = (at / SECTOR + 1) * SECTOR;
+        next = next < end ? next : end;
+        bool same =
+            memcmp(replay->data + at, replay->data + at - replay->last_size, next - at) == 0;
+        for (size_t i = at; i < next && !same; i++)
+            if (replay->data[i] != 0)
+                return false;
+        at = next;
+    }
+    return true;
+}
+
 static enum status replay_all(struct replay *replay, struct error *err)
 {
     size_t at = 0;
@@ -431,8 +452,9 @@ static enum status replay_all(struct replay *replay, struct error *err)
         replay->second = !is_new || at - bad >= record_size;
         at += record_size;
         replay->good = at;
+        replay->last_size = record_size;
     }
-    if (replay->records > 0 && !replay->second)
+    if (replay->records > 0 && !replay->second && !is_unfinished(replay))
         report(replay, "manifest: the second copy of edit %" PRIu64 ", the last, is damaged",
                replay->last_number);
     return STATUS_OK;
@@ -554,16 +576,26 @@ static enum status make_store(struct manifest *manifest, struct error *err)
     return rewrite(manifest, err);
 }
 
-/* The bytes that were read, once more, without what follows the last whole record. */
+/* The bytes that were read, once more, without what follows the last whole record: that gets its
+ * second copy, where it never came to it. */
 static enum status write_again(struct manifest *manifest, const struct replay *replay,
                                struct error *err)
 {
-    enum status status = STATUS_OK;
-    if (replay->size > replay->good)
-        status = file_resize(manifest->file, replay->good, err);
-    if (status == STATUS_OK)
-        status = file_write(manifest->file, replay->data, replay->good, 0, err);
-    return status == STATUS_OK ? file_sync(manifest->file, err) : status;
+    struct file *file = manifest->file;
+    size_t size = replay->good;
+    enum status status = file_write(file, replay->data, size, 0, err);
+    if (status == STATUS_OK && !replay->second) {
+        status =
+            file_write(file, replay->data + size - replay->last_size, replay->last_size, size, err);
+        if (status == STATUS_OK)
+            size += replay->last_size;
+        else if (status == STATUS_NO_SPACE)
+            status = STATUS_OK; /* one copy says it all */
+    }
+    if (status == STATUS_OK && replay->size > size)
+        status = file_resize(file, size, err);
+    manifest->size = size;
+    return status == STATUS_OK ? file_sync(file, err) : status;
 }
 
 /*

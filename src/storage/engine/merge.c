@@ -17,7 +17,10 @@
 #include "storage/engine/pieces.h"
 #include "storage/engine/sample_array.h"
 
-enum { MERGE_MAX_PARTS = 15 /* hot ones */ };
+enum {
+    MERGE_MAX_PARTS = 15, /* hot ones */
+    WRITE_BLOCKS = 4,     /* are written together */
+};
 
 struct source {
     struct part_ref *part;
@@ -25,6 +28,13 @@ struct source {
     struct part_cursor *fetch; /* for decoding */
     struct part_block block;   /* the walk's, next to be taken */
     bool ended;
+};
+
+/* Overlapping blocks of one part, one after the other. */
+struct lane {
+    size_t piece, end; /* those that are not loaded yet */
+    struct sample_array samples;
+    size_t at;
 };
 
 struct merge {
@@ -35,7 +45,9 @@ struct merge {
     struct part_writer *writer;
     struct pieces pieces;
     struct sample_array waiting; /* small blocks of the series in hand, to be written together */
-    struct sample_array merged, loaded, spare;
+    struct sample_array loaded;
+    struct lane lanes[MERGE_SOURCES_MAX];
+    size_t lane_count;
     uint32_t metric, series;
     struct cuts cuts; /* by tombstones that are on disk beside the parts */
     struct error *err;
@@ -150,40 +162,139 @@ static enum status write_array(struct merge *merge, struct sample_array *array)
     return status;
 }
 
-static enum status append_waiting(struct merge *merge, const struct sample_array *more)
+static size_t block_count_of(enum part_tier tier)
+{
+    return tier == PART_WARM ? PART_WARM_BLOCK_COUNT : PART_BLOCK_COUNT;
+}
+
+/* Whole blocks leave as soon as there are some, so that memory follows blocks and not the day. */
+static enum status write_full_blocks(struct merge *merge)
 {
     struct sample_array *waiting = &merge->waiting;
-    if (more->count == 0)
+    size_t block_count = block_count_of(merge->tier);
+    size_t full = waiting->count / block_count * block_count;
+    if (full < WRITE_BLOCKS * block_count)
         return STATUS_OK;
-    if (sample_array_reach(waiting, waiting->count + more->count) != STATUS_OK)
+    struct sample_array rest = {.times = waiting->times + full,
+                                .values = waiting->values + full,
+                                .count = waiting->count - full};
+    waiting->count = full;
+    enum status status = write_array(merge, waiting);
+    memmove(waiting->times, rest.times, rest.count * sizeof rest.times[0]);
+    memmove(waiting->values, rest.values, rest.count * sizeof rest.values[0]);
+    waiting->count = rest.count;
+    return status;
+}
+
+static enum status append_waiting(struct merge *merge, const int64_t *times, const double *values,
+                                  size_t count)
+{
+    struct sample_array *waiting = &merge->waiting;
+    if (count == 0)
+        return STATUS_OK;
+    if (sample_array_reach(waiting, waiting->count + count) != STATUS_OK)
         return no_memory(merge);
-    memcpy(waiting->times + waiting->count, more->times, more->count * sizeof more->times[0]);
-    memcpy(waiting->values + waiting->count, more->values, more->count * sizeof more->values[0]);
-    waiting->count += more->count;
+    memcpy(waiting->times + waiting->count, times, count * sizeof times[0]);
+    memcpy(waiting->values + waiting->count, values, count * sizeof values[0]);
+    waiting->count += count;
+    return write_full_blocks(merge);
+}
+
+/* ---- overlap ---------------------------------------------------------------------------- */
+
+/* With at least one sample at hand, or at its end. */
+static enum status fill_lane(struct merge *merge, struct lane *lane)
+{
+    while (lane->at == lane->samples.count && lane->piece < lane->end) {
+        enum status status = load(merge, &merge->pieces.items[lane->piece++], &lane->samples);
+        if (status != STATUS_OK)
+            return status;
+        lane->at = 0;
+    }
     return STATUS_OK;
+}
+
+static bool lane_ended(const struct lane *lane)
+{
+    return lane->at == lane->samples.count;
+}
+
+/* One lane for the pieces of each part, which overlap only those of other parts. */
+static enum status open_lanes(struct merge *merge, size_t start, size_t end)
+{
+    pieces_sort_by_part(&merge->pieces, start, end);
+    merge->lane_count = 0;
+    for (size_t at = start; at < end;) {
+        struct lane *lane = &merge->lanes[merge->lane_count++];
+        size_t part = merge->pieces.items[at].part;
+        lane->piece = at;
+        while (at < end && merge->pieces.items[at].part == part)
+            at++;
+        lane->end = at;
+        lane->at = lane->samples.count = 0;
+        enum status status = fill_lane(merge, lane);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+/* The lane whose next sample is the earliest, of several the last: the later write. *until_ms: the
+ * earliest of the others from there on. NULL at the end. Lanes that the sample hides are moved. */
+static struct lane *next_lane(struct merge *merge, int64_t *until_ms, enum status *status)
+{
+    struct lane *first = NULL;
+    for (size_t i = 0; i < merge->lane_count; i++) {
+        struct lane *lane = &merge->lanes[i];
+        if (!lane_ended(lane) &&
+            (first == NULL || lane->samples.times[lane->at] <= first->samples.times[first->at]))
+            first = lane;
+    }
+    *until_ms = INT64_MAX;
+    *status = STATUS_OK;
+    for (size_t i = 0; i < merge->lane_count && first != NULL && *status == STATUS_OK; i++) {
+        struct lane *lane = &merge->lanes[i];
+        if (lane == first || lane_ended(lane))
+            continue;
+        if (lane->samples.times[lane->at] == first->samples.times[first->at]) {
+            lane->at++;
+            *status = fill_lane(merge, lane);
+        }
+        if (*status == STATUS_OK && !lane_ended(lane) && lane->samples.times[lane->at] < *until_ms)
+            *until_ms = lane->samples.times[lane->at];
+    }
+    return first;
+}
+
+/* The service stops: a merge is begun again after the next start. */
+static enum status go_on(const struct merge *merge)
+{
+    return engine_is_stopping(merge->engine)
+               ? fail(merge->err, STATUS_CANCELLED, "the merge was stopped")
+               : STATUS_OK;
 }
 
 /* Pieces [start, end) overlap one another: decoded, the later part over the earlier. */
 static enum status merge_stretch(struct merge *merge, size_t start, size_t end)
 {
-    pieces_sort_by_part(&merge->pieces, start, end);
-    merge->merged.count = 0;
-    for (size_t i = start; i < end; i++) {
-        enum status status = load(merge, &merge->pieces.items[i], &merge->loaded);
-        if (status != STATUS_OK)
+    enum status status = open_lanes(merge, start, end);
+    while (status == STATUS_OK) {
+        int64_t until_ms;
+        struct lane *lane = next_lane(merge, &until_ms, &status);
+        if (lane == NULL || status != STATUS_OK)
             return status;
-        if (sample_array_reach(&merge->spare, merge->merged.count + merge->loaded.count) !=
-            STATUS_OK)
-            return no_memory(merge);
-        sample_array_merge(&merge->merged, &merge->loaded, &merge->spare);
-        sample_array_swap(&merge->merged, &merge->spare);
+        const struct sample_array *samples = &lane->samples;
+        size_t from = lane->at++;
+        while (lane->at < samples->count && samples->times[lane->at] < until_ms)
+            lane->at++;
+        status =
+            append_waiting(merge, samples->times + from, samples->values + from, lane->at - from);
+        if (status == STATUS_OK && lane_ended(lane))
+            status = go_on(merge);
+        if (status == STATUS_OK)
+            status = fill_lane(merge, lane);
     }
-    return append_waiting(merge, &merge->merged);
-}
-
-static size_t block_count_of(enum part_tier tier)
-{
-    return tier == PART_WARM ? PART_WARM_BLOCK_COUNT : PART_BLOCK_COUNT;
+    return status;
 }
 
 /* Whether encoding a block anew would bring nothing, or too little for the work. */
@@ -207,7 +318,8 @@ static enum status write_series(struct merge *merge)
         } else if (end == at + 1) {
             status = load(merge, piece, &merge->loaded);
             if (status == STATUS_OK)
-                status = append_waiting(merge, &merge->loaded);
+                status = append_waiting(merge, merge->loaded.times, merge->loaded.values,
+                                        merge->loaded.count);
         } else {
             status = merge_stretch(merge, at, end);
         }
@@ -221,7 +333,9 @@ static enum status write_series(struct merge *merge)
 static enum status write_all(struct merge *merge)
 {
     while (next_key(merge)) {
-        enum status status = take_series(merge);
+        enum status status = go_on(merge);
+        if (status == STATUS_OK)
+            status = take_series(merge);
         if (status == STATUS_OK)
             status = write_series(merge);
         if (status != STATUS_OK)
@@ -446,9 +560,9 @@ static void release(struct merge *merge)
     cuts_release(&merge->cuts);
     pieces_release(&merge->pieces);
     sample_array_release(&merge->waiting);
-    sample_array_release(&merge->merged);
     sample_array_release(&merge->loaded);
-    sample_array_release(&merge->spare);
+    for (size_t i = 0; i < MERGE_SOURCES_MAX; i++)
+        sample_array_release(&merge->lanes[i].samples);
 }
 
 /* Which of them is damaged is not known here: verify tells. None is merged again. */
@@ -471,13 +585,15 @@ enum status engine_merge_parts(struct engine *engine, struct version *version, s
     enum status status = write_part(&merge, version, start, count, &info);
     if (status == STATUS_OK)
         status = commit(&merge, version->parts + start, count, &info);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK && status != STATUS_CANCELLED)
         atomic_fetch_add(&engine->counters.merge_failures, 1);
     if (status == STATUS_CORRUPT) {
         leave_alone(engine, version, start, count, &why);
         status = STATUS_OK;
     }
     release(&merge);
+    if (status == STATUS_CANCELLED)
+        return STATUS_OK;
     return status == STATUS_OK ? status : fail(err, status, "%s", why.message);
 }
 

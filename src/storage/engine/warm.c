@@ -8,6 +8,9 @@
  * than three are written, however much the day holds. Parts that were flushed only lately wait a
  * while for others, so that a backfill does not have its days written again with every flush.
  *
+ * Days are old by the time that retention believes (retention.h): a clock that leaps must not have
+ * all of them written again.
+ *
  * The manifest says of every part whether it is warm; nothing else is remembered, and whatever a
  * crash cut short is chosen again.
  */
@@ -74,7 +77,7 @@ enum status engine_warm_step(struct engine *engine, bool *did, struct error *err
     int64_t after_ms = atomic_load(&engine->warm_after_ms);
     if (after_ms <= 0)
         return STATUS_OK;
-    int64_t before_ms = clock_wall_ms(engine->os.clock) - after_ms;
+    int64_t before_ms = engine_retention_time(engine) - after_ms;
     struct version *version = engine_version(engine);
     enum status status = STATUS_OK;
     for (size_t at = 0; at < version->part_count && !*did;) {
