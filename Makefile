@@ -19,9 +19,7 @@ asan:
 	./scripts/test --only asan
 
 tsan:
-	./scripts/setup build test
-	./scripts/build tsan
-	meson test -C build/tsan --no-rebuild --print-errorlogs --suite unit
+	./scripts/test --only tsan
 
 fuzz:
 	./scripts/fuzz $(FUZZ_SECONDS)

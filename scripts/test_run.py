@@ -7,7 +7,9 @@ The parts, in the order in which they run:
   sim    random lives of the engine on the simulated disk, for some minutes; every sync is needed
   clang  a clang build: it has to compile without warnings
   asan   the same tests as in unit, under the address and undefined behaviour sanitizers
+  tsan   the unit tests that start threads, and tests/e2e/test_threads.py, under the thread sanitizer
   e2e    pytest over tests/e2e, against the release binary and against the sanitized one
+  soak   days of load in a minute (tests/soak/soak.py): right answers, and nothing grows
 
 Under CI=true a skipped test fails unless tests/allowed_skips names it with its reason.
 """
@@ -27,7 +29,7 @@ import xml.etree.ElementTree
 import allowed_skips
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-PARTS = ["lint", "unit", "sim", "clang", "asan", "e2e"]
+PARTS = ["lint", "unit", "sim", "clang", "asan", "tsan", "e2e", "soak"]
 QUICK = ["lint", "unit"]
 SOURCE_PATTERNS = ["src/**/*.[ch]", "src/**/*.cc", "tests/**/*.[ch]", "bench/**/*.[ch]"]
 PART_TIMEOUT_S = 20 * 60
@@ -36,6 +38,10 @@ SANITIZER_ENVIRONMENT = {
     "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1",
 }
+# The address space layout of newer kernels is too random for older libraries of the thread sanitizer.
+FIXED_LAYOUT = ["setarch", "--addr-no-randomize"]
+STARTS_THREADS = re.compile(r"threads_start\(|pthread_create\(|\bbackground = true")
+SOAK = ["--minutes", "1.3", "--day-seconds", "5"]
 
 
 class Tally:
@@ -130,15 +136,15 @@ def count_program(tally, test):
         tally.passed += 1
 
 
-def run_suite(tally, name, environment=None):
-    """Builds build/NAME and runs everything that meson knows as a test there."""
+def run_suite(tally, name, environment=None, tests=(), wrapper=()):
+    """Builds build/NAME and runs what meson knows as a test there: all, or these."""
     if not build(tally, name):
         return
     log = os.path.join(ROOT, "build", name, "meson-logs", "testlog.json")
     if os.path.exists(log):
         os.remove(log)
-    code = run(["meson", "test", "-C", f"build/{name}", "--no-rebuild", "--print-errorlogs"],
-               environment)
+    code = run([*wrapper, "meson", "test", "-C", f"build/{name}", "--no-rebuild",
+                "--print-errorlogs", *tests], environment)
     before = len(tally.failed)
     try:
         with open(log, encoding="utf-8") as file:
@@ -159,13 +165,13 @@ def pytest_id(case):
     return "::".join([file, *filter(None, classes.split(".")), name])
 
 
-def run_end_to_end(tally, name, environment=None):
+def run_end_to_end(tally, name, environment=None, tests="tests/e2e", wrapper=()):
     if not build(tally, name):
         return
     report = os.path.join(ROOT, "build", f"e2e-{name}.xml")
     if os.path.exists(report):
         os.remove(report)
-    code = run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/e2e",
+    code = run([*wrapper, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests,
                 "--continue-on-collection-errors", "-o", "junit_family=xunit1",
                 f"--junitxml={report}"],
                {"METRIC_STORE_BINARY": os.path.join(ROOT, "build", name, "metric-store"),
@@ -199,6 +205,48 @@ def run_simulations(tally):
             tally.fail(f"sim::{name}", "see above")
 
 
+def names_of_threaded(names, root=ROOT):
+    """(names, files): of meson's names those of unit tests that start threads, and the files with
+    such tests that no name belongs to."""
+    found, lost = [], []
+    folder = os.path.join(root, "tests", "unit")
+    for path in sorted(glob.glob(os.path.join(folder, "**", "*_test.c"), recursive=True)):
+        with open(path, encoding="utf-8") as file:
+            if not STARTS_THREADS.search(file.read()):
+                continue
+        stem = os.path.relpath(path, folder).removesuffix(".c").replace(os.sep, "_")
+        own = [name for name in names if name == stem or name.endswith("_" + stem)]
+        found += own
+        if not own:
+            lost.append(os.path.relpath(path, root))
+    return found, lost
+
+
+def run_thread_sanitizer(tally):
+    if not build(tally, "tsan"):
+        return
+    told = subprocess.run(["meson", "introspect", "--tests", "build/tsan"], cwd=ROOT, check=True,
+                          capture_output=True, text=True)
+    names, lost = names_of_threaded([test["name"] for test in json.loads(told.stdout)])
+    for path in lost:
+        tally.fail(f"tsan::{path}", "no test of meson's has this name")
+    # In a container the call may be forbidden; then the layout has to do as it is.
+    fixed = subprocess.run([*FIXED_LAYOUT, "true"], check=False, capture_output=True)
+    wrapper = FIXED_LAYOUT if fixed.returncode == 0 else []
+    environment = {"TSAN_OPTIONS": "second_deadlock_stack=1"}
+    run_suite(tally, "tsan", environment, names, wrapper)
+    run_end_to_end(tally, "tsan", environment, "tests/e2e/test_threads.py", wrapper)
+
+
+def run_soak(tally):
+    if not build(tally, "release"):
+        return
+    if run([sys.executable, "tests/soak/soak.py", *SOAK]) == 0:
+        tally.passed += 1
+    else:
+        tally.fail("soak", "what failed stands above")
+
+
 def run_part(tally, part):
     if part == "lint":
         check_format(tally)
@@ -211,6 +259,10 @@ def run_part(tally, part):
             tally.passed += 1
     elif part == "asan":
         run_suite(tally, "asan", SANITIZER_ENVIRONMENT)
+    elif part == "tsan":
+        run_thread_sanitizer(tally)
+    elif part == "soak":
+        run_soak(tally)
     elif part == "e2e":
         run_end_to_end(tally, "release")
         run_end_to_end(tally, "asan", SANITIZER_ENVIRONMENT)

@@ -55,6 +55,9 @@ def end_servers(made):
             tail = server.log_tail()
             assert "ERROR: AddressSanitizer" not in tail and "runtime error:" not in tail, tail
             assert "invariant failed" not in tail, tail
+            # The thread sanitizer goes on after a report.
+            _, race, report = server.log_text().partition("WARNING: ThreadSanitizer")
+            assert not race, report[:8000]
         # A store has 128 MiB of log at least, and there are hundreds of tests.
         shutil.rmtree(server.data, ignore_errors=True)
 

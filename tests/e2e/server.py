@@ -66,9 +66,12 @@ class Server:
         except requests.RequestException:
             return False
 
-    def log_tail(self):
+    def log_text(self):
         with open(self.log_path, encoding="utf-8", errors="replace") as log:
-            return log.read()[-4000:]
+            return log.read()
+
+    def log_tail(self):
+        return self.log_text()[-4000:]
 
     def kill(self):
         """As a crash: SIGKILL."""

@@ -40,6 +40,20 @@ def counted(test, allowed=None, ci=False):
     return tally.passed, tally.failed, tally.skipped
 
 
+class Threaded(unittest.TestCase):
+    def test_tests_that_start_threads_are_found_and_those_that_meson_lacks_are_named(self):
+        with tempfile.TemporaryDirectory() as root:
+            folder = os.path.join(root, "tests", "unit", "a", "b")
+            os.makedirs(folder)
+            for name, text in (("one_test.c", "threads_start(x)"), ("two_test.c", "nothing"),
+                               ("three_test.c", "pthread_create(x)")):
+                with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                    file.write(text)
+            self.assertEqual(
+                test_run.names_of_threaded(["tests_unit_a_b_one_test", "a_b_two_test"], root),
+                (["tests_unit_a_b_one_test"], ["tests/unit/a/b/three_test.c"]))
+
+
 class CountProgram(unittest.TestCase):
     def test_each_test_inside_a_cmocka_program_counts(self):
         self.assertEqual(counted({"name": "x", "result": "FAIL", "stdout": CMOCKA}),
