@@ -92,6 +92,7 @@ static void end(struct life *life, struct life_result *result)
     };
     memcpy(result->why, life->why, sizeof result->why);
     life_model_release(&life->model);
+    life_state_release(&life->seen);
     sim_disk_free(life->disk);
     close(life->log_fd);
 }

@@ -26,6 +26,15 @@ enum {
     LIFE_STEPS_MAX = 400
 };
 
+enum { LIFE_RULES = 2, LIFE_SELECTOR_SIZE = 64 };
+
+/* Of the series of one metric, or of one host. */
+struct life_rule {
+    bool host;
+    uint32_t number;
+    int64_t keep_ms;
+};
+
 /* What a start may change. */
 struct life_config {
     enum engine_sync sync;
@@ -34,16 +43,19 @@ struct life_config {
     uint64_t log_segment_bytes;
     uint32_t max_chunks, merge_fan_in;
     int64_t retention_ms, warm_after_ms, delete_rest_ms, warm_rest_ms;
+    int64_t clock_leap_ms;
+    struct life_rule rules[LIFE_RULES];
+    size_t rule_count;
     uint64_t admitted_series; /* further ones are refused; 0: no limit */
 };
 
 struct life_options {
     uint64_t seed;
     unsigned steps;
-    const bool *left_out;    /* of each step, or NULL */
-    unsigned explored_from;  /* no crash is tried before this step */
-    unsigned crashes;        /* ways to crash before a call */
-    uint64_t every;          /* each so many calls; 0: as the seed says */
+    const bool *left_out;   /* of each step, or NULL */
+    unsigned explored_from; /* no crash is tried before this step */
+    unsigned crashes;       /* ways to crash before a call */
+    uint64_t every;         /* each so many calls; 0: as the seed says */
     uint64_t every_in_recovery;
     uint64_t most_states;    /* 0: no limit */
     struct sim_sites *sites; /* counts where crashes were tried; or NULL */
@@ -62,12 +74,14 @@ struct life {
     struct sim_disk *disk;
     bool owns_disk;
     struct sim_machine machine;
-    int log_fd;        /* what a start logs, to be read again */
-    struct tier *tier; /* NULL: not open */
+    char selectors[LIFE_RULES][LIFE_SELECTOR_SIZE]; /* of the rules, for the engine */
+    int log_fd;                                     /* what a start logs, to be read again */
+    struct tier *tier;                              /* NULL: not open */
     char dir[32];
     unsigned dirs; /* made so far */
     struct life_config config;
     struct life_model model;
+    struct life_state seen;        /* with the last look */
     int64_t wall_ms, monotonic_ns; /* while no machine runs */
     int64_t expired_before;        /* days that retention may have dropped, by any clock so far */
     struct life_reader readers[LIFE_READERS];
@@ -109,6 +123,8 @@ uint64_t life_random(const struct life *life, uint64_t purpose);
 
 /* life_store.c */
 void life_config_random(struct life_config *config, uint64_t *random);
+/* Fills `rules`, whose texts are in the life, and returns how many there are. */
+size_t life_rules(struct life *life, struct retention_rule *rules);
 /* Opens what the disk holds, and holds it against the model. Where calls fail it tries again. */
 bool life_open(struct life *life);
 /* Ends the process: held readers go, the disk stays as it is. Without `close` nothing is flushed.
@@ -116,8 +132,9 @@ bool life_open(struct life *life);
 void life_stop(struct life *life, bool close);
 /* The machine stops (`crash` not NULL) or only the process, as after kill -9. */
 void life_break(struct life *life, const struct sim_crash *crash);
-/* Whether a reader sees now what it has to. `dropped`: retention has done what was due. */
-bool life_look(struct life *life, bool dropped);
+/* Whether a reader sees now what it has to: it goes to `seen`. */
+bool life_look(struct life *life);
+/* Right after it. */
 bool life_look_at_metrics(struct life *life);
 /* Whether `dir` on the life's disk is a sound store that holds `state`. */
 bool life_holds(struct life *life, const char *dir, const struct life_state *state);

@@ -196,9 +196,17 @@ static void settle(struct life_model *model)
     only->metadata = false;
 }
 
+static void forget_doom(struct life_model *model)
+{
+    model->doomed_before = INT64_MIN;
+    for (uint32_t i = 0; i < LIFE_SERIES; i++)
+        model->doomed[i] = INT64_MIN;
+}
+
 void life_model_init(struct life_model *model)
 {
-    *model = (struct life_model){.doomed_before = INT64_MIN};
+    *model = (struct life_model){0};
+    forget_doom(model);
     life_state_init(&model->now);
     ledger_init(&model->writers, LIFE_SERIES);
     settle(model);
@@ -268,8 +276,10 @@ void life_model_flushed(struct life_model *model, bool log)
     forget_before(model, at);
 }
 
-void life_model_doom(struct life_model *model, int64_t before_day)
+void life_model_doom(struct life_model *model, uint32_t series, int64_t before_day)
 {
+    if (before_day > model->doomed[series])
+        model->doomed[series] = before_day;
     if (before_day > model->doomed_before)
         model->doomed_before = before_day;
 }
@@ -296,38 +306,47 @@ static bool prints_same(const struct life_print *a, const struct life_print *b, 
     return true;
 }
 
+/* What the series has of one day. */
 struct doomed_day {
     int64_t day;
     uint64_t newest_gone, oldest_there; /* numbers of writes */
 };
 
-struct doomed {
-    struct doomed_day days[LIFE_DAYS];
-    size_t count;
-};
-
-static struct doomed_day *doomed_day(struct doomed *doomed, int64_t day)
+static void doomed_day_begin(struct doomed_day *at, int64_t day)
 {
-    for (size_t i = 0; i < doomed->count; i++)
-        if (doomed->days[i].day == day)
-            return &doomed->days[i];
-    invariant(doomed->count < LIFE_DAYS);
-    doomed->days[doomed->count] = (struct doomed_day){.day = day, .oldest_there = UINT64_MAX};
-    return &doomed->days[doomed->count++];
+    *at = (struct doomed_day){.day = day, .oldest_there = UINT64_MAX};
 }
 
 /* Of a day that retention drops, what came after the last flush stays until the next: what is there
- * was written after all that is gone. */
-static bool series_dropped_by_age(const struct life_model *model, struct doomed *doomed,
-                                  uint32_t number, const struct ledger_series *found,
-                                  char why[FIXTURE_WHY_SIZE])
+ * was written after all that is gone. A day that is not doomed is there as it was. */
+static bool day_dropped_by_age(const struct doomed_day *at, int64_t doomed, uint32_t number,
+                               char why[FIXTURE_WHY_SIZE])
+{
+    if (at->newest_gone == 0)
+        return true;
+    if (at->day >= doomed)
+        return no(why, "series %" PRIu32 ": a sample of day %" PRId64 " is gone", number, at->day);
+    return at->newest_gone <= at->oldest_there ||
+           no(why, "series %" PRIu32 ": day %" PRId64 " was dropped in part, and not by age",
+              number, at->day);
+}
+
+static bool series_dropped_by_age(const struct life_model *model, uint32_t number,
+                                  const struct ledger_series *found, char why[FIXTURE_WHY_SIZE])
 {
     const struct ledger_series *known = &model->now.ledger.series[number];
     const struct ledger_series *writers = &model->writers.series[number];
+    struct doomed_day day;
     size_t at = 0;
+    doomed_day_begin(&day, INT64_MIN);
     for (size_t i = 0; i < known->count && day_of_time(known->times[i]) < model->doomed_before;
          i++) {
-        struct doomed_day *day = doomed_day(doomed, day_of_time(known->times[i]));
+        if (day_of_time(known->times[i]) != day.day) {
+            if (!day_dropped_by_age(&day, model->doomed[number], number, why))
+                return false;
+            doomed_day_begin(&day, day_of_time(known->times[i]));
+        }
+        /* A write that is not known is no older than any. */
         uint64_t writer = writers->bits[i];
         if (at < found->count && found->times[at] < known->times[i])
             return no(why, "series %" PRIu32 ": nobody wrote a sample at %" PRId64, number,
@@ -337,11 +356,13 @@ static bool series_dropped_by_age(const struct life_model *model, struct doomed 
             return no(why, "series %" PRIu32 ": an old value is back at %" PRId64, number,
                       found->times[at]);
         at += there;
-        if (there && writer != 0 && writer < day->oldest_there)
-            day->oldest_there = writer;
-        if (!there && writer > day->newest_gone)
-            day->newest_gone = writer;
+        if (there && writer != 0 && writer < day.oldest_there)
+            day.oldest_there = writer;
+        if (!there && (writer == 0 ? 1 : writer) > day.newest_gone)
+            day.newest_gone = writer == 0 ? 1 : writer;
     }
+    if (!day_dropped_by_age(&day, model->doomed[number], number, why))
+        return false;
     return at == found->count || day_of_time(found->times[at]) >= model->doomed_before ||
            no(why, "series %" PRIu32 ": nobody wrote a sample at %" PRId64, number,
               found->times[at]);
@@ -350,16 +371,9 @@ static bool series_dropped_by_age(const struct life_model *model, struct doomed 
 static bool dropped_by_age(const struct life_model *model, const struct life_state *found,
                            char why[FIXTURE_WHY_SIZE])
 {
-    struct doomed doomed = {.count = 0};
-    if (model->doomed_before == INT64_MIN)
-        return true;
-    for (uint32_t i = 0; i < LIFE_SERIES; i++)
-        if (!series_dropped_by_age(model, &doomed, i, &found->ledger.series[i], why))
+    for (uint32_t i = 0; i < LIFE_SERIES && model->doomed_before != INT64_MIN; i++)
+        if (!series_dropped_by_age(model, i, &found->ledger.series[i], why))
             return false;
-    for (size_t i = 0; i < doomed.count; i++)
-        if (doomed.days[i].newest_gone > doomed.days[i].oldest_there)
-            return no(why, "day %" PRId64 " was dropped in part, and not by age",
-                      doomed.days[i].day);
     return true;
 }
 
@@ -455,15 +469,16 @@ static void take(struct life_model *model, struct life_state *found)
 void life_model_adopt(struct life_model *model, struct life_state *found)
 {
     take(model, found);
-    model->doomed_before = INT64_MIN;
+    forget_doom(model);
     settle(model);
 }
 
-void life_model_dropped(struct life_model *model, struct life_state *found, bool for_good)
+void life_model_dropped(struct life_model *model, const struct life_state *found)
 {
-    take(model, found);
-    if (!for_good || model->possible_count > 1)
+    /* A crash may bring back other states, with all that was dropped. */
+    if (model->possible_count > 1)
         return;
-    model->doomed_before = INT64_MIN;
-    settle(model);
+    struct life_state copy;
+    life_state_copy(&copy, found);
+    life_model_adopt(model, &copy);
 }

@@ -75,8 +75,9 @@ struct life_model {
     uint64_t writes;
     struct life_possible *possible; /* in their order; the first is durable */
     size_t possible_count, possible_capacity;
-    /* Samples of days before this one may go at any time, whole heads and parts of them. */
-    int64_t doomed_before;
+    /* A series' samples of days before this one may go at any time, the oldest writes first. */
+    int64_t doomed[LIFE_SERIES];
+    int64_t doomed_before; /* the largest of these; INT64_MIN: none may go */
 };
 
 void life_model_init(struct life_model *model);
@@ -94,8 +95,8 @@ void life_model_end(struct life_model *model, const struct life_commit *commit,
 /* All that the log held has been flushed, or, with `log`, its descriptors too. */
 void life_model_flushed(struct life_model *model, bool log);
 
-/* Retention may drop days before this one from now on. */
-void life_model_doom(struct life_model *model, int64_t before_day);
+/* Retention may drop what the series has of days before this one from now on. */
+void life_model_doom(struct life_model *model, uint32_t series, int64_t before_day);
 
 /* Whether a crash may have left `found`. */
 bool life_model_allows(const struct life_model *model, const struct life_state *found,
@@ -106,8 +107,8 @@ bool life_model_shows(const struct life_model *model, const struct life_state *f
                       char why[FIXTURE_WHY_SIZE]);
 /* After a start `found`, which is allowed, is the state for good. Takes `found`. */
 void life_model_adopt(struct life_model *model, struct life_state *found);
-/* After a look at the running store: what retention dropped of it is gone. `for_good`: and it drops
- * nothing more. Takes `found`. */
-void life_model_dropped(struct life_model *model, struct life_state *found, bool for_good);
+/* Retention has done what was due, durably: what it dropped of `found`, which was shown, is gone.
+ */
+void life_model_dropped(struct life_model *model, const struct life_state *found);
 
 #endif

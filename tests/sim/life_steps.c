@@ -87,14 +87,31 @@ static bool expected(struct life *life, enum status status, const struct error *
 
 /* ---- the background --------------------------------------------------------------------- */
 
+/* 0: for ever. */
+static int64_t kept_ms(const struct life_config *config, uint32_t series)
+{
+    for (size_t i = 0; i < config->rule_count; i++) {
+        const struct life_rule *rule = &config->rules[i];
+        uint32_t number =
+            rule->host ? series / FIXTURE_METRICS % FIXTURE_HOSTS : series % FIXTURE_METRICS;
+        if (number == rule->number)
+            return rule->keep_ms;
+    }
+    return config->retention_ms;
+}
+
+/* By the wall clock: where the engine does not believe it, it goes by an earlier time. */
 static void note_expiry(struct life *life)
 {
-    if (life->config.retention_ms <= 0)
-        return;
-    int64_t before = day_of_time(life->machine.clock.wall_ms - life->config.retention_ms);
-    life_model_doom(&life->model, before);
-    if (before > life->expired_before)
-        life->expired_before = before;
+    for (uint32_t i = 0; i < LIFE_SERIES; i++) {
+        int64_t keep_ms = kept_ms(&life->config, i);
+        if (keep_ms <= 0)
+            continue;
+        int64_t before = day_of_time(life->machine.clock.wall_ms - keep_ms);
+        life_model_doom(&life->model, i, before);
+        if (before > life->expired_before)
+            life->expired_before = before;
+    }
 }
 
 static bool background(struct life *life, bool *did)
@@ -106,9 +123,14 @@ static bool background(struct life *life, bool *did)
     if (!expected(life, status, &err, "a background step"))
         return false;
     *did = *did && status == STATUS_OK;
-    /* What it dropped is gone from now on, also from readers' answers. */
-    return life->model.doomed_before == INT64_MIN ||
-           life_look(life, status == STATUS_OK && !life_is_broken(life));
+    if (life->model.doomed_before == INT64_MIN)
+        return true;
+    if (!life_look(life))
+        return false;
+    /* Without syncs a crash may undo what a rule has deleted. */
+    if (status == STATUS_OK && !life_is_broken(life) && life->config.sync == ENGINE_SYNC_ALWAYS)
+        life_model_dropped(&life->model, &life->seen);
+    return true;
 }
 
 static bool settle(struct life *life)
@@ -206,6 +228,14 @@ struct attempt {
     bool begun;
 };
 
+/* But for such as retention may have dropped. */
+static bool has_samples(const struct life *life, uint32_t number)
+{
+    const struct ledger_series *series = &life->model.now.ledger.series[number];
+    return series->count > 0 &&
+           day_of_time(series->times[series->count - 1]) >= life->model.doomed[number];
+}
+
 static enum status admit(struct admitter *admitter, const struct admission_question *question,
                          struct error *err)
 {
@@ -216,7 +246,7 @@ static enum status admit(struct admitter *admitter, const struct admission_quest
     for (size_t i = 0; i < text.size; i++)
         number = number * 10 + (uint32_t)(text.data[i] - '0');
     invariant(number < LIFE_SERIES);
-    if (life->model.now.ledger.series[number].count > 0)
+    if (has_samples(life, number))
         life_fail(life, "series %" PRIu32 " has samples and is put to admission as a new one",
                   number);
     if (life->config.admitted_series == 0 || question->total_series < life->config.admitted_series)
@@ -419,7 +449,7 @@ static bool read_or_open(struct life *life, uint64_t *random)
     struct matchers everything = {0};
     struct select_options options = {.range = some_range(life, random)};
     struct error err = {0};
-    if (reader->selection == NULL && !life_look(life, false))
+    if (reader->selection == NULL && !life_look(life))
         return false;
     sim_disk_pause_faults(life->disk, true);
     bool passed = true;
@@ -427,7 +457,7 @@ static bool read_or_open(struct life *life, uint64_t *random)
         passed = reader_is_right(life, reader);
     } else {
         reader->range = options.range;
-        ledger_copy(&reader->expected, &life->model.now.ledger);
+        ledger_copy(&reader->expected, &life->seen.ledger);
         enum status status =
             storage_select(life->tier, &everything, 1, &options, &reader->selection, &err);
         passed = status == STATUS_OK || life_fail(life, "cannot open a reader: %s", err.message);
@@ -440,7 +470,7 @@ static bool read_or_open(struct life *life, uint64_t *random)
 
 static bool look(struct life *life)
 {
-    return life_look(life, false) && life_look_at_metrics(life);
+    return life_look(life) && life_look_at_metrics(life);
 }
 
 /* ---- the rest --------------------------------------------------------------------------- */
@@ -459,15 +489,22 @@ static bool turn_clock(struct life *life, uint64_t *random)
     return true;
 }
 
-/* What a reload of the configuration changes; rules of retention come in here. */
+/* What a reload of the configuration changes. */
 static bool reload(struct life *life, uint64_t *random)
 {
     struct life_config config;
+    struct retention_rule rules[LIFE_RULES];
+    struct error err = {0};
     life_config_random(&config, random);
+    memcpy(life->config.rules, config.rules, sizeof config.rules);
+    life->config.rule_count = config.rule_count;
     life->config.retention_ms = config.retention_ms;
     life->config.warm_after_ms = config.warm_after_ms;
-    engine_set_retention(life->tier, config.retention_ms);
+    size_t count = life_rules(life, rules);
     engine_set_warm_after(life->tier, config.warm_after_ms);
+    if (engine_set_retention_rules(life->tier, config.retention_ms, rules, count, &err) !=
+        STATUS_OK)
+        return life_fail(life, "other rules of retention: %s", err.message);
     return true;
 }
 
@@ -476,7 +513,7 @@ static bool snapshot(struct life *life, uint64_t *random, bool restore)
     char dir[32];
     struct engine_snapshot_result result;
     struct error err = {0};
-    if (!life_look(life, false))
+    if (!life_look(life))
         return false;
     snprintf(dir, sizeof dir, "/data/snapshot-%u-%u", life->depth, ++life->dirs);
     life->snapshot = dir;
@@ -485,7 +522,7 @@ static bool snapshot(struct life *life, uint64_t *random, bool restore)
     if (status != STATUS_OK)
         return expected(life, status, &err, "a snapshot");
     life_model_flushed(&life->model, true);
-    if (!life_holds(life, dir, &life->model.now))
+    if (!life_holds(life, dir, &life->seen))
         return false;
     if (!restore) {
         life_remove_store(life, dir);
