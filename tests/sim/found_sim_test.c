@@ -119,6 +119,44 @@ static void a_flush_while_the_log_is_replayed_names_no_more_of_it_than_is_durabl
     sim_disk_free(disk);
 }
 
+/*
+ * A start writes the manifest anew. When the sync of its new name found no room, the bytes of the
+ * old one were written into the new file, as if it had been the old: a power cut meanwhile tore the
+ * record that says what the store is.
+ */
+static void a_start_that_cannot_sync_the_manifests_name_leaves_a_manifest(void **state)
+{
+    (void)state;
+    enum { SYNCS = 4, FLUSHES = 40 }; /* the manifest is longer than a sector */
+    for (uint64_t nth = 1; nth <= SYNCS; nth++) {
+        struct sim_disk *disk = sim_machine_disk(1);
+        struct sim_machine machine;
+        sim_machine_init(&machine, disk, "/data/store", 1);
+        struct tier *tier = open_store(&machine);
+        struct error err = {0};
+        for (int i = 0; i < FLUSHES; i++) {
+            put(tier, NULL, (uint32_t)i % SERIES, SIM_START_MS + i * 100000, 100);
+            assert_int_equal(engine_flush(tier, &err), STATUS_OK);
+        }
+        engine_abandon(tier);
+        sim_machine_init(&machine, disk, "/data/store", 1);
+        sim_disk_add_fault(
+            disk, &(struct sim_fault){
+                      .kinds = SIM_SYNC_DIRECTORY, .nth = nth, .repeat = 1, .failure = SIM_ENOSPC});
+        struct sim_explore explore = {.check = recovers_undamaged,
+                                      .seed = nth,
+                                      .crashes = SANITIZED ? 40 : 200,
+                                      .kills = true,
+                                      .every = 1};
+        sim_explore_attach(&explore, disk);
+        if (engine_open(&machine.options, &tier, NULL) == STATUS_OK)
+            engine_abandon(tier);
+        sim_explore_detach(disk);
+        assert_int_equal(explore.violations, 0);
+        sim_disk_free(disk);
+    }
+}
+
 static void settle_down(struct tier *tier)
 {
     bool did = true;
@@ -266,6 +304,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_segment_whose_making_failed_is_not_taken_for_a_spare),
         cmocka_unit_test(a_flush_while_the_log_is_replayed_names_no_more_of_it_than_is_durable),
+        cmocka_unit_test(a_start_that_cannot_sync_the_manifests_name_leaves_a_manifest),
         cmocka_unit_test(a_selection_held_open_tells_the_labels_of_series_that_left_the_index),
         cmocka_unit_test(a_snapshot_that_fails_in_the_end_keeps_the_files_that_its_manifest_names),
     };

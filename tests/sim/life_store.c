@@ -109,11 +109,13 @@ struct findings {
     char first[256];
 };
 
-/* A crash may leave the last edit of the manifest once instead of twice, as decay may. Nothing is
- * lost, and verify speaks of it; a start mends it. */
+/* A crash may leave one copy of the manifest's last edit, as decay may. Nothing is lost, and verify
+ * speaks of it; a start mends it. */
 static bool is_cut_edit(const char *description)
 {
-    return strstr(description, ", the last, is damaged") != NULL;
+    return strstr(description, ", the last, is damaged") != NULL ||
+           (strstr(description, "manifest: bytes ") != NULL &&
+            strstr(description, " are damaged") != NULL);
 }
 
 static void note_finding(void *context, enum engine_finding finding, const char *path,

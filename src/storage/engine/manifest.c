@@ -603,7 +603,8 @@ static enum status write_again(struct manifest *manifest, const struct replay *r
  * shows bytes, or a name, that the disk does not have, and a sync alone would not write them again.
  * So the log is written anew, which also cuts off an unfinished edit and heals a damaged copy; but
  * not where edits are lost: that file stays, for whoever wants to look into it. On a full disk the
- * bytes are written over themselves.
+ * bytes are written over themselves: in the file that they were read from, never in the new one,
+ * which they would tear.
  */
 static enum status make_durable(struct manifest *manifest, const struct replay *replay,
                                 struct error *err)
@@ -611,7 +612,8 @@ static enum status make_durable(struct manifest *manifest, const struct replay *
     enum status status = STATUS_NO_SPACE;
     if (!manifest->state.edits_lost)
         status = rewrite(manifest, err);
-    return status == STATUS_NO_SPACE ? write_again(manifest, replay, err) : status;
+    return status == STATUS_NO_SPACE && !manifest->broken ? write_again(manifest, replay, err)
+                                                          : status;
 }
 
 static enum status open_existing(struct manifest *manifest, manifest_damage *damage, void *context,
