@@ -157,6 +157,49 @@ static void a_start_that_cannot_sync_the_manifests_name_leaves_a_manifest(void *
     }
 }
 
+/*
+ * Where the name of a new segment cannot be synced, the log takes nothing more until a restart.
+ * The store said that it was well, and its background went on as if commits did.
+ */
+static void a_log_that_broke_while_a_segment_was_made_shows_in_the_condition(void **state)
+{
+    (void)state;
+    enum { SYNCS = 8, COMMITS = 120 };
+    unsigned broken = 0;
+    for (uint64_t nth = 1; nth <= SYNCS; nth++) {
+        struct sim_disk *disk = sim_machine_disk(1);
+        struct sim_machine machine;
+        sim_machine_init(&machine, disk, "/data/store", 1);
+        machine.options.head_bytes = 1 << 20;
+        struct tier *tier = open_store(&machine);
+        sim_disk_add_fault(disk, &(struct sim_fault){.kinds = SIM_SYNC_DIRECTORY,
+                                                     .nth = nth / 2,
+                                                     .repeat = 1,
+                                                     .failure = SIM_EIO});
+        enum status status = STATUS_OK;
+        for (int i = 0; i < COMMITS && status != STATUS_UNAVAILABLE; i++) {
+            struct fixture_sample samples[100];
+            bool did;
+            struct error err = {0};
+            for (size_t j = 0; j < 100; j++)
+                samples[j] = (struct fixture_sample){(uint32_t)i % SERIES,
+                                                     SIM_START_MS + i * 100000 + (int64_t)j, 1};
+            /* Segments are made by the background, or by commits. */
+            enum status stepped =
+                nth % 2 == 0 ? engine_background_step(tier, &did, &err) : STATUS_OK;
+            (void)stepped;
+            status = fixture_put(tier, samples, 100, &err);
+        }
+        struct storage_condition condition;
+        storage_condition(tier, &condition);
+        broken += status == STATUS_UNAVAILABLE;
+        assert_true(status != STATUS_UNAVAILABLE || condition.health == STORAGE_FAILING);
+        engine_abandon(tier);
+        sim_disk_free(disk);
+    }
+    assert_in_range(broken, 2, SYNCS);
+}
+
 static void settle_down(struct tier *tier)
 {
     bool did = true;
@@ -305,6 +348,7 @@ int main(void)
         cmocka_unit_test(a_segment_whose_making_failed_is_not_taken_for_a_spare),
         cmocka_unit_test(a_flush_while_the_log_is_replayed_names_no_more_of_it_than_is_durable),
         cmocka_unit_test(a_start_that_cannot_sync_the_manifests_name_leaves_a_manifest),
+        cmocka_unit_test(a_log_that_broke_while_a_segment_was_made_shows_in_the_condition),
         cmocka_unit_test(a_selection_held_open_tells_the_labels_of_series_that_left_the_index),
         cmocka_unit_test(a_snapshot_that_fails_in_the_end_keeps_the_files_that_its_manifest_names),
     };

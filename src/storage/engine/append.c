@@ -152,6 +152,16 @@ static enum status sync_now(struct engine *engine, struct error *err)
     return STATUS_OK;
 }
 
+void engine_note_broken_log(struct engine *engine)
+{
+    struct wal_stats stats;
+    wal_stats(engine->wal, &stats);
+    if (stats.broken && !atomic_exchange(&engine->broken, true))
+        log_event(engine->log, LOG_ERROR, "engine",
+                  "a segment of the log could not be named durably: writes stop",
+                  log_text("store", engine->dir));
+}
+
 enum status engine_sync_log(struct engine *engine, struct error *err)
 {
     mutex_lock(&engine->append_lock);
@@ -370,6 +380,8 @@ enum status engine_append(struct tier *tier, struct batch *const *batches, size_
     if (status == STATUS_OK) {
         status = log_all(engine, batches, count, err);
         note_log(engine, status, err);
+        if (status != STATUS_OK)
+            engine_note_broken_log(engine);
     }
     if (status == STATUS_OK) {
         rwlock_write(&engine->head_lock);

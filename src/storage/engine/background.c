@@ -55,6 +55,14 @@ static enum status rotate_if_due(struct engine *engine)
     return status == STATUS_END ? STATUS_OK : status;
 }
 
+static enum status prepare_log(struct engine *engine, struct error *err)
+{
+    enum status status = wal_prepare(engine->wal, err);
+    if (status != STATUS_OK)
+        engine_note_broken_log(engine);
+    return status;
+}
+
 static enum status flush_step(struct engine *engine, bool *did, struct error *err)
 {
     mutex_lock(&engine->flush_lock);
@@ -74,7 +82,7 @@ static enum status flush_step(struct engine *engine, bool *did, struct error *er
     if (status == STATUS_OK && !*did)
         status = engine_drop_tombstones(engine, did, err);
     if (status == STATUS_OK && !*did)
-        status = wal_prepare(engine->wal, err);
+        status = prepare_log(engine, err);
     mutex_unlock(&engine->flush_lock);
     return status;
 }

@@ -146,7 +146,11 @@ static enum status log_tombstones(struct job *job)
         status = wal_put(engine->wal, RECORD_DELETE, bytes_slice(&engine->record),
                          slice_of(NULL, 0), job->err);
     }
-    return status == STATUS_OK ? engine_commit_log(engine, job->err) : status;
+    if (status == STATUS_OK)
+        status = engine_commit_log(engine, job->err);
+    if (status != STATUS_OK)
+        engine_note_broken_log(engine);
+    return status;
 }
 
 /* The version that has them too; nothing can fail after it was made. */

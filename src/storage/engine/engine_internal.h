@@ -169,6 +169,9 @@ enum status engine_append(struct tier *tier, struct batch *const *batches, size_
 /* Syncs what was logged without a sync. Takes append_lock. UNAVAILABLE when the engine is broken:
  * then nobody knows what the log holds. */
 enum status engine_sync_log(struct engine *engine, struct error *err);
+/* After a call on the log that failed: it breaks by itself where the name of a new segment cannot
+ * be synced, and then the engine is broken too. */
+void engine_note_broken_log(struct engine *engine);
 /* Commits the frame that was begun, and syncs it where options.sync says so. With append_lock. */
 enum status engine_commit_log(struct engine *engine, struct error *err);
 /* UNAVAILABLE, with the reason. */
