@@ -71,14 +71,11 @@ struct engine_options store_engine_options(const struct config *config, struct o
 /* Nothing is made where a store is only to be read. */
 enum status store_expect(const struct config *config, struct os os, struct error *err)
 {
-    char path[PATH_SIZE];
-    snprintf(path, sizeof path, "%s/manifest", config->storage.path);
-    struct file *file = NULL;
-    enum status status = filesystem_open(os.fs, path, FILE_READ, &file, err);
-    file_close(file);
+    enum status status = engine_find_store(os, config->storage.path, err);
     if (status == STATUS_NOT_FOUND)
         return fail(err, status, "there is no store in %s; name its directory with --data",
                     config->storage.path);
+    error_prefix(err, "%s", config->storage.path);
     return status;
 }
 

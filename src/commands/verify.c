@@ -82,10 +82,7 @@ static void print_repair(const struct checker *checker)
     printf("%" PRIu64 " damaged places were found; %" PRIu64 " samples and %" PRIu64
            " series of parts and index are lost%s; the damaged files are in %s/quarantine\n",
            repaired->found.damaged, repaired->lost_samples, repaired->lost_series,
-           repaired->losses > 0 && repaired->lost_samples == 0 && repaired->lost_series == 0
-               ? ", and what is listed above"
-               : "",
-           checker->config.storage.path);
+           repaired->losses > 0 ? ", and what is listed above" : "", checker->config.storage.path);
 }
 
 static void print_result(const struct checker *checker)
@@ -142,8 +139,10 @@ static int run(struct checker *checker)
         complain(checker->options, "%s", err.message);
         return COMMAND_FAILED;
     }
-    if (status != STATUS_OK)
-        return complain_of(checker->options, &err);
+    if (status != STATUS_OK) {
+        int failed = complain_of(checker->options, &err);
+        return status == STATUS_CORRUPT ? COMMAND_DAMAGE : failed;
+    }
     if (checker->status != STATUS_OK) {
         complain(checker->options, "there are too many findings for one JSON object; see the list "
                                    "without --json");

@@ -27,10 +27,11 @@ struct csv_parser {
     struct csv_options options;
     struct arena arena; /* of `columns` */
     struct csv_columns columns;
-    bool begun;    /* behind the byte order mark */
-    bool titled;   /* the header was read, or there is none */
-    bool skipping; /* inside of a line that is too long */
-    uint64_t line; /* of the next byte, from 1 */
+    bool begun;          /* behind the byte order mark */
+    bool titled;         /* the header was read, or there is none */
+    bool skipping;       /* inside of a line that is too long */
+    uint64_t line;       /* of the next byte, from 1 */
+    uint64_t first_line; /* of the first byte */
     uint64_t taken;
     uint64_t header_size, header_lines; /* with all before it; 0: it was not read */
     uint32_t index;
@@ -50,7 +51,7 @@ enum status csv_parser_new(struct csv_parser **result, const struct csv_options 
         return STATUS_MEMORY;
     }
     parser->options = *options;
-    parser->line = 1;
+    parser->line = parser->first_line = 1;
     arena_init(&parser->arena, CSV_HEADER_MEMORY);
     bytes_init(&parser->raw, RAW_MAX);
     parser->columns.arena = &parser->arena;
@@ -513,7 +514,7 @@ static enum status take_next(struct csv_parser *parser, struct slice text, const
         *at = record.at;
         if (begins && parser->titled) {
             parser->header_size = parser->taken + (uint64_t)(record.at - text.data);
-            parser->header_lines = parser->line - 1;
+            parser->header_lines = parser->line - parser->first_line;
         }
         return status;
     case RECORD_MORE:
@@ -570,7 +571,7 @@ void csv_parser_position(const struct csv_parser *parser, struct protocol_positi
 
 void csv_parser_set_line(struct csv_parser *parser, uint64_t line)
 {
-    parser->line = line;
+    parser->line = parser->first_line = line;
     parser->begun = parser->titled;
 }
 

@@ -182,3 +182,15 @@ def test_a_repair_of_a_sound_or_open_store_changes_nothing(make_server):
     done = repair()
     assert done.returncode == 0 and "nothing was changed" in done.stdout
     assert not os.path.exists(os.path.join(server.data, "quarantine"))
+
+
+def test_a_store_without_its_manifest_is_told_as_what_it_is(make_server):
+    server = make_server().start()
+    server.ingest(samples("up", 1, 3))
+    assert server.stop() == 0
+    os.remove(os.path.join(server.data, "manifest"))
+    for command, exit_code in ((["verify"], 4), (["verify", "--repair"], 4), (["query", "up"], 1)):
+        shown = subprocess.run([server.binary, *command, "--data", server.data], capture_output=True, text=True,
+                               timeout=60, check=False)
+        assert shown.returncode == exit_code, shown
+        assert "the manifest is missing, but parts, index or log are there" in shown.stderr, shown

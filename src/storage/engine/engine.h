@@ -179,6 +179,9 @@ struct engine_verify_result {
     bool unlocked; /* no lock was held: filesystem_lock_for_reading (os/file.h) says when */
 };
 
+/* OK where there is a store in `dir`. NOT_FOUND; CORRUPT: of one, but without its manifest. */
+MUST_CHECK enum status engine_find_store(struct os os, const char *dir, struct error *err);
+
 /* Reads every byte of a store that nobody has open and checks every checksum and cross-reference.
  * OK also when damage was found: `result` counts it. `progress` may be NULL.
  *   NOT_FOUND  there is no store in `dir`

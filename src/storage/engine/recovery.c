@@ -420,49 +420,7 @@ static enum status open_log(struct recovery *recovery, struct error *err)
     return status;
 }
 
-/* ---- a manifest that went missing -------------------------------------------------------- */
-
-static enum status found_file(void *context, const char *name, bool is_directory, struct error *err)
-{
-    (void)name;
-    (void)err;
-    bool *found = context;
-    *found = *found || !is_directory;
-    return STATUS_OK;
-}
-
-/* A new store is made only where there is nothing of an old one: without a manifest its files would
- * be taken for leftovers. */
-static enum status refuse_lost_manifest(struct engine *engine, struct error *err)
-{
-    static const char *const folders[] = {"parts", "index", "wal"};
-    bool manifest_there = false;
-    bool found = false;
-    char *path = path_format("%s/manifest", engine->dir);
-    struct file *file = NULL;
-    enum status status = path == NULL ? fail(err, STATUS_MEMORY, "no memory for a path")
-                                      : filesystem_open(engine->os.fs, path, FILE_READ, &file, err);
-    manifest_there = status == STATUS_OK;
-    file_close(file);
-    free(path);
-    if (manifest_there || status != STATUS_NOT_FOUND)
-        return status;
-    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
-        path = path_format("%s/%s", engine->dir, folders[i]);
-        if (path == NULL)
-            return fail(err, STATUS_MEMORY, "no memory for a path");
-        status = filesystem_list(engine->os.fs, path, found_file, &found, err);
-        free(path);
-        if (status != STATUS_OK && status != STATUS_NOT_FOUND)
-            return status;
-    }
-    if (!found)
-        return STATUS_OK;
-    return fail(
-        err, STATUS_CORRUPT,
-        "the manifest is missing, but parts, index or log are there: restore the file "
-        "\"manifest\" from a backup, or move the directory away to begin with an empty store");
-}
+/* ---- all of it --------------------------------------------------------------------------- */
 
 static enum status restore_next_ids(struct recovery *recovery, struct error *err)
 {
@@ -478,9 +436,11 @@ static enum status restore_next_ids(struct recovery *recovery, struct error *err
 static enum status recover(struct recovery *recovery, struct error *err)
 {
     struct engine *engine = recovery->engine;
-    enum status lost = refuse_lost_manifest(engine, err);
-    if (lost != STATUS_OK)
-        return lost;
+    /* A new store is made only where there is nothing of an old one: without a manifest its files
+     * would be taken for leftovers. */
+    enum status found = engine_find_store(engine->os, engine->dir, err);
+    if (found != STATUS_OK && found != STATUS_NOT_FOUND)
+        return found;
     bool read_only = engine->options.read_only;
     enum status status = (read_only ? manifest_open_read_only : manifest_open)(
         &engine->manifest, engine->os, engine->dir, note_manifest_damage, recovery, err);

@@ -371,7 +371,8 @@ static void tell_log(struct repair *repair, const struct findings *findings,
         return;
     if (replayed->lost)
         repair_tell(repair, ENGINE_LOST, findings->wal,
-                    "what stood in the damaged places and was in no part yet");
+                    "what stood in the damaged places and was in no part yet: samples, "
+                    "series, and deletes, so that deleted samples may be back");
     repair_tell(repair, ENGINE_REPAIRED, findings->wal,
                 "begun anew; the %" PRIu64 " samples that could be read of it are in parts",
                 replayed->samples - replayed->orphans);

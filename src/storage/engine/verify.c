@@ -680,19 +680,12 @@ static enum status check_all(struct verifier *verifier, struct error *err)
 static enum status lock_store(struct os os, const char *dir, struct file **lock, struct error *err)
 {
     *lock = NULL;
-    char *manifest = path_format("%s/manifest", dir);
     char *path = path_format("%s/lock", dir);
-    struct file *file = NULL;
-    enum status status = manifest == NULL || path == NULL
-                             ? no_path(err)
-                             : filesystem_open(os.fs, manifest, FILE_READ, &file, err);
-    file_close(file);
-    if (status == STATUS_NOT_FOUND)
-        status = fail(err, status, "there is no store in %s", dir);
-    /* One that is no file is a finding. */
-    if (status == STATUS_OK || status == STATUS_CORRUPT)
+    enum status status = path == NULL ? no_path(err) : engine_find_store(os, dir, err);
+    if (status == STATUS_CORRUPT)
+        error_prefix(err, "%s", dir);
+    if (status == STATUS_OK)
         status = filesystem_lock_for_reading(os.fs, path, lock, err);
-    free(manifest);
     free(path);
     return status;
 }

@@ -426,6 +426,30 @@ static void another_reader_goes_on_at_every_settled_position(void **state)
     bytes_release(&whole);
 }
 
+static void the_header_of_a_document_that_goes_on_is_as_long_as_it_was(void **state)
+{
+    (void)state;
+    static const char body[] = "name,value\na,1\n";
+    struct csv_options options = {0};
+    struct csv_parser *parser;
+    struct protocol_position position;
+    size_t taken;
+    struct parsed parsed = {0};
+    arena_init(&parsed.arena, TEST_ARENA_MAX);
+    batch_init(&parsed.batch, &parsed.arena, protocols_csv_decode_labels, PROTOCOL_TAG_CSV);
+    assert_int_equal(csv_parser_new(&parser, &options, NULL), STATUS_OK);
+    csv_parser_set_line(parser, 1000);
+    assert_int_equal(
+        csv_parser_take(parser, slice_of(body, sizeof body - 1), true, &parsed.batch, &taken, NULL),
+        STATUS_OK);
+    csv_parser_position(parser, &position);
+    assert_int_equal(position.context_lines, 1);
+    assert_int_equal(position.context_size, 11);
+    assert_int_equal(position.line, 1002);
+    csv_parser_free(parser);
+    parsed_release(&parsed);
+}
+
 /* ---- writing ----------------------------------------------------------------------------- */
 
 static void put_series(struct bytes *to, const struct labels *labels, const int64_t *times,
@@ -518,6 +542,7 @@ int main(void)
         cmocka_unit_test(more_columns_than_a_series_may_have_labels_are_refused),
         cmocka_unit_test(a_full_arena_is_a_limit),
         cmocka_unit_test(another_reader_goes_on_at_every_settled_position),
+        cmocka_unit_test(the_header_of_a_document_that_goes_on_is_as_long_as_it_was),
         cmocka_unit_test(the_writer_quotes_what_needs_it),
         cmocka_unit_test(what_was_written_is_read_back_bit_for_bit),
     };
