@@ -190,7 +190,8 @@ MUST_CHECK enum status series_segment_merge(struct series_segment *const *segmen
                                             struct series_segment_stats *stats, struct error *err);
 /*
  * Makes a segment anew from the definitions of a damaged one, those that cannot be read from its
- * pairs and keys where these still tell: `damage` is told what is lost. Needs memory: 16 bytes a series, and the distinct pairs with their postings.
+ * pairs and keys where these still tell: `damage` is told what is lost. Needs memory: 16 bytes a
+ * series, and the distinct pairs with their postings.
  */
 typedef void series_segment_damage(void *context, const char *description);
 MUST_CHECK enum status series_segment_rebuild(struct os os, const char *from, uint64_t from_id,
