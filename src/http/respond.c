@@ -69,7 +69,6 @@ static struct MHD_Response *make_response(struct http_request *request, struct h
         bytes_release(&answer->body);
         return NULL;
     }
-    request->bytes_out = answer->body.size;
     if (coding != NULL && !add_header(response, "Content-Encoding", coding)) {
         MHD_destroy_response(response);
         return NULL;
@@ -82,6 +81,7 @@ void http_respond(struct http_request *request, struct http_answer answer)
 {
     invariant(answer.status >= 200 && answer.status <= 599);
     struct MHD_Response *response = make_response(request, &answer);
+    uint64_t bytes = response == NULL ? 0 : answer.body.size;
     /* The body is not needed any more, and its client may be slow to take the answer. */
     body_buffer_release(&request->body);
     mutex_lock(&request->mutex);
@@ -89,6 +89,7 @@ void http_respond(struct http_request *request, struct http_answer answer)
     if (!request->forced && request->mhd != NULL) {
         request->response = response;
         request->status = answer.status;
+        request->bytes_out = bytes;
         response = NULL;
     }
     request->answered = true;
