@@ -34,6 +34,7 @@ static void take_snapshot(void *context, struct metrics_snapshot *snapshot)
     snapshot->http.connections = 3;
     snapshot->http.refused[HTTP_REFUSED_HEADER_SLOW] = 17;
     snapshot->storage.disk_size_bytes = 1000;
+    snapshot->storage.retention_time_ms = 1795305600000;
     for (uint64_t i = 0; i < COMMIT_BUCKETS; i++)
         snapshot->buffer.latency_buckets[i] = i + 1;
     snapshot->buffer.latency_ns_sum = 1500000000;
