@@ -32,6 +32,7 @@ nightly:
 	./scripts/simulate --states $(NIGHTLY_STATES)
 	METRIC_STORE_SIM_STRIDE=1 build/release/tests/sim/engine_sim_test
 	./scripts/sync-sites
+	./scripts/test --only tsan
 
 clean:
 	rm -rf build
