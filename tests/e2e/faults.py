@@ -8,16 +8,16 @@ SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fault_shim.c"
 
 class Faults:
     def __init__(self, folder):
-        self.library = os.path.join(folder, "fault_shim.so")
+        self.shim = os.path.join(folder, "fault_shim.so")
         self.control = os.path.join(folder, "faults")
         made = subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-D_FILE_OFFSET_BITS=64", "-o",
-                               self.library, SOURCE], capture_output=True, text=True, timeout=60,
+                               self.shim, SOURCE], capture_output=True, text=True, timeout=60,
                               check=False)
         assert made.returncode == 0, made.stderr
 
     def environment(self):
         """What loads the shim into a program, a sanitized one too."""
-        return {"LD_PRELOAD": self.library, "FAULT_FILE": self.control,
+        return {"LD_PRELOAD": self.shim, "FAULT_FILE": self.control,
                 "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
 
     def begin(self, calls, number, substring):

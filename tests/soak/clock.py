@@ -10,11 +10,11 @@ FIRST_DAY = 20_500  # UTC days since 1970: in 2026
 class Clock:
     def __init__(self, day_seconds, library):
         self.rate = round(86_400 / day_seconds)
-        self.library = library
+        self.shim = library
         self.start_ns = time.clock_gettime_ns(time.CLOCK_REALTIME)
 
     def environment(self):
-        return {**os.environ, "LD_PRELOAD": self.library,
+        return {**os.environ, "LD_PRELOAD": self.shim,
                 "FAST_CLOCK_START_NS": str(self.start_ns),
                 "FAST_CLOCK_EPOCH_NS": str(FIRST_DAY * DAY_MS * 1_000_000),
                 "FAST_CLOCK_RATE": str(self.rate)}

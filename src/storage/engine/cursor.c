@@ -355,21 +355,6 @@ void storage_cursor_free(struct storage_cursor *cursor)
     }
 }
 
-/* The first part whose day is not before `day`. */
-static size_t first_part_of(const struct version *version, int64_t day)
-{
-    size_t low = 0;
-    size_t high = version->part_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (version->parts[middle]->info.day < day)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 enum status engine_selection_read(struct selection *selection, size_t index,
                                   struct time_range range, struct storage_cursor **result,
                                   struct error *err)
@@ -390,8 +375,8 @@ enum status engine_selection_read(struct selection *selection, size_t index,
     cursor->head.count = 0;
     if (time_range_empty(range))
         return STATUS_OK;
-    cursor->part_at = first_part_of(selection->version, day_of_time(range.start_ms));
-    cursor->part_end = first_part_of(selection->version, day_of_time(range.end_ms - 1) + 1);
+    cursor->part_at = version_first_part(selection->version, day_of_time(range.start_ms));
+    cursor->part_end = version_first_part(selection->version, day_of_time(range.end_ms - 1) + 1);
     return read_heads(cursor, index, err);
 }
 

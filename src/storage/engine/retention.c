@@ -249,16 +249,8 @@ static bool head_spans(const struct head_ref *ref, int64_t day)
 
 static bool has_day(const struct version *version, int64_t day)
 {
-    size_t low = 0;
-    size_t high = version->part_count;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (version->parts[middle]->info.day < day)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return (low < version->part_count && version->parts[low]->info.day == day) ||
+    size_t first = version_first_part(version, day);
+    return (first < version->part_count && version->parts[first]->info.day == day) ||
            head_spans(version->active, day) || head_spans(version->sealed, day);
 }
 

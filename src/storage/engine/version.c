@@ -127,6 +127,20 @@ struct version *version_acquire(struct version *version)
     return version;
 }
 
+size_t version_first_part(const struct version *version, int64_t day)
+{
+    size_t low = 0;
+    size_t high = version->part_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (version->parts[middle]->info.day < day)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 struct version *version_slot_acquire(struct version_slot *slot)
 {
     uint8_t generation = gate_enter(&slot->readers);

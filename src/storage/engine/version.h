@@ -95,6 +95,9 @@ struct version *version_new(struct head_ref *active, struct head_ref *sealed,
 struct version *version_acquire(struct version *version);
 void version_release(struct version *version); /* accepts NULL */
 
+/* The first of its parts whose day is not before `day`; part_count: there is none. */
+size_t version_first_part(const struct version *version, int64_t day);
+
 /* The newest version, in one place. */
 struct version_slot {
     _Atomic(struct version *) newest;
