@@ -8,9 +8,8 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "base/invariant.h"
 #include "base/times.h"
-#include "engine_fixture.h"
+#include "scene.h"
 
 enum { SERIES = 28, ALL_SERIES = 3000, HEAD = 8 << 20 };
 
@@ -18,36 +17,10 @@ enum { SERIES = 28, ALL_SERIES = 3000, HEAD = 8 << 20 };
 #define FIRST   (INT64_C(20000) * DAY) /* midnight */
 #define FOREVER INT64_C(0)
 
-/* ---- a clock ---------------------------------------------------------------------------- */
-
-struct test_clock {
-    struct clock clock;
-    int64_t wall_ms, monotonic_ns;
-};
-
-static int64_t wall_of(struct clock *clock)
-{
-    return container_of(clock, struct test_clock, clock)->wall_ms;
-}
-
-static int64_t monotonic_of(struct clock *clock)
-{
-    return container_of(clock, struct test_clock, clock)->monotonic_ns;
-}
-
-static void sleep_on(struct clock *clock, int64_t duration_ms)
-{
-    container_of(clock, struct test_clock, clock)->monotonic_ns += duration_ms * 1000000;
-}
-
-static const struct clock_ops clock_ops = {wall_of, monotonic_of, sleep_on};
-
 /* ---- a store with rules ----------------------------------------------------------------- */
 
 struct test {
-    struct store store;
-    struct ledger ledger;
-    struct test_clock clock;
+    struct scene scene;
     int64_t leap_ms; /* of the wall clock, that retention should not go by */
 };
 
@@ -55,40 +28,31 @@ struct test {
 static void begin(struct test *test, int64_t default_ms, const struct retention_rule *rules,
                   size_t count)
 {
-    *test = (struct test){.clock = {.clock = {&clock_ops},
-                                    .wall_ms = FIRST + DAY / 2,
-                                    .monotonic_ns = INT64_C(1) << 40}};
-    store_init(&test->store, HEAD);
-    struct engine_options *options = &test->store.options;
-    options->os.clock = &test->clock.clock;
+    test->leap_ms = 0;
+    scene_begin_at(&test->scene, HEAD, ALL_SERIES, FIRST + DAY / 2);
+    struct engine_options *options = &test->scene.store.options;
     options->retention_ms = default_ms;
     for (size_t i = 0; i < count; i++)
         options->retention_rules[i] = rules[i];
     options->retention_rule_count = count;
-    store_reopen(&test->store);
-    ledger_init(&test->ledger, ALL_SERIES);
-}
-
-static void end(struct test *test)
-{
-    ledger_release(&test->ledger);
-    store_release(&test->store);
+    store_reopen(&test->scene.store);
 }
 
 /* Time passes, as both clocks see it. */
 static void pass(struct test *test, int64_t duration_ms)
 {
-    test->clock.wall_ms += duration_ms;
-    test->clock.monotonic_ns += duration_ms * 1000000;
+    test->scene.now_ms += duration_ms;
+    test->scene.passed_ms += duration_ms;
 }
 
 static void change(struct test *test, int64_t default_ms, const struct retention_rule *rules,
                    size_t count)
 {
     struct error err = {0};
-    if (engine_set_retention_rules(test->store.tier, default_ms, rules, count, &err) != STATUS_OK)
+    if (engine_set_retention_rules(test->scene.store.tier, default_ms, rules, count, &err) !=
+        STATUS_OK)
         test_fail("%s", err.message);
-    struct engine_options *options = &test->store.options;
+    struct engine_options *options = &test->scene.store.options;
     options->retention_ms = default_ms;
     for (size_t i = 0; i < count; i++)
         options->retention_rules[i] = rules[i];
@@ -97,22 +61,14 @@ static void change(struct test *test, int64_t default_ms, const struct retention
 
 static void put_run(struct test *test, uint32_t series, int64_t from_ms, size_t count, double value)
 {
-    struct fixture_sample samples[256];
-    assert_true(count <= 256);
-    for (size_t i = 0; i < count; i++)
-        samples[i] =
-            (struct fixture_sample){series, from_ms + (int64_t)i * 60000, value + (double)i};
-    struct error err = {0};
-    if (fixture_put(test->store.tier, samples, count, &err) != STATUS_OK)
-        test_fail("put: %s", err.message);
-    ledger_put(&test->ledger, samples, count);
+    scene_put_run(&test->scene, series, from_ms, 60000, count, value);
 }
 
 /* Some samples of the first `count` series now. */
 static void put_all(struct test *test, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        put_run(test, i, test->clock.wall_ms, 30, i);
+        put_run(test, i, test->scene.now_ms, 30, i);
 }
 
 /* `days` days with samples of every series, each flushed when it is over. */
@@ -120,8 +76,7 @@ static void live(struct test *test, int days)
 {
     for (int day = 0; day < days; day++) {
         put_all(test, SERIES);
-        store_flush(&test->store);
-        store_settle_down(&test->store);
+        scene_settle(&test->scene);
         pass(test, DAY);
     }
 }
@@ -132,29 +87,14 @@ static void expect_gone(struct test *test, uint32_t from, uint32_t to, int64_t k
     bool only[ALL_SERIES];
     for (uint32_t i = 0; i < ALL_SERIES; i++)
         only[i] = i % FIXTURE_METRICS >= from && i % FIXTURE_METRICS < to;
-    int64_t before_ms = day_of_time(test->clock.wall_ms - test->leap_ms - keep_ms) * DAY;
-    ledger_delete(&test->ledger, only, (struct time_range){TIME_MIN_MS, before_ms});
-}
-
-static void check(struct test *test)
-{
-    char why[FIXTURE_WHY_SIZE];
-    if (!fixture_same(test->store.tier, &test->ledger, fixture_always(), why) ||
-        !fixture_totals_same(test->store.tier, &test->ledger, fixture_always(), why))
-        test_fail("%s", why);
-}
-
-static struct engine_stats stats_of(struct test *test)
-{
-    struct engine_stats stats;
-    engine_stats(test->store.tier, &stats);
-    return stats;
+    int64_t before_ms = day_of_time(test->scene.now_ms - test->leap_ms - keep_ms) * DAY;
+    ledger_delete(&test->scene.ledger, only, (struct time_range){TIME_MIN_MS, before_ms});
 }
 
 static struct storage_condition condition_of(struct test *test)
 {
     struct storage_condition condition;
-    storage_condition(test->store.tier, &condition);
+    storage_condition(test->scene.store.tier, &condition);
     return condition;
 }
 
@@ -169,16 +109,16 @@ static void a_rule_keeps_its_series_shorter_than_the_default(void **state)
     begin(&test, FOREVER, shorter, 1);
     for (int day = 0; day < 12; day++) {
         live(&test, 1);
-        store_settle_down(&test.store);
+        store_settle_down(&test.scene.store);
         expect_gone(&test, 1, 2, 3 * DAY);
-        check(&test);
+        scene_check(&test.scene);
     }
-    assert_true(stats_of(&test).rule_deletes > 0);
-    assert_int_equal(stats_of(&test).chunks_dropped, 0);
-    assert_int_equal(stats_of(&test).deletes, 0);
+    assert_true(scene_stats(&test.scene).rule_deletes > 0);
+    assert_int_equal(scene_stats(&test.scene).chunks_dropped, 0);
+    assert_int_equal(scene_stats(&test.scene).deletes, 0);
     /* Four series, and the last three days and a half of each. */
-    assert_int_equal(test.ledger.series[1].count, 30 * 3);
-    end(&test);
+    assert_int_equal(test.scene.ledger.series[1].count, 30 * 3);
+    scene_end(&test.scene);
 }
 
 static void a_rule_keeps_its_series_longer_than_the_default(void **state)
@@ -189,16 +129,16 @@ static void a_rule_keeps_its_series_longer_than_the_default(void **state)
     begin(&test, 2 * DAY, rules, 1);
     for (int day = 0; day < 12; day++) {
         live(&test, 1);
-        store_settle_down(&test.store);
+        store_settle_down(&test.scene.store);
         expect_gone(&test, 0, 2, 2 * DAY);
         expect_gone(&test, 3, FIXTURE_METRICS, 2 * DAY);
         expect_gone(&test, 2, 3, 8 * DAY);
-        check(&test);
+        scene_check(&test.scene);
     }
     /* Nobody keeps the first ones. */
-    assert_true(stats_of(&test).chunks_dropped > 0);
-    assert_int_equal(stats_of(&test).chunks, 8);
-    end(&test);
+    assert_true(scene_stats(&test.scene).chunks_dropped > 0);
+    assert_int_equal(scene_stats(&test.scene).chunks, 8);
+    scene_end(&test.scene);
 }
 
 static void a_rule_keeps_for_ever_what_the_default_does_not(void **state)
@@ -208,13 +148,13 @@ static void a_rule_keeps_for_ever_what_the_default_does_not(void **state)
     struct test test;
     begin(&test, 2 * DAY, rules, 1);
     live(&test, 12);
-    store_settle_down(&test.store);
+    store_settle_down(&test.scene.store);
     expect_gone(&test, 0, 3, 2 * DAY);
     expect_gone(&test, 4, FIXTURE_METRICS, 2 * DAY);
-    check(&test);
-    assert_int_equal(stats_of(&test).chunks_dropped, 0);
-    assert_int_equal(test.ledger.series[3].count, 12 * 30);
-    end(&test);
+    scene_check(&test.scene);
+    assert_int_equal(scene_stats(&test.scene).chunks_dropped, 0);
+    assert_int_equal(test.scene.ledger.series[3].count, 12 * 30);
+    scene_end(&test.scene);
 }
 
 static void the_first_rule_that_matches_a_series_holds(void **state)
@@ -229,7 +169,7 @@ static void the_first_rule_that_matches_a_series_holds(void **state)
     struct test test;
     begin(&test, 9 * DAY, rules, 4);
     live(&test, 12);
-    store_settle_down(&test.store);
+    store_settle_down(&test.scene.store);
     for (uint32_t i = 0; i < SERIES; i++) {
         bool only[ALL_SERIES] = {false};
         only[i] = true;
@@ -238,11 +178,11 @@ static void the_first_rule_that_matches_a_series_holds(void **state)
                           : i == 2 || i == 9 ? 4 * DAY
                           : second           ? 2 * DAY
                                              : 9 * DAY;
-        int64_t before_ms = day_of_time(test.clock.wall_ms - keep_ms) * DAY;
-        ledger_delete(&test.ledger, only, (struct time_range){TIME_MIN_MS, before_ms});
+        int64_t before_ms = day_of_time(test.scene.now_ms - keep_ms) * DAY;
+        ledger_delete(&test.scene.ledger, only, (struct time_range){TIME_MIN_MS, before_ms});
     }
-    check(&test);
-    end(&test);
+    scene_check(&test.scene);
+    scene_end(&test.scene);
 }
 
 static void a_rule_may_match_all_series_or_none(void **state)
@@ -255,12 +195,12 @@ static void a_rule_may_match_all_series_or_none(void **state)
     struct test test;
     begin(&test, FOREVER, rules, 2);
     live(&test, 6);
-    store_settle_down(&test.store);
+    store_settle_down(&test.scene.store);
     expect_gone(&test, 0, FIXTURE_METRICS, 2 * DAY);
-    check(&test);
+    scene_check(&test.scene);
     /* Emptied days have no parts. */
-    assert_int_equal(stats_of(&test).parts, 2);
-    end(&test);
+    assert_int_equal(scene_stats(&test.scene).parts, 2);
+    scene_end(&test.scene);
 }
 
 /* ---- late data -------------------------------------------------------------------------- */
@@ -271,27 +211,27 @@ static void late_data_beyond_the_keep_goes_by_itself(void **state)
     struct test test;
     begin(&test, FOREVER, shorter, 1);
     live(&test, 8);
-    store_settle_down(&test.store);
+    store_settle_down(&test.scene.store);
     expect_gone(&test, 1, 2, 3 * DAY);
-    check(&test);
-    uint64_t runs = stats_of(&test).rule_runs;
+    scene_check(&test.scene);
+    uint64_t runs = scene_stats(&test.scene).rule_runs;
 
     put_run(&test, 1, FIRST + DAY, 50, 7);
     put_run(&test, 2, FIRST + DAY, 50, 7);
-    check(&test); /* it is in the head */
-    store_settle_down(&test.store);
+    scene_check(&test.scene); /* it is in the head */
+    store_settle_down(&test.scene.store);
     expect_gone(&test, 1, 2, 3 * DAY);
-    check(&test);
-    assert_int_equal(stats_of(&test).rule_runs, runs + 1);
+    scene_check(&test.scene);
+    assert_int_equal(scene_stats(&test.scene).rule_runs, runs + 1);
 
     /* Series that were not there before, too. */
     put_run(&test, 22, FIRST, 50, 7);
-    store_flush(&test.store);
-    store_kill(&test.store);
-    store_settle_down(&test.store);
+    store_flush(&test.scene.store);
+    store_kill(&test.scene.store);
+    store_settle_down(&test.scene.store);
     expect_gone(&test, 1, 2, 3 * DAY);
-    check(&test);
-    end(&test);
+    scene_check(&test.scene);
+    scene_end(&test.scene);
 }
 
 static void samples_beyond_the_keep_of_a_head_that_nothing_fills_go_too(void **state)
@@ -300,20 +240,20 @@ static void samples_beyond_the_keep_of_a_head_that_nothing_fills_go_too(void **s
     for (uint32_t rules = 0; rules < 2; rules++) {
         struct test test;
         begin(&test, rules ? FOREVER : 3 * DAY, shorter, rules);
-        test.store.options.delete_rest_ms = 60000;
-        store_reopen(&test.store);
+        test.scene.store.options.delete_rest_ms = 60000;
+        store_reopen(&test.scene.store);
         for (int day = 0; day < 6; day++) {
             put_all(&test, SERIES);
             for (int hour = 0; hour < 24; hour++) {
-                store_settle_down(&test.store);
+                store_settle_down(&test.scene.store);
                 pass(&test, DAY / 24);
             }
         }
-        store_settle_down(&test.store);
+        store_settle_down(&test.scene.store);
         expect_gone(&test, rules, rules ? 2 : FIXTURE_METRICS, 3 * DAY);
-        check(&test);
-        assert_in_range(stats_of(&test).flushes, 1, 5);
-        end(&test);
+        scene_check(&test.scene);
+        assert_in_range(scene_stats(&test.scene).flushes, 1, 5);
+        scene_end(&test.scene);
     }
 }
 
@@ -322,23 +262,22 @@ static void runs_for_late_data_have_a_rest_between_them(void **state)
     (void)state;
     struct test test;
     begin(&test, FOREVER, shorter, 1);
-    test.store.options.delete_rest_ms = 60000;
-    store_reopen(&test.store);
+    test.scene.store.options.delete_rest_ms = 60000;
+    store_reopen(&test.scene.store);
     live(&test, 6);
-    store_settle_down(&test.store);
-    uint64_t runs = stats_of(&test).rule_runs;
+    store_settle_down(&test.scene.store);
+    uint64_t runs = scene_stats(&test.scene).rule_runs;
     for (int i = 0; i < 20; i++) {
         put_run(&test, 1, FIRST + DAY + i, 50, 7);
-        store_flush(&test.store);
-        store_settle_down(&test.store);
+        scene_settle(&test.scene);
         pass(&test, 60000);
     }
-    assert_in_range(stats_of(&test).rule_runs, runs + 1, runs + 3);
+    assert_in_range(scene_stats(&test.scene).rule_runs, runs + 1, runs + 3);
     pass(&test, 600000);
-    store_settle_down(&test.store);
+    store_settle_down(&test.scene.store);
     expect_gone(&test, 1, 2, 3 * DAY);
-    check(&test);
-    end(&test);
+    scene_check(&test.scene);
+    scene_end(&test.scene);
 }
 
 static void nothing_is_matched_where_nothing_has_changed(void **state)
@@ -347,19 +286,18 @@ static void nothing_is_matched_where_nothing_has_changed(void **state)
     struct test test;
     begin(&test, FOREVER, shorter, 1);
     live(&test, 6);
-    store_settle_down(&test.store);
-    uint64_t runs = stats_of(&test).rule_runs;
+    store_settle_down(&test.scene.store);
+    uint64_t runs = scene_stats(&test.scene).rule_runs;
     for (int i = 0; i < 8; i++) {
         put_all(&test, SERIES);
-        store_flush(&test.store);
-        store_settle_down(&test.store);
+        scene_settle(&test.scene);
         pass(&test, DAY / 24);
     }
-    assert_int_equal(stats_of(&test).rule_runs, runs);
+    assert_int_equal(scene_stats(&test.scene).rule_runs, runs);
     pass(&test, DAY);
-    store_settle_down(&test.store);
-    assert_int_equal(stats_of(&test).rule_runs, runs + 1);
-    end(&test);
+    store_settle_down(&test.scene.store);
+    assert_int_equal(scene_stats(&test.scene).rule_runs, runs + 1);
+    scene_end(&test.scene);
 }
 
 /* ---- changes ---------------------------------------------------------------------------- */
@@ -370,37 +308,37 @@ static void a_new_policy_holds_from_the_next_step_on(void **state)
     struct test test;
     begin(&test, FOREVER, NULL, 0);
     live(&test, 10);
-    store_settle_down(&test.store);
-    check(&test);
-    assert_int_equal(stats_of(&test).rule_runs, 0);
+    store_settle_down(&test.scene.store);
+    scene_check(&test.scene);
+    assert_int_equal(scene_stats(&test.scene).rule_runs, 0);
 
     change(&test, FOREVER, shorter, 1);
-    store_settle_down(&test.store);
+    store_settle_down(&test.scene.store);
     expect_gone(&test, 1, 2, 3 * DAY);
-    check(&test);
+    scene_check(&test.scene);
 
     static const struct retention_rule shortest[] = {{"metric_1", 1 * (int64_t)MS_PER_DAY},
                                                      {"metric_4", 2 * (int64_t)MS_PER_DAY}};
     change(&test, 5 * DAY, shortest, 2);
-    store_settle_down(&test.store);
+    store_settle_down(&test.scene.store);
     expect_gone(&test, 1, 2, DAY);
     expect_gone(&test, 4, 5, 2 * DAY);
     expect_gone(&test, 0, FIXTURE_METRICS, 5 * DAY);
-    check(&test);
+    scene_check(&test.scene);
 
     /* What has gone stays gone, and what is there is kept from now on; what is written again lives.
      */
     static const struct retention_rule longer[] = {{"metric_1", 30 * (int64_t)MS_PER_DAY}};
     change(&test, FOREVER, longer, 1);
-    store_settle_down(&test.store);
-    check(&test);
+    store_settle_down(&test.scene.store);
+    scene_check(&test.scene);
     put_run(&test, 1, FIRST + 2 * DAY, 20, 3);
-    store_flush(&test.store);
+    store_flush(&test.scene.store);
     live(&test, 5);
-    store_kill(&test.store);
-    store_settle_down(&test.store);
-    check(&test);
-    end(&test);
+    store_kill(&test.scene.store);
+    store_settle_down(&test.scene.store);
+    scene_check(&test.scene);
+    scene_end(&test.scene);
 }
 
 static void the_default_alone_leaves_the_rules(void **state)
@@ -409,12 +347,12 @@ static void the_default_alone_leaves_the_rules(void **state)
     struct test test;
     begin(&test, FOREVER, shorter, 1);
     live(&test, 8);
-    engine_set_retention(test.store.tier, 5 * DAY);
-    store_settle_down(&test.store);
+    engine_set_retention(test.scene.store.tier, 5 * DAY);
+    store_settle_down(&test.scene.store);
     expect_gone(&test, 1, 2, 3 * DAY);
     expect_gone(&test, 0, FIXTURE_METRICS, 5 * DAY);
-    check(&test);
-    end(&test);
+    scene_check(&test.scene);
+    scene_end(&test.scene);
 }
 
 static void rules_that_cannot_be_are_refused_and_leave_what_was(void **state)
@@ -428,29 +366,31 @@ static void rules_that_cannot_be_are_refused_and_leave_what_was(void **state)
     struct retention_rule many[RETENTION_RULES_MAX + 1];
     for (size_t i = 0; i < RETENTION_RULES_MAX + 1; i++)
         many[i] = (struct retention_rule){"metric_2", DAY};
-    struct tier *tier = test.store.tier;
+    struct tier *tier = test.scene.store.tier;
     struct error err = {0};
     assert_int_equal(engine_set_retention_rules(tier, DAY, bad, 2, &err), STATUS_INVALID);
     assert_int_equal(engine_set_retention_rules(tier, DAY, empty, 1, &err), STATUS_INVALID);
     assert_int_equal(engine_set_retention_rules(tier, DAY, many, RETENTION_RULES_MAX + 1, &err),
                      STATUS_LIMIT);
-    store_settle_down(&test.store);
+    store_settle_down(&test.scene.store);
     expect_gone(&test, 1, 2, 3 * DAY);
-    check(&test);
+    scene_check(&test.scene);
     many[0].match = "metric_1";
     many[0].keep_ms = 2 * DAY;
     assert_int_equal(engine_set_retention_rules(tier, FOREVER, many, RETENTION_RULES_MAX, &err),
                      STATUS_OK);
-    store_settle_down(&test.store);
+    store_settle_down(&test.scene.store);
     expect_gone(&test, 1, 2, 2 * DAY);
     expect_gone(&test, 2, 3, DAY);
-    check(&test);
-    test.store.options.retention_rules[0].match = "up{";
-    engine_close(test.store.tier);
-    assert_int_equal(engine_open(&test.store.options, &test.store.tier, &err), STATUS_INVALID);
-    test.store.options.retention_rule_count = 0;
-    assert_int_equal(engine_open(&test.store.options, &test.store.tier, &err), STATUS_OK);
-    end(&test);
+    scene_check(&test.scene);
+    test.scene.store.options.retention_rules[0].match = "up{";
+    engine_close(test.scene.store.tier);
+    assert_int_equal(engine_open(&test.scene.store.options, &test.scene.store.tier, &err),
+                     STATUS_INVALID);
+    test.scene.store.options.retention_rule_count = 0;
+    assert_int_equal(engine_open(&test.scene.store.options, &test.scene.store.tier, &err),
+                     STATUS_OK);
+    scene_end(&test.scene);
 }
 
 /* ---- restarts --------------------------------------------------------------------------- */
@@ -462,30 +402,30 @@ static void a_restart_at_any_step_brings_nothing_back_and_deletes_nothing_twice(
         struct test test;
         begin(&test, FOREVER, NULL, 0);
         live(&test, 8);
-        store_settle_down(&test.store);
+        store_settle_down(&test.scene.store);
         change(&test, FOREVER, shorter, 1);
         bool did = true;
         for (int i = 0; i < steps && did; i++) {
             struct error err = {0};
-            assert_int_equal(engine_background_step(test.store.tier, &did, &err), STATUS_OK);
+            assert_int_equal(engine_background_step(test.scene.store.tier, &did, &err), STATUS_OK);
         }
-        bool gone = stats_of(&test).rule_deletes > 0;
+        bool gone = scene_stats(&test.scene).rule_deletes > 0;
         if (gone) {
             expect_gone(&test, 1, 2, 3 * DAY);
-            check(&test);
+            scene_check(&test.scene);
         }
-        store_kill(&test.store);
-        check(&test);
-        store_settle_down(&test.store);
+        store_kill(&test.scene.store);
+        scene_check(&test.scene);
+        store_settle_down(&test.scene.store);
         expect_gone(&test, 1, 2, 3 * DAY);
-        check(&test);
+        scene_check(&test.scene);
         if (gone)
-            assert_int_equal(stats_of(&test).rule_deletes, 0);
-        store_reopen(&test.store);
-        store_settle_down(&test.store);
-        check(&test);
-        assert_int_equal(stats_of(&test).rule_deletes, 0);
-        end(&test);
+            assert_int_equal(scene_stats(&test.scene).rule_deletes, 0);
+        store_reopen(&test.scene.store);
+        store_settle_down(&test.scene.store);
+        scene_check(&test.scene);
+        assert_int_equal(scene_stats(&test.scene).rule_deletes, 0);
+        scene_end(&test.scene);
     }
 }
 
@@ -498,22 +438,22 @@ static void space_comes_back_without_any_new_sample(void **state)
         {"{__name__=~\"metric_[0-4]\"}", 3 * (int64_t)MS_PER_DAY}};
     struct test test;
     begin(&test, FOREVER, rules, 1);
-    test.store.options.delete_rest_ms = 60000;
-    store_reopen(&test.store);
+    test.scene.store.options.delete_rest_ms = 60000;
+    store_reopen(&test.scene.store);
     live(&test, 4);
-    store_settle_down(&test.store);
-    uint64_t samples = stats_of(&test).part_samples;
+    store_settle_down(&test.scene.store);
+    uint64_t samples = scene_stats(&test.scene).part_samples;
     assert_int_equal(samples, 4 * 30 * SERIES);
     for (int hour = 0; hour < 24 * 6; hour++) {
         pass(&test, DAY / 24);
-        store_settle_down(&test.store);
+        store_settle_down(&test.scene.store);
     }
     expect_gone(&test, 0, 5, 3 * DAY);
-    check(&test);
+    scene_check(&test.scene);
     /* Two metrics are left, and no delete waits for anything. */
-    assert_int_equal(stats_of(&test).part_samples, samples / 7 * 2);
-    assert_int_equal(stats_of(&test).tombstones, 0);
-    end(&test);
+    assert_int_equal(scene_stats(&test.scene).part_samples, samples / 7 * 2);
+    assert_int_equal(scene_stats(&test.scene).tombstones, 0);
+    scene_end(&test.scene);
 }
 
 static void many_rules_with_a_few_series_each_give_space_back_together(void **state)
@@ -527,12 +467,12 @@ static void many_rules_with_a_few_series_each_give_space_back_together(void **st
     struct test test;
     begin(&test, FOREVER, rules, 5);
     put_all(&test, SERIES);
-    store_flush(&test.store);
+    store_flush(&test.scene.store);
     pass(&test, 4 * DAY);
-    store_settle_down(&test.store);
-    assert_int_equal(stats_of(&test).part_samples, 30 * (SERIES - 5));
-    assert_int_equal(stats_of(&test).tombstones, 0);
-    end(&test);
+    store_settle_down(&test.scene.store);
+    assert_int_equal(scene_stats(&test.scene).part_samples, 30 * (SERIES - 5));
+    assert_int_equal(scene_stats(&test.scene).tombstones, 0);
+    scene_end(&test.scene);
 }
 
 static void few_series_of_a_part_wait_behind_few_tombstones_for_four_hundred_days(void **state)
@@ -548,25 +488,24 @@ static void few_series_of_a_part_wait_behind_few_tombstones_for_four_hundred_day
     for (uint32_t day = 0; day < 400; day++) {
         for (uint32_t i = 0; i < 21; i++)
             if (i % FIXTURE_METRICS != 1 && i % FIXTURE_METRICS != 2)
-                put_run(&test, i, test.clock.wall_ms, 10, i);
-        put_run(&test, day * FIXTURE_METRICS + 1, test.clock.wall_ms, 10, day);
-        put_run(&test, day / 3 * FIXTURE_METRICS + 2, test.clock.wall_ms, 10, day);
-        store_flush(&test.store);
-        store_settle_down(&test.store);
+                put_run(&test, i, test.scene.now_ms, 10, i);
+        put_run(&test, day * FIXTURE_METRICS + 1, test.scene.now_ms, 10, day);
+        put_run(&test, day / 3 * FIXTURE_METRICS + 2, test.scene.now_ms, 10, day);
+        scene_settle(&test.scene);
         pass(&test, DAY);
-        store_settle_down(&test.store);
-        uint64_t tombstones = stats_of(&test).tombstones;
+        store_settle_down(&test.scene.store);
+        uint64_t tombstones = scene_stats(&test.scene).tombstones;
         most = tombstones > most ? tombstones : most;
     }
     expect_gone(&test, 1, 2, 3 * DAY);
     expect_gone(&test, 2, 3, 30 * DAY);
     expect_gone(&test, 0, FIXTURE_METRICS, 200 * DAY);
-    check(&test);
+    scene_check(&test.scene);
     assert_in_range(most, 2, 4);
-    store_kill(&test.store);
-    store_settle_down(&test.store);
-    check(&test);
-    end(&test);
+    store_kill(&test.scene.store);
+    store_settle_down(&test.scene.store);
+    scene_check(&test.scene);
+    scene_end(&test.scene);
 }
 
 static void rules_that_hit_a_limit_wait_and_other_work_goes_on(void **state)
@@ -574,26 +513,25 @@ static void rules_that_hit_a_limit_wait_and_other_work_goes_on(void **state)
     (void)state;
     struct test test;
     begin(&test, FOREVER, shorter, 1);
-    test.store.options.tombstone_bytes = 16;
-    store_reopen(&test.store);
+    test.scene.store.options.tombstone_bytes = 16;
+    store_reopen(&test.scene.store);
     live(&test, 8);
-    store_settle_down(&test.store);
-    check(&test);
+    store_settle_down(&test.scene.store);
+    scene_check(&test.scene);
     assert_int_equal(condition_of(&test).health, STORAGE_DEGRADED);
     assert_non_null(strstr(condition_of(&test).message, "retention rules wait"));
-    uint64_t merges = stats_of(&test).merges;
+    uint64_t merges = scene_stats(&test.scene).merges;
     for (int i = 0; i < 6; i++) {
         put_all(&test, SERIES);
-        store_flush(&test.store);
-        store_settle_down(&test.store);
+        scene_settle(&test.scene);
     }
-    assert_true(stats_of(&test).merges > merges);
-    test.store.options.tombstone_bytes = 0;
-    store_reopen(&test.store);
-    store_settle_down(&test.store);
+    assert_true(scene_stats(&test.scene).merges > merges);
+    test.scene.store.options.tombstone_bytes = 0;
+    store_reopen(&test.scene.store);
+    store_settle_down(&test.scene.store);
     expect_gone(&test, 1, 2, 3 * DAY);
-    check(&test);
-    end(&test);
+    scene_check(&test.scene);
+    scene_end(&test.scene);
 }
 
 /* ---- the clock -------------------------------------------------------------------------- */
@@ -602,19 +540,19 @@ static const struct retention_rule both[] = {{"metric_1", 3 * (int64_t)MS_PER_DA
 
 static void leap(struct test *test, int64_t by_ms)
 {
-    test->clock.wall_ms += by_ms;
+    test->scene.now_ms += by_ms;
     test->leap_ms += by_ms;
 }
 
 static void begin_with_a_careful_clock(struct test *test, int64_t default_ms)
 {
     begin(test, default_ms, both, 1);
-    test->store.options.clock_leap_ms = DAY;
-    store_reopen(&test->store);
+    test->scene.store.options.clock_leap_ms = DAY;
+    store_reopen(&test->scene.store);
     live(test, 4);
-    store_settle_down(&test->store);
+    store_settle_down(&test->scene.store);
     expect_gone(test, 1, 2, 3 * DAY);
-    check(test);
+    scene_check(&test->scene);
 }
 
 static void a_clock_that_leaps_a_year_deletes_nothing(void **state)
@@ -625,25 +563,25 @@ static void a_clock_that_leaps_a_year_deletes_nothing(void **state)
         begin_with_a_careful_clock(&test, 10 * DAY);
         leap(&test, 365 * DAY);
         for (int hour = 0; hour < 20; hour++) {
-            store_settle_down(&test.store);
+            store_settle_down(&test.scene.store);
             /* Edits of the manifest meanwhile must not make it believed. */
             put_all(&test, SERIES);
-            store_flush(&test.store);
+            store_flush(&test.scene.store);
             if (restart)
-                store_kill(&test.store);
+                store_kill(&test.scene.store);
             expect_gone(&test, 1, 2, 3 * DAY);
-            check(&test);
+            scene_check(&test.scene);
             pass(&test, DAY / 24);
         }
-        store_settle_down(&test.store);
+        store_settle_down(&test.scene.store);
         expect_gone(&test, 1, 2, 3 * DAY);
-        check(&test);
+        scene_check(&test.scene);
         leap(&test, -365 * DAY);
         live(&test, 5);
-        store_settle_down(&test.store);
+        store_settle_down(&test.scene.store);
         expect_gone(&test, 1, 2, 3 * DAY);
-        check(&test);
-        end(&test);
+        scene_check(&test.scene);
+        scene_end(&test.scene);
     }
 }
 
@@ -654,15 +592,15 @@ static void a_clock_that_is_set_back_deletes_nothing_and_neither_does_its_return
     begin_with_a_careful_clock(&test, 10 * DAY);
     leap(&test, -365 * DAY);
     for (int hour = 0; hour < 20; hour++) {
-        store_settle_down(&test.store);
-        check(&test);
+        store_settle_down(&test.scene.store);
+        scene_check(&test.scene);
         pass(&test, DAY / 24);
     }
     leap(&test, 365 * DAY);
-    store_settle_down(&test.store);
+    store_settle_down(&test.scene.store);
     expect_gone(&test, 1, 2, 3 * DAY);
-    check(&test);
-    end(&test);
+    scene_check(&test.scene);
+    scene_end(&test.scene);
 }
 
 static void a_leap_that_stands_for_a_day_is_believed(void **state)
@@ -672,25 +610,25 @@ static void a_leap_that_stands_for_a_day_is_believed(void **state)
     begin_with_a_careful_clock(&test, 10 * DAY);
     leap(&test, 20 * DAY);
     for (int hour = 0; hour < 23; hour++) {
-        store_settle_down(&test.store);
+        store_settle_down(&test.scene.store);
         expect_gone(&test, 1, 2, 3 * DAY);
-        check(&test);
+        scene_check(&test.scene);
         pass(&test, DAY / 24);
     }
     /* Another leap meanwhile begins anew. */
     leap(&test, 20 * DAY);
     for (int hour = 0; hour < 23; hour++) {
-        store_settle_down(&test.store);
+        store_settle_down(&test.scene.store);
         expect_gone(&test, 1, 2, 3 * DAY);
-        check(&test);
+        scene_check(&test.scene);
         pass(&test, DAY / 24);
     }
     pass(&test, DAY / 12);
     test.leap_ms = 0;
-    store_settle_down(&test.store);
+    store_settle_down(&test.scene.store);
     expect_gone(&test, 0, FIXTURE_METRICS, 10 * DAY);
-    check(&test);
-    end(&test);
+    scene_check(&test.scene);
+    scene_end(&test.scene);
 }
 
 static void a_store_that_slept_for_long_waits_a_day_and_one_that_ran_idly_does_not(void **state)
@@ -702,28 +640,28 @@ static void a_store_that_slept_for_long_waits_a_day_and_one_that_ran_idly_does_n
         for (int hour = 0; hour < 24 * 9; hour++) {
             pass(&test, DAY / 24);
             if (idle)
-                store_settle_down(&test.store);
+                store_settle_down(&test.scene.store);
         }
-        test.clock.monotonic_ns = INT64_C(1) << 50; /* the machine was booted */
+        test.scene.passed_ms = INT64_C(1) << 30; /* the machine was booted */
         test.leap_ms = idle ? 0 : 9 * DAY;
         expect_gone(&test, 1, 2, 3 * DAY);
         expect_gone(&test, 0, FIXTURE_METRICS, 10 * DAY);
-        store_kill(&test.store);
-        store_settle_down(&test.store);
-        check(&test);
+        store_kill(&test.scene.store);
+        store_settle_down(&test.scene.store);
+        scene_check(&test.scene);
         /* A day turns, by the clock of the one and by what the other one believes. */
         pass(&test, DAY / 2);
-        store_settle_down(&test.store);
+        store_settle_down(&test.scene.store);
         expect_gone(&test, 1, 2, 3 * DAY);
         expect_gone(&test, 0, FIXTURE_METRICS, 10 * DAY);
-        check(&test);
+        scene_check(&test.scene);
         pass(&test, DAY / 2 + 1);
-        store_settle_down(&test.store);
+        store_settle_down(&test.scene.store);
         test.leap_ms = 0;
         expect_gone(&test, 1, 2, 3 * DAY);
         expect_gone(&test, 0, FIXTURE_METRICS, 10 * DAY);
-        check(&test);
-        end(&test);
+        scene_check(&test.scene);
+        scene_end(&test.scene);
     }
 }
 
@@ -734,7 +672,7 @@ static bool damage_index(struct test *test, long place)
 {
     char directory[128], path[512], largest[512] = "";
     long most = 0;
-    snprintf(directory, sizeof directory, "%s/index", test->store.dir);
+    snprintf(directory, sizeof directory, "%s/index", test->scene.store.dir);
     DIR *listing = opendir(directory);
     assert_non_null(listing);
     for (struct dirent *entry; (entry = readdir(listing)) != NULL;) {
@@ -771,32 +709,33 @@ static void a_damaged_index_deletes_nothing_that_a_rule_keeps(void **state)
         struct test test;
         begin(&test, FOREVER, NULL, 0);
         live(&test, 2);
-        engine_close(test.store.tier);
+        engine_close(test.scene.store.tier);
         if (!damage_index(&test, place)) {
-            test.store.tier = NULL;
-            end(&test);
+            test.scene.store.tier = NULL;
+            scene_end(&test.scene);
             break;
         }
         struct error err = {0};
-        assert_int_equal(engine_open(&test.store.options, &test.store.tier, &err), STATUS_OK);
+        assert_int_equal(engine_open(&test.scene.store.options, &test.scene.store.tier, &err),
+                         STATUS_OK);
         pass(&test, 5 * DAY);
         change(&test, DAY, rules, 1);
-        store_settle_down(&test.store);
+        store_settle_down(&test.scene.store);
         bool waiting = strstr(condition_of(&test).message, "retention rules wait") != NULL;
         waits += waiting;
-        struct engine_stats stats = stats_of(&test);
+        struct engine_stats stats = scene_stats(&test.scene);
         /* Either all is known, by a second copy, or nothing goes. */
         assert_int_equal(stats.part_samples, 2 * 30 * (stats.rule_deletes > 0 ? 20 : SERIES));
         if (stats.rule_deletes == 0)
             assert_int_equal(condition_of(&test).health, STORAGE_DEGRADED);
-        end(&test);
+        scene_end(&test.scene);
     }
     assert_true(waits > 0);
 }
 
 /* ---- threads ---------------------------------------------------------------------------- */
 
-struct scene {
+struct busy {
     struct store store;
     atomic_bool over;
     atomic_uint wrong;
@@ -804,16 +743,16 @@ struct scene {
 
 static void *append(void *context)
 {
-    struct scene *scene = context;
+    struct busy *busy = context;
     int64_t now_ms = clock_wall_ms(clock_system());
-    for (uint32_t round = 0; !atomic_load(&scene->over); round++) {
+    for (uint32_t round = 0; !atomic_load(&busy->over); round++) {
         struct fixture_sample samples[SERIES];
         for (uint32_t i = 0; i < SERIES; i++)
             samples[i] = (struct fixture_sample){
                 i, now_ms - (int64_t)((round + i) % 9) * DAY + (int64_t)round, round};
-        enum status status = fixture_put(scene->store.tier, samples, SERIES, NULL);
+        enum status status = fixture_put(busy->store.tier, samples, SERIES, NULL);
         if (status != STATUS_OK && status != STATUS_BUSY)
-            atomic_fetch_add(&scene->wrong, 1);
+            atomic_fetch_add(&busy->wrong, 1);
         /* A writer that never rests leaves the retention, which gives way to it, no processor where
          * a sanitizer makes everything slow. */
         clock_sleep_ms(clock_system(), 1);
@@ -824,42 +763,41 @@ static void *append(void *context)
 static void rules_may_change_while_everything_goes_on(void **state)
 {
     (void)state;
-    struct scene scene = {0};
-    store_init(&scene.store, 64 * 1024);
-    scene.store.options.background = true;
-    scene.store.options.clock_leap_ms = DAY;
-    store_reopen(&scene.store);
+    struct busy busy = {0};
+    store_init(&busy.store, 64 * 1024);
+    busy.store.options.background = true;
+    busy.store.options.clock_leap_ms = DAY;
+    store_reopen(&busy.store);
     pthread_t appender;
-    assert_int_equal(pthread_create(&appender, NULL, append, &scene), 0);
+    assert_int_equal(pthread_create(&appender, NULL, append, &busy), 0);
     for (int i = 0; i < 400; i++) {
         struct retention_rule rules[] = {{"metric_1", (1 + i % 5) * DAY},
                                          {"metric_2", i % 2 == 0 ? 0 : 3 * DAY}};
         assert_int_equal(
-            engine_set_retention_rules(scene.store.tier, (4 + i % 3) * DAY, rules, 2, NULL),
+            engine_set_retention_rules(busy.store.tier, (4 + i % 3) * DAY, rules, 2, NULL),
             STATUS_OK);
         struct engine_stats stats;
-        engine_stats(scene.store.tier, &stats);
+        engine_stats(busy.store.tier, &stats);
         struct storage_condition condition;
-        storage_condition(scene.store.tier, &condition);
+        storage_condition(busy.store.tier, &condition);
         struct select_options options = {.range = fixture_always()};
         struct selection *selection = NULL;
         struct matchers everything = {0};
         assert_int_equal(
-            storage_select(scene.store.tier, &everything, 1, &options, &selection, NULL),
-            STATUS_OK);
-        selection_close(scene.store.tier, selection);
+            storage_select(busy.store.tier, &everything, 1, &options, &selection, NULL), STATUS_OK);
+        selection_close(busy.store.tier, selection);
     }
     /* The threads look every second. */
     struct engine_stats stats = {0};
     for (int i = 0; i < 100000 && stats.rule_deletes == 0; i++) {
-        engine_stats(scene.store.tier, &stats);
+        engine_stats(busy.store.tier, &stats);
         clock_sleep_ms(clock_system(), 1);
     }
     assert_true(stats.rule_deletes > 0);
-    atomic_store(&scene.over, true);
+    atomic_store(&busy.over, true);
     assert_int_equal(pthread_join(appender, NULL), 0);
-    assert_int_equal(atomic_load(&scene.wrong), 0);
-    store_release(&scene.store);
+    assert_int_equal(atomic_load(&busy.wrong), 0);
+    store_release(&busy.store);
 }
 
 int main(void)

@@ -16,7 +16,13 @@ static int64_t monotonic_ns(struct clock *clock)
     return (1000 + container_of(clock, struct scene, clock)->passed_ms) * 1000000;
 }
 
-static const struct clock_ops clock_ops = {.wall_ms = wall_ms, .monotonic_ns = monotonic_ns};
+static void sleep_ms(struct clock *clock, int64_t duration_ms)
+{
+    container_of(clock, struct scene, clock)->passed_ms += duration_ms;
+}
+
+static const struct clock_ops clock_ops = {
+    .wall_ms = wall_ms, .monotonic_ns = monotonic_ns, .sleep_ms = sleep_ms};
 
 void scene_begin(struct scene *scene, size_t head_bytes, size_t series_count)
 {
