@@ -1,10 +1,13 @@
 """A small ext4 of the test's own on a loop device, whose power can be cut."""
 
+import contextlib
 import fcntl
 import os
 import shutil
 import struct
 import subprocess
+
+import pytest
 
 FS_IOC_GOINGDOWN = 0x8004587D
 WITHOUT_LOG_FLUSH = 2  # not even the journal: what was not synced is gone
@@ -90,3 +93,18 @@ class LoopDisk:
             self.unmount()
         if os.path.exists(self.image):
             os.remove(self.image)
+
+
+@contextlib.contextmanager
+def mounted_disk(folder, size_mib, *options):
+    """A disk that is made and mounted, for a fixture; the test is skipped where that cannot be."""
+    reason = why_impossible(folder)
+    if reason is not None:
+        pytest.skip(reason)
+    disk = LoopDisk(folder, size_mib)
+    disk.make()
+    disk.mount(*options)
+    try:
+        yield disk
+    finally:
+        disk.remove()

@@ -12,7 +12,7 @@ import os
 import pytest
 
 from faults import Faults
-from loop_disk import LoopDisk, why_impossible
+from loop_disk import mounted_disk
 from sender import RESUME_S, Sender, health
 from server import wait_until
 
@@ -110,17 +110,10 @@ def test_while_the_file_system_is_read_only_queries_go_on_and_writes_resume_by_t
 
 @pytest.fixture
 def disk(tmp_path):
-    reason = why_impossible(tmp_path)
-    if reason is not None:
-        pytest.skip(reason)
-    disk = LoopDisk(tmp_path, 64)
-    disk.make()
-    disk.mount("errors=remount-ro")
-    if not disk.can_fail():
-        disk.remove()
-        pytest.skip("mounting a loop device whose errors can be triggered is refused here")
-    yield disk
-    disk.remove()
+    with mounted_disk(tmp_path, 64, "errors=remount-ro") as disk:
+        if not disk.can_fail():
+            pytest.skip("mounting a loop device whose errors can be triggered is refused here")
+        yield disk
 
 
 def test_an_error_of_the_disk_that_makes_it_read_only_loses_nothing_and_hinders_no_query(disk,

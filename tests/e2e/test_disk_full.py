@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from loop_disk import LoopDisk, why_impossible
+from loop_disk import mounted_disk
 from sender import RESUME_S, Sender, health
 from server import wait_until
 
@@ -14,14 +14,8 @@ SETTINGS = ("storage.head_size=1MiB", "storage.wal_segment_size=1MiB", "storage.
 
 @pytest.fixture
 def disk(tmp_path):
-    reason = why_impossible(tmp_path)
-    if reason is not None:
-        pytest.skip(reason)
-    disk = LoopDisk(tmp_path, 64)
-    disk.make()
-    disk.mount()
-    yield disk
-    disk.remove()
+    with mounted_disk(tmp_path, 64) as disk:
+        yield disk
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from crash_run import CrashRun
-from loop_disk import LoopDisk, why_impossible
+from loop_disk import mounted_disk
 from parts import PartsMet
 
 CYCLES = int(os.environ.get("METRIC_STORE_POWER_CYCLES", "10"))
@@ -23,14 +23,8 @@ SETTINGS = ("storage.head_size=1MiB", "storage.merge_fan_in=2", "storage.wal_seg
 
 @pytest.fixture
 def disk(tmp_path):
-    reason = why_impossible(tmp_path)
-    if reason is not None:
-        pytest.skip(reason)
-    disk = LoopDisk(tmp_path, 512)
-    disk.make()
-    disk.mount()
-    yield disk
-    disk.remove()
+    with mounted_disk(tmp_path, 512) as disk:
+        yield disk
 
 
 def cut_power_under_load(server, disk, run, chance):

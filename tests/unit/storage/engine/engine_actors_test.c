@@ -283,18 +283,6 @@ static void *look(void *context)
     return NULL;
 }
 
-static enum status ignore_metric(void *context, const struct metric_info *info, struct error *err)
-{
-    (void)context, (void)info, (void)err;
-    return STATUS_OK;
-}
-
-static enum status ignore_chunk(void *context, const struct chunk_info *info, struct error *err)
-{
-    (void)context, (void)info, (void)err;
-    return STATUS_OK;
-}
-
 static void *list_and_set(void *context)
 {
     struct scene *scene = context;
@@ -306,9 +294,9 @@ static void *list_and_set(void *context)
         if (condition.health != STORAGE_HEALTHY)
             found_wrong(scene, "condition", condition.message);
         struct matchers everything = {0};
-        if (storage_metrics(scene->tier, i % 2 == 0 ? NULL : &everything, ignore_metric, NULL,
-                            NULL) != STATUS_OK ||
-            storage_chunks(scene->tier, ignore_chunk, NULL, NULL) != STATUS_OK)
+        if (storage_metrics(scene->tier, i % 2 == 0 ? NULL : &everything, fixture_ignore_metric,
+                            NULL, NULL) != STATUS_OK ||
+            storage_chunks(scene->tier, fixture_ignore_chunk, NULL, NULL) != STATUS_OK)
             found_wrong(scene, "list", "cannot list");
         engine_set_warm_after(scene->tier, i % 2 == 0 ? DAY / 24 : 100 * DAY);
         engine_set_retention(scene->tier, (DAYS + 1) * DAY);

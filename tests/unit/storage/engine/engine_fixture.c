@@ -675,3 +675,15 @@ bool fixture_totals_same(struct tier *tier, const struct ledger *ledger, struct 
 {
     return select_and_walk(tier, ledger, range, totals_same, why);
 }
+
+enum status fixture_ignore_metric(void *context, const struct metric_info *info, struct error *err)
+{
+    (void)context, (void)info, (void)err;
+    return STATUS_OK;
+}
+
+enum status fixture_ignore_chunk(void *context, const struct chunk_info *info, struct error *err)
+{
+    (void)context, (void)info, (void)err;
+    return STATUS_OK;
+}

@@ -113,6 +113,10 @@ void fixture_metric_name(uint32_t series, char to[32]);
 /* The range that holds everything. */
 struct time_range fixture_always(void);
 
+/* For listings that are only walked. */
+enum status fixture_ignore_metric(void *context, const struct metric_info *info, struct error *err);
+enum status fixture_ignore_chunk(void *context, const struct chunk_info *info, struct error *err);
+
 /* Whether an open selection holds exactly the ledger's samples within `range`, block headers
  * included. `only` (may be NULL) says of which series; others must not appear. */
 bool fixture_selection_same(struct tier *tier, struct selection *selection,

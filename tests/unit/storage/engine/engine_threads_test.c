@@ -115,18 +115,6 @@ static void *query(void *context)
     return NULL;
 }
 
-static enum status ignore_metric(void *context, const struct metric_info *info, struct error *err)
-{
-    (void)context, (void)info, (void)err;
-    return STATUS_OK;
-}
-
-static enum status ignore_chunk(void *context, const struct chunk_info *info, struct error *err)
-{
-    (void)context, (void)info, (void)err;
-    return STATUS_OK;
-}
-
 static void *list(void *context)
 {
     struct scene *scene = context;
@@ -136,8 +124,8 @@ static void *list(void *context)
         engine_stats(tier, &stats);
         struct storage_condition condition;
         storage_condition(tier, &condition);
-        if (storage_metrics(tier, NULL, ignore_metric, NULL, NULL) != STATUS_OK ||
-            storage_chunks(tier, ignore_chunk, NULL, NULL) != STATUS_OK)
+        if (storage_metrics(tier, NULL, fixture_ignore_metric, NULL, NULL) != STATUS_OK ||
+            storage_chunks(tier, fixture_ignore_chunk, NULL, NULL) != STATUS_OK)
             atomic_fetch_add(&scene->wrong, 1);
         /* Where there are no samples; it has to be logged, flushed and forgotten all the same. */
         struct matchers everything = {0};

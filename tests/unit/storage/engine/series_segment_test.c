@@ -306,28 +306,36 @@ static size_t damage_definitions(void)
     return pages;
 }
 
+/* Of `count` series, whose definitions are all damaged; the secret of the keys is 5. */
+static void rebuild_without_definitions(struct segment_model *model, size_t count, uint64_t secret,
+                                        char damage[DAMAGE_SIZE],
+                                        struct series_segment_stats *stats)
+{
+    segment_model_init(model, 5);
+    segment_model_fill(model, 3, count, 100, UINT32_MAX - 2, true);
+    segment_model_finish(model);
+    series_segment_close(segment_of(model, PATH, 6));
+    assert_true(damage_definitions() > 0);
+    (void)unlink(PATH "r");
+    assert_int_equal(series_segment_rebuild(os_system(), PATH, 6, PATH "r", 7, secret, see_damage,
+                                            damage, stats, NULL),
+                     STATUS_OK);
+    (void)unlink(PATH);
+}
+
 static void definitions_are_made_anew_from_pairs_and_keys(void **state)
 {
     (void)state;
     struct segment_model model;
-    char damage[DAMAGE_SIZE] = "";
-    segment_model_init(&model, 5);
-    segment_model_fill(&model, 3, 4000, 100, UINT32_MAX - 2, true);
-    segment_model_finish(&model);
-    series_segment_close(segment_of(&model, PATH, 6));
-    assert_true(damage_definitions() > 10);
-    (void)unlink(PATH "r");
     struct series_segment_stats stats;
-    assert_int_equal(series_segment_rebuild(os_system(), PATH, 6, PATH "r", 7, 5, see_damage,
-                                            damage, &stats, NULL),
-                     STATUS_OK);
+    char damage[DAMAGE_SIZE] = "";
+    rebuild_without_definitions(&model, 4000, 5, damage, &stats);
     assert_string_equal(damage, "");
     struct series_segment *segment;
     assert_int_equal(series_segment_open(&segment, os_system(), PATH "r", 7, NULL), STATUS_OK);
     expect_same(&model, segment);
     series_segment_close(segment);
     segment_model_release(&model);
-    (void)unlink(PATH);
     (void)unlink(PATH "r");
 }
 
@@ -336,21 +344,12 @@ static void definitions_that_keys_do_not_confirm_are_lost(void **state)
 {
     (void)state;
     struct segment_model model;
-    char damage[DAMAGE_SIZE] = "";
-    segment_model_init(&model, 5);
-    segment_model_fill(&model, 3, 300, 100, UINT32_MAX - 2, true);
-    segment_model_finish(&model);
-    series_segment_close(segment_of(&model, PATH, 6));
-    assert_true(damage_definitions() > 0);
-    (void)unlink(PATH "r");
     struct series_segment_stats stats;
-    assert_int_equal(series_segment_rebuild(os_system(), PATH, 6, PATH "r", 7, 4, see_damage,
-                                            damage, &stats, NULL),
-                     STATUS_OK);
+    char damage[DAMAGE_SIZE] = "";
+    rebuild_without_definitions(&model, 300, 4, damage, &stats);
     assert_int_equal(stats.series, 0);
     assert_non_null(strstr(damage, "definitions of 300 series"));
     segment_model_release(&model);
-    (void)unlink(PATH);
     (void)unlink(PATH "r");
 }
 
