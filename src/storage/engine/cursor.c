@@ -53,6 +53,7 @@ struct storage_cursor {
     size_t sample_count;
 
     struct sample_array loaded; /* of the block in hand */
+    struct sample_array lane;   /* of one part, where several overlap */
     struct sample_array merged, spare;
 
     /* From series to series, because the next one is often on the same page: by part of the
@@ -346,6 +347,7 @@ void storage_cursor_free(struct storage_cursor *cursor)
         free(cursor->kept);
         sample_array_release(&cursor->head);
         sample_array_release(&cursor->loaded);
+        sample_array_release(&cursor->lane);
         sample_array_release(&cursor->merged);
         sample_array_release(&cursor->spare);
         pieces_release(&cursor->pieces);
@@ -440,6 +442,26 @@ static enum status give_head(struct storage_cursor *cursor, size_t count,
     return STATUS_OK;
 }
 
+/* All of the next piece's part, which has them in rising time. */
+static enum status load_lane(struct storage_cursor *cursor, size_t end, struct error *err)
+{
+    size_t part = cursor->pieces.items[cursor->piece_at].part;
+    struct sample_array *lane = &cursor->lane;
+    lane->count = 0;
+    for (; cursor->piece_at < end && cursor->pieces.items[cursor->piece_at].part == part;
+         cursor->piece_at++) {
+        const struct piece *piece = &cursor->pieces.items[cursor->piece_at];
+        enum status status = load_piece(cursor, piece, &cursor->loaded, err);
+        if (status == STATUS_OK)
+            status = array_reach(cursor, lane, lane->count + cursor->loaded.count, err);
+        if (status != STATUS_OK)
+            return status;
+        sample_array_append(lane, cursor->loaded.times, cursor->loaded.values,
+                            cursor->loaded.count);
+    }
+    return STATUS_OK;
+}
+
 /* Decodes pieces [piece_at, end), oldest part first, and the head's samples up to `last_ms` over
  * them. */
 static enum status merge_stretch(struct storage_cursor *cursor, size_t end, int64_t last_ms,
@@ -447,11 +469,10 @@ static enum status merge_stretch(struct storage_cursor *cursor, size_t end, int6
 {
     cursor->merged.count = 0;
     pieces_sort_by_part(&cursor->pieces, cursor->piece_at, end);
-    for (; cursor->piece_at < end; cursor->piece_at++) {
-        enum status status =
-            load_piece(cursor, &cursor->pieces.items[cursor->piece_at], &cursor->loaded, err);
+    while (cursor->piece_at < end) {
+        enum status status = load_lane(cursor, end, err);
         if (status == STATUS_OK)
-            status = merge_arrays(cursor, &cursor->merged, &cursor->loaded, &cursor->spare, err);
+            status = merge_arrays(cursor, &cursor->merged, &cursor->lane, &cursor->spare, err);
         if (status != STATUS_OK)
             return status;
         sample_array_swap(&cursor->merged, &cursor->spare);

@@ -194,9 +194,7 @@ static enum status append_waiting(struct merge *merge, const int64_t *times, con
         return STATUS_OK;
     if (sample_array_reach(waiting, waiting->count + count) != STATUS_OK)
         return no_memory(merge);
-    memcpy(waiting->times + waiting->count, times, count * sizeof times[0]);
-    memcpy(waiting->values + waiting->count, values, count * sizeof values[0]);
-    waiting->count += count;
+    sample_array_append(waiting, times, values, count);
     return write_full_blocks(merge);
 }
 

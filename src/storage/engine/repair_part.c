@@ -132,6 +132,19 @@ static void tell_block(struct mending *mending, const struct part_block *block)
                 block->count, name, from, to);
 }
 
+/* Its bounds are those of its neighbours, where there are such. */
+static void tell_lost_page(struct mending *mending, const struct part_loss *lost)
+{
+    char first[NAME_SIZE] = "the first of the part";
+    char last[NAME_SIZE] = "the last";
+    if (lost->first_metric != 0 || lost->first_series != 0)
+        name_series(mending->repair, lost->first_series, first);
+    if (lost->last_metric != UINT32_MAX || lost->last_series != UINT32_MAX)
+        name_series(mending->repair, lost->last_series, last);
+    repair_tell(mending->repair, ENGINE_LOST, mending->path,
+                "a page of blocks, of series in the part's order from %s to %s", first, last);
+}
+
 static void tell_undefined(struct mending *mending)
 {
     if (mending->undefined_samples > 0)
@@ -222,10 +235,7 @@ static enum status keep_blocks(struct mending *mending, struct error *err)
         if (status == STATUS_OK) {
             status = keep_block(mending, block, err);
         } else if (status == STATUS_CORRUPT) {
-            repair_tell(mending->repair, ENGINE_LOST, mending->path,
-                        "a page of blocks, whose series lie between %u of metric %u and %u of "
-                        "metric %u",
-                        lost.first_series, lost.first_metric, lost.last_series, lost.last_metric);
+            tell_lost_page(mending, &lost);
             status = STATUS_OK;
         } else if (status != STATUS_END) {
             fail(err, status, "%s", why.message);

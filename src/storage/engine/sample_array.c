@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/invariant.h"
 
@@ -35,6 +36,16 @@ enum status sample_array_reach(struct sample_array *array, size_t count)
         return STATUS_MEMORY;
     array->capacity = capacity;
     return STATUS_OK;
+}
+
+void sample_array_append(struct sample_array *array, const int64_t *times, const double *values,
+                         size_t count)
+{
+    if (count == 0)
+        return;
+    memcpy(array->times + array->count, times, count * sizeof times[0]);
+    memcpy(array->values + array->count, values, count * sizeof values[0]);
+    array->count += count;
 }
 
 void sample_array_release(struct sample_array *array)

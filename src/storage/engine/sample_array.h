@@ -20,6 +20,9 @@ struct sample_array {
 size_t sample_array_growth(const struct sample_array *array, size_t count);
 /* Room for `count` in all. What is there stays. */
 MUST_CHECK enum status sample_array_reach(struct sample_array *array, size_t count);
+/* Puts `count` samples behind those that are there; sample_array_reach was asked for the room. */
+void sample_array_append(struct sample_array *array, const int64_t *times, const double *values,
+                         size_t count);
 void sample_array_release(struct sample_array *array);
 void sample_array_swap(struct sample_array *a, struct sample_array *b);
 
