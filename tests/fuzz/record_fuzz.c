@@ -99,25 +99,20 @@ static void feed_metrics(struct slice record)
 
 static void feed_delete(struct slice record)
 {
-    uint64_t sequence;
-    struct time_range range;
-    roaring_bitmap_t *ids = NULL;
-    enum status status = record_get_delete(record, &sequence, &range, &ids, NULL);
+    struct record_delete delete, same;
+    enum status status = record_get_delete(record, &delete, NULL);
     invariant(status == STATUS_OK || status == STATUS_CORRUPT);
     if (status != STATUS_OK)
         return;
     struct bytes again;
     bytes_init(&again, RECORD_MAX_SIZE);
-    uint64_t same_sequence;
-    struct time_range same_range;
-    roaring_bitmap_t *same = NULL;
-    invariant(record_put_delete(&again, sequence, range, ids) == STATUS_OK);
-    invariant(record_get_delete(bytes_slice(&again), &same_sequence, &same_range, &same, NULL) ==
-              STATUS_OK);
-    invariant(same_sequence == sequence && same_range.start_ms == range.start_ms &&
-              same_range.end_ms == range.end_ms && roaring_bitmap_equals(ids, same));
-    roaring_bitmap_free(ids);
-    roaring_bitmap_free(same);
+    invariant(record_put_delete(&again, delete.sequence, delete.range, delete.ids) == STATUS_OK);
+    invariant(record_get_delete(bytes_slice(&again), &same, NULL) == STATUS_OK);
+    invariant(same.sequence == delete.sequence && same.range.start_ms == delete.range.start_ms &&
+              same.range.end_ms == delete.range.end_ms &&
+              roaring_bitmap_equals(delete.ids, same.ids));
+    roaring_bitmap_free(delete.ids);
+    roaring_bitmap_free(same.ids);
     bytes_release(&again);
 }
 

@@ -12,16 +12,6 @@
 
 enum { ARENA_SIZE = 1 << 16, HELP_SIZE = 32 };
 
-static bool no(char why[FIXTURE_WHY_SIZE], const char *format, ...) PRINTF_LIKE(2, 3);
-static bool no(char why[FIXTURE_WHY_SIZE], const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(why, FIXTURE_WHY_SIZE, format, args);
-    va_end(args);
-    return false;
-}
-
 /* ---- states and their prints ------------------------------------------------------------ */
 
 void life_state_init(struct life_state *state)
@@ -107,7 +97,7 @@ static bool read_descriptor(struct life_state *state, struct tier *tier, uint32_
     }
     arena_release(&arena);
     return readable || status == STATUS_NOT_FOUND ||
-           no(why, "the descriptor of %s is not one that was written: %s", name, text);
+           fixture_no(why, "the descriptor of %s is not one that was written: %s", name, text);
 }
 
 bool life_state_read(struct life_state *state, struct tier *tier, char why[FIXTURE_WHY_SIZE])
@@ -325,10 +315,12 @@ static bool day_dropped_by_age(const struct doomed_day *at, int64_t doomed, uint
     if (at->newest_gone == 0)
         return true;
     if (at->day >= doomed)
-        return no(why, "series %" PRIu32 ": a sample of day %" PRId64 " is gone", number, at->day);
+        return fixture_no(why, "series %" PRIu32 ": a sample of day %" PRId64 " is gone", number,
+                          at->day);
     return at->newest_gone <= at->oldest_there ||
-           no(why, "series %" PRIu32 ": day %" PRId64 " was dropped in part, and not by age",
-              number, at->day);
+           fixture_no(why,
+                      "series %" PRIu32 ": day %" PRId64 " was dropped in part, and not by age",
+                      number, at->day);
 }
 
 static bool series_dropped_by_age(const struct life_model *model, uint32_t number,
@@ -349,12 +341,12 @@ static bool series_dropped_by_age(const struct life_model *model, uint32_t numbe
         /* A write that is not known is no older than any. */
         uint64_t writer = writers->bits[i];
         if (at < found->count && found->times[at] < known->times[i])
-            return no(why, "series %" PRIu32 ": nobody wrote a sample at %" PRId64, number,
-                      found->times[at]);
+            return fixture_no(why, "series %" PRIu32 ": nobody wrote a sample at %" PRId64, number,
+                              found->times[at]);
         bool there = at < found->count && found->times[at] == known->times[i];
         if (there && found->bits[at] != known->bits[i])
-            return no(why, "series %" PRIu32 ": an old value is back at %" PRId64, number,
-                      found->times[at]);
+            return fixture_no(why, "series %" PRIu32 ": an old value is back at %" PRId64, number,
+                              found->times[at]);
         at += there;
         if (there && writer != 0 && writer < day.oldest_there)
             day.oldest_there = writer;
@@ -364,8 +356,8 @@ static bool series_dropped_by_age(const struct life_model *model, uint32_t numbe
     if (!day_dropped_by_age(&day, model->doomed[number], number, why))
         return false;
     return at == found->count || day_of_time(found->times[at]) >= model->doomed_before ||
-           no(why, "series %" PRIu32 ": nobody wrote a sample at %" PRId64, number,
-              found->times[at]);
+           fixture_no(why, "series %" PRIu32 ": nobody wrote a sample at %" PRId64, number,
+                      found->times[at]);
 }
 
 static bool dropped_by_age(const struct life_model *model, const struct life_state *found,
@@ -384,9 +376,10 @@ static bool tell_difference(const struct life_model *model, const struct life_st
     for (uint32_t i = 0; i < FIXTURE_METRICS; i++)
         if (found->descriptors.help[i] != model->now.descriptors.help[i] ||
             found->descriptors.type[i] != model->now.descriptors.type[i])
-            no(why,
-               "the descriptor of metric %" PRIu32 " is number %" PRIu32 " instead of %" PRIu32, i,
-               found->descriptors.help[i], model->now.descriptors.help[i]);
+            fixture_no(why,
+                       "the descriptor of metric %" PRIu32 " is number %" PRIu32
+                       " instead of %" PRIu32,
+                       i, found->descriptors.help[i], model->now.descriptors.help[i]);
     for (uint32_t i = 0; i < LIFE_SERIES; i++) {
         const struct ledger_series *is = &found->ledger.series[i];
         const struct ledger_series *must = &model->now.ledger.series[i];
@@ -395,13 +388,13 @@ static bool tell_difference(const struct life_model *model, const struct life_st
                is->bits[j] == must->bits[j])
             j++;
         if (j < is->count || j < must->count)
-            return no(why,
-                      "series %" PRIu32 ", %zu samples instead of %zu: stands %016" PRIx64
-                      " at %" PRId64 " instead of %016" PRIx64 " at %" PRId64
-                      " (%zu states possible)",
-                      i, is->count, must->count, j < is->count ? is->bits[j] : 0,
-                      j < is->count ? is->times[j] : 0, j < must->count ? must->bits[j] : 0,
-                      j < must->count ? must->times[j] : 0, model->possible_count);
+            return fixture_no(why,
+                              "series %" PRIu32 ", %zu samples instead of %zu: stands %016" PRIx64
+                              " at %" PRId64 " instead of %016" PRIx64 " at %" PRId64
+                              " (%zu states possible)",
+                              i, is->count, must->count, j < is->count ? is->bits[j] : 0,
+                              j < is->count ? is->times[j] : 0, j < must->count ? must->bits[j] : 0,
+                              j < must->count ? must->times[j] : 0, model->possible_count);
     }
     return false;
 }

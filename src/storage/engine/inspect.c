@@ -266,10 +266,8 @@ static void note_record(struct inspector *inspector, uint8_t type)
 
 static enum status show_delete(struct inspector *inspector, struct slice record, struct error *err)
 {
-    uint64_t sequence;
-    struct time_range range;
-    roaring_bitmap_t *ids;
-    enum status status = record_get_delete(record, &sequence, &range, &ids, err);
+    struct record_delete delete;
+    enum status status = record_get_delete(record, &delete, err);
     if (status != STATUS_OK)
         return status;
     inspector->entries++;
@@ -277,11 +275,11 @@ static enum status show_delete(struct inspector *inspector, struct slice record,
         keep(inspector, bytes_format(&inspector->line,
                                      "delete sequence=%" PRIu64 " series=%" PRIu64
                                      " start_ms=%" PRId64 " end_ms=%" PRId64 "\n",
-                                     sequence, roaring_bitmap_get_cardinality(ids), range.start_ms,
-                                     range.end_ms));
+                                     delete.sequence, roaring_bitmap_get_cardinality(delete.ids),
+                                     delete.range.start_ms, delete.range.end_ms));
         send_line(inspector);
     }
-    roaring_bitmap_free(ids);
+    roaring_bitmap_free(delete.ids);
     return STATUS_OK;
 }
 

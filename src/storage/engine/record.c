@@ -388,17 +388,15 @@ enum status record_put_delete(struct bytes *to, uint64_t sequence, struct time_r
     return status == STATUS_OK ? bitmap_encode(ids, to) : status;
 }
 
-enum status record_get_delete(struct slice record, uint64_t *sequence, struct time_range *range,
-                              roaring_bitmap_t **ids, struct error *err)
+enum status record_get_delete(struct slice record, struct record_delete *delete, struct error *err)
 {
     struct record_reader reader = reader_of(record);
-    *ids = NULL;
-    *sequence = get_varint(&reader);
-    range->start_ms = zigzag_decode(get_varint(&reader));
-    range->end_ms = zigzag_decode(get_varint(&reader));
-    if (reader.at == NULL || time_range_empty(*range))
+    *delete = (struct record_delete){.sequence = get_varint(&reader)};
+    delete->range.start_ms = zigzag_decode(get_varint(&reader));
+    delete->range.end_ms = zigzag_decode(get_varint(&reader));
+    if (reader.at == NULL || time_range_empty(delete->range))
         return fail(err, STATUS_CORRUPT, "delete record is cut off or out of range");
-    return bitmap_decode(slice_of(reader.at, (size_t)(reader.end - reader.at)), ids, err);
+    return bitmap_decode(slice_of(reader.at, (size_t)(reader.end - reader.at)), &delete->ids, err);
 }
 
 /* ---- metrics ---------------------------------------------------------------------------- */

@@ -54,9 +54,14 @@ enum { RECORD_DELETE_ID_BITS = 22 };
 /* `sequence` is 0 in the log, where the order tells it. */
 MUST_CHECK enum status record_put_delete(struct bytes *to, uint64_t sequence,
                                          struct time_range range, const roaring_bitmap_t *ids);
-/* Gives *ids, ended by roaring_bitmap_free. */
-MUST_CHECK enum status record_get_delete(struct slice record, uint64_t *sequence,
-                                         struct time_range *range, roaring_bitmap_t **ids,
+struct record_delete {
+    uint64_t sequence;
+    struct time_range range;
+    roaring_bitmap_t
+        *ids; /* of record_get_delete: ended by roaring_bitmap_free; NULL after a failure */
+};
+
+MUST_CHECK enum status record_get_delete(struct slice record, struct record_delete *delete,
                                          struct error *err);
 
 /* ---- metrics ---- */

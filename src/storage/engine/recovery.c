@@ -241,13 +241,11 @@ static enum status replay_delete(struct recovery *recovery, struct slice record,
 {
     struct engine *engine = recovery->engine;
     struct head_ref *active = engine_newest(engine)->active;
-    uint64_t sequence;
-    struct time_range range;
-    roaring_bitmap_t *ids;
-    enum status status = record_get_delete(record, &sequence, &range, &ids, err);
+    struct record_delete delete;
+    enum status status = record_get_delete(record, &delete, err);
     if (status != STATUS_OK)
         return status;
-    struct tombstone *tombstone = tombstone_new(engine->sequence + 1, range, ids);
+    struct tombstone *tombstone = tombstone_new(engine->sequence + 1, delete.range, delete.ids);
     status = tombstone == NULL ? STATUS_MEMORY
                                : tombstone_note_head(tombstone, active->head, active->number);
     status = status == STATUS_OK ? engine_add_tombstones(engine, &tombstone, 1, err)

@@ -313,16 +313,14 @@ static enum status count_metric(void *context, const struct metric *metric, stru
 
 static enum status count_delete(struct search *search, struct slice record, struct error *err)
 {
-    uint64_t sequence;
-    struct time_range range;
-    roaring_bitmap_t *ids;
-    enum status status = record_get_delete(record, &sequence, &range, &ids, err);
+    struct record_delete delete;
+    enum status status = record_get_delete(record, &delete, err);
     if (status != STATUS_OK)
         return status;
-    roaring_bitmap_free(ids);
+    roaring_bitmap_free(delete.ids);
     search->deletes++;
-    if (sequence > search->last_delete)
-        search->last_delete = sequence;
+    if (delete.sequence > search->last_delete)
+        search->last_delete = delete.sequence;
     return STATUS_OK;
 }
 

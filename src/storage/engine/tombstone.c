@@ -173,13 +173,11 @@ struct tombstone_set *tombstone_set_add(const struct tombstone_set *set,
 enum status tombstone_set_take_record(struct tombstone_set **set, struct slice record,
                                       struct error *err)
 {
-    uint64_t sequence;
-    struct time_range range;
-    roaring_bitmap_t *ids;
-    enum status status = record_get_delete(record, &sequence, &range, &ids, err);
+    struct record_delete delete;
+    enum status status = record_get_delete(record, &delete, err);
     if (status != STATUS_OK)
         return status;
-    struct tombstone *tombstone = tombstone_new(sequence, range, ids);
+    struct tombstone *tombstone = tombstone_new(delete.sequence, delete.range, delete.ids);
     struct tombstone_set *more = tombstone == NULL ? NULL : tombstone_set_add(*set, &tombstone, 1);
     tombstone_release(tombstone);
     if (more == NULL)

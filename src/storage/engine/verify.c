@@ -128,12 +128,10 @@ static enum status count_metric(void *context, const struct metric *metric, stru
 
 static enum status check_delete(struct verifier *verifier, struct slice record, struct error *err)
 {
-    uint64_t sequence;
-    struct time_range range;
-    roaring_bitmap_t *ids;
-    enum status status = record_get_delete(record, &sequence, &range, &ids, err);
+    struct record_delete delete;
+    enum status status = record_get_delete(record, &delete, err);
     if (status == STATUS_OK)
-        roaring_bitmap_free(ids);
+        roaring_bitmap_free(delete.ids);
     verifier->entries++;
     return status;
 }

@@ -221,16 +221,6 @@ static void *visit(void *context)
 
 /* ---- readers ------------------------------------------------------------------------------- */
 
-static bool no(char why[FIXTURE_WHY_SIZE], const char *format, ...) PRINTF_LIKE(2, 3);
-static bool no(char why[FIXTURE_WHY_SIZE], const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    vsnprintf(why, FIXTURE_WHY_SIZE, format, args);
-    va_end(args);
-    return false;
-}
-
 static bool read_series(struct tier *tier, struct selection *selection, size_t index,
                         struct storage_cursor **cursor, char why[FIXTURE_WHY_SIZE])
 {
@@ -238,7 +228,7 @@ static bool read_series(struct tier *tier, struct selection *selection, size_t i
     struct error err = {0};
     if (selection_series(tier, selection, index, &series, &err) != STATUS_OK ||
         selection_read(tier, selection, index, fixture_always(), cursor, &err) != STATUS_OK)
-        return no(why, "%s", err.message);
+        return fixture_no(why, "%s", err.message);
     struct slice text = labels_get(&series.labels, slice_from_text("n"));
     char number[16] = "";
     memcpy(number, text.data, text.size < sizeof number ? text.size : sizeof number - 1);
@@ -251,12 +241,13 @@ static bool read_series(struct tier *tier, struct selection *selection, size_t i
             break;
         for (uint32_t i = 0; i < block.count; i++) {
             if (block.times[i] <= before_ms || !names_series(block.values[i], expected))
-                return no(why, "series %" PRIu32 ", id %" PRIu32 ": %f at %" PRId64, expected,
-                          series.id, block.values[i], block.times[i]);
+                return fixture_no(why, "series %" PRIu32 ", id %" PRIu32 ": %f at %" PRId64,
+                                  expected, series.id, block.values[i], block.times[i]);
             before_ms = block.times[i];
         }
     }
-    return status == STATUS_END ? true : no(why, "series %" PRIu32 ": %s", expected, err.message);
+    return status == STATUS_END ? true
+                                : fixture_no(why, "series %" PRIu32 ": %s", expected, err.message);
 }
 
 static void *look(void *context)

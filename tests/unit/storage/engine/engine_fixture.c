@@ -446,8 +446,7 @@ static bool same_summary(const struct summary *a, const struct summary *b, doubl
            near(a->increase, b->increase, scale);
 }
 
-static bool no(char why[FIXTURE_WHY_SIZE], const char *format, ...) PRINTF_LIKE(2, 3);
-static bool no(char why[FIXTURE_WHY_SIZE], const char *format, ...)
+bool fixture_no(char why[FIXTURE_WHY_SIZE], const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -467,10 +466,10 @@ static enum status next_block(struct tier *tier, struct storage_cursor *cursor, 
     if (status == STATUS_END)
         return status;
     if (status != STATUS_OK)
-        no(why, "series %" PRIu32 ": next: %s", number, err.message);
+        fixture_no(why, "series %" PRIu32 ": next: %s", number, err.message);
     else if (block->first_ms <= *before_ms)
-        no(why, "series %" PRIu32 ": a block at %" PRId64 " overlaps the one before", number,
-           block->first_ms);
+        fixture_no(why, "series %" PRIu32 ": a block at %" PRId64 " overlaps the one before",
+                   number, block->first_ms);
     else
         *wrong = false;
     if (*wrong)
@@ -481,7 +480,7 @@ static enum status next_block(struct tier *tier, struct storage_cursor *cursor, 
     uint32_t promised = block->count;
     *wrong = storage_cursor_load(tier, cursor, block, &err) != STATUS_OK;
     if (*wrong)
-        no(why, "series %" PRIu32 ": load: %s", number, err.message);
+        fixture_no(why, "series %" PRIu32 ": load: %s", number, err.message);
     if (*wrong || !has_summary)
         return STATUS_OK;
     struct summary summed;
@@ -489,8 +488,8 @@ static enum status next_block(struct tier *tier, struct storage_cursor *cursor, 
     summary_add(&summed, block->times, block->values, block->count);
     *wrong = promised != block->count || !same_summary(&told, &summed, 0);
     if (*wrong)
-        no(why, "series %" PRIu32 ": the block at %" PRId64 " has a wrong summary", number,
-           block->first_ms);
+        fixture_no(why, "series %" PRIu32 ": the block at %" PRId64 " has a wrong summary", number,
+                   block->first_ms);
     return STATUS_OK;
 }
 
@@ -510,18 +509,18 @@ static bool series_same(struct tier *tier, struct storage_cursor *cursor, uint32
         for (uint32_t i = 0; i < block.count; i++, place++)
             if (place >= end || block.times[i] != expected->times[place] ||
                 bits_of_double(block.values[i]) != expected->bits[place])
-                return no(why,
-                          "series %" PRIu32 ": at %" PRId64 " stands %016" PRIx64
-                          " instead of %016" PRIx64 " at %" PRId64,
-                          number, block.times[i], bits_of_double(block.values[i]),
-                          place < end ? expected->bits[place] : 0,
-                          place < end ? expected->times[place] : INT64_MAX);
+                return fixture_no(why,
+                                  "series %" PRIu32 ": at %" PRId64 " stands %016" PRIx64
+                                  " instead of %016" PRIx64 " at %" PRId64,
+                                  number, block.times[i], bits_of_double(block.values[i]),
+                                  place < end ? expected->bits[place] : 0,
+                                  place < end ? expected->times[place] : INT64_MAX);
     }
     if (place != end)
-        return no(why,
-                  "series %" PRIu32 ": %zu samples are missing, from %" PRId64
-                  " on, bits %016" PRIx64,
-                  number, end - place, expected->times[place], expected->bits[place]);
+        return fixture_no(why,
+                          "series %" PRIu32 ": %zu samples are missing, from %" PRId64
+                          " on, bits %016" PRIx64,
+                          number, end - place, expected->times[place], expected->bits[place]);
     return true;
 }
 
@@ -539,8 +538,8 @@ static bool series_take(struct tier *tier, struct storage_cursor *cursor, uint32
         reach(to, to->count + block.count);
         for (uint32_t i = 0; i < block.count; i++) {
             if (to->count > 0 && to->times[to->count - 1] >= block.times[i])
-                return no(why, "series %" PRIu32 ": times do not rise at %" PRId64, number,
-                          block.times[i]);
+                return fixture_no(why, "series %" PRIu32 ": times do not rise at %" PRId64, number,
+                                  block.times[i]);
             to->times[to->count] = block.times[i];
             to->bits[to->count++] = bits_of_double(block.values[i]);
         }
@@ -557,7 +556,7 @@ static bool all_seen(const struct ledger *ledger, struct time_range range, const
         bool wanted = (only == NULL || only[i]) &&
                       place_of(series, range.start_ms) < place_of(series, range.end_ms);
         if (wanted && !seen[i])
-            return no(why, "series %" PRIu32 " is missing", i);
+            return fixture_no(why, "series %" PRIu32 " is missing", i);
     }
     return true;
 }
@@ -578,13 +577,13 @@ static bool walk(struct tier *tier, struct selection *selection, const struct le
         struct error err = {0};
         uint32_t number = 0;
         if (selection_series(tier, selection, i, &series, &err) != STATUS_OK)
-            same = no(why, "selection_series: %s", err.message);
+            same = fixture_no(why, "selection_series: %s", err.message);
         else if (!series_number(&series.labels, &number) || number >= ledger->series_count)
-            same = no(why, "the labels of series %zu are not those written", i);
+            same = fixture_no(why, "the labels of series %zu are not those written", i);
         else if (seen[number] || (only != NULL && !only[number]))
-            same = no(why, "series %" PRIu32 " is there twice or should not be", number);
+            same = fixture_no(why, "series %" PRIu32 " is there twice or should not be", number);
         else if (selection_read(tier, selection, i, range, &cursor, &err) != STATUS_OK)
-            same = no(why, "selection_read: %s", err.message);
+            same = fixture_no(why, "selection_read: %s", err.message);
         else
             same = visit(tier, cursor, number, &ledger->series[number], range, why);
         if (same)
@@ -610,12 +609,12 @@ static bool select_and_walk(struct tier *tier, const struct ledger *ledger, stru
     struct selection *selection;
     struct error err = {0};
     if (storage_select(tier, &everything, 1, &options, &selection, &err) != STATUS_OK)
-        return no(why, "storage_select: %s", err.message);
+        return fixture_no(why, "storage_select: %s", err.message);
     bool same = walk(tier, selection, ledger, range, NULL, visit, why);
     struct read_stats stats;
     selection_stats(tier, selection, &stats);
     if (same && stats.partial)
-        same = no(why, "the answer is partial");
+        same = fixture_no(why, "the answer is partial");
     selection_close(tier, selection);
     return same;
 }
@@ -658,15 +657,15 @@ static bool totals_same(struct tier *tier, struct storage_cursor *cursor, uint32
         if (status == STATUS_OK)
             status = storage_cursor_load(tier, cursor, &block, &err);
         if (status != STATUS_OK)
-            return no(why, "series %" PRIu32 ": %s", number, err.message);
+            return fixture_no(why, "series %" PRIu32 ": %s", number, err.message);
         summary_add(&told, block.times, block.values, block.count);
     }
     if (!same_summary(&naive, &told, scale))
-        return no(why,
-                  "series %" PRIu32 ": count %" PRIu32
-                  " sum %.17g increase %.17g instead of %" PRIu32 ", %.17g, %.17g",
-                  number, told.count, summary_sum(&told), told.increase, naive.count,
-                  summary_sum(&naive), naive.increase);
+        return fixture_no(why,
+                          "series %" PRIu32 ": count %" PRIu32
+                          " sum %.17g increase %.17g instead of %" PRIu32 ", %.17g, %.17g",
+                          number, told.count, summary_sum(&told), told.increase, naive.count,
+                          summary_sum(&naive), naive.increase);
     return true;
 }
 

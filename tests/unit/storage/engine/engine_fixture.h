@@ -113,6 +113,9 @@ void fixture_metric_name(uint32_t series, char to[32]);
 /* The range that holds everything. */
 struct time_range fixture_always(void);
 
+/* Says why something is not so; false. */
+bool fixture_no(char why[FIXTURE_WHY_SIZE], const char *format, ...) PRINTF_LIKE(2, 3);
+
 /* For listings that are only walked. */
 enum status fixture_ignore_metric(void *context, const struct metric_info *info, struct error *err);
 enum status fixture_ignore_chunk(void *context, const struct chunk_info *info, struct error *err);

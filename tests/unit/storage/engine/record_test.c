@@ -544,16 +544,14 @@ static void put_delete(struct bytes *record)
 
 static void check_delete(struct slice record)
 {
-    uint64_t sequence;
-    struct time_range range;
-    roaring_bitmap_t *ids;
-    assert_int_equal(record_get_delete(record, &sequence, &range, &ids, NULL), STATUS_OK);
+    struct record_delete delete;
+    assert_int_equal(record_get_delete(record, &delete, NULL), STATUS_OK);
     roaring_bitmap_t *wanted = some_ids();
-    assert_int_equal(sequence, 77);
-    assert_int_equal(range.start_ms, some_range.start_ms);
-    assert_int_equal(range.end_ms, some_range.end_ms);
-    assert_true(roaring_bitmap_equals(ids, wanted));
-    roaring_bitmap_free(ids);
+    assert_int_equal(delete.sequence, 77);
+    assert_int_equal(delete.range.start_ms, some_range.start_ms);
+    assert_int_equal(delete.range.end_ms, some_range.end_ms);
+    assert_true(roaring_bitmap_equals(delete.ids, wanted));
+    roaring_bitmap_free(delete.ids);
     roaring_bitmap_free(wanted);
 }
 
@@ -571,21 +569,18 @@ static void damaged_deletes_are_corrupt_or_other_deletes(void **state)
     (void)state;
     struct bytes record;
     put_delete(&record);
-    uint64_t sequence;
-    struct time_range range;
-    roaring_bitmap_t *ids = NULL;
+    struct record_delete delete;
     struct error err = {0};
     for (size_t size = 0; size < record.size; size++)
-        assert_int_equal(
-            record_get_delete(slice_of(record.data, size), &sequence, &range, &ids, &err),
-            STATUS_CORRUPT);
+        assert_int_equal(record_get_delete(slice_of(record.data, size), &delete, &err),
+                         STATUS_CORRUPT);
     for (size_t at = 0; at < record.size; at++) {
         record.data[at] ^= 0x41;
-        enum status status = record_get_delete(bytes_slice(&record), &sequence, &range, &ids, &err);
+        enum status status = record_get_delete(bytes_slice(&record), &delete, &err);
         assert_true(status == STATUS_OK || status == STATUS_CORRUPT);
         if (status == STATUS_OK) {
-            assert_false(time_range_empty(range));
-            roaring_bitmap_free(ids);
+            assert_false(time_range_empty(delete.range));
+            roaring_bitmap_free(delete.ids);
         }
         record.data[at] ^= 0x41;
     }
