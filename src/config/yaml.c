@@ -160,7 +160,10 @@ static enum status take_field(struct yaml_walker *walker, struct error *err)
     if (status != STATUS_OK)
         return status;
     if (walker->event.type != YAML_SCALAR_EVENT)
-        return refuse(walker, "one value must stand here, not a list or a map", err);
+        return refuse(walker,
+                      "one value must stand here, not a list or a map; one that begins with "
+                      "{ or [ needs quotes",
+                      err);
     if (is_null(walker))
         return refuse(walker, "this has no value; give it one or leave it out", err);
     return keep_bytes(walker, &field->value, err);
@@ -260,9 +263,11 @@ static enum status walk_setting(struct yaml_walker *walker, struct error *err)
         if (status != STATUS_OK)
             return status;
     } else if (walker->event.type != YAML_SCALAR_EVENT) {
-        return fail(err, STATUS_INVALID,
-                    "%s:%zu: %s.%s takes a value, not a map: settings nest two levels deep",
-                    walker->name, setting.line, walker->section, walker->setting);
+        return fail(
+            err, STATUS_INVALID,
+            "%s:%zu: %s.%s takes a value, not a map; where it is a list of maps, each begins "
+            "with \"- \"",
+            walker->name, setting.line, walker->section, walker->setting);
     } else if (is_null(walker)) {
         return fail(err, STATUS_INVALID,
                     "%s:%zu: %s.%s has no value; give it one or leave the line out", walker->name,

@@ -192,7 +192,9 @@ static void faults_are_told_with_the_setting_the_item_and_the_line(void **state)
         {"s:\n  rules:\n    - match: up\n      match: up\n",
          "f.yml:2: item 1 (line 4): match is set twice"},
         {"s:\n  rules:\n    - match: up\n      keep:\n", "f.yml:4: this has no value"},
-        {"s:\n  rules:\n    - match: [up]\n      keep: 1s\n", "f.yml:3: one value must stand here"},
+        {"s:\n  rules:\n    - match: [up]\n      keep: 1s\n",
+         "f.yml:3: one value must stand here, not a list or a map; one that begins with { or [ "
+         "needs quotes"},
         {"s:\n  rules:\n    - {}\n", "f.yml:2: item 1 (line 3): s.rules needs \"match\""},
         {"s:\n  rules: [a]\n", "f.yml:2: s.rules is a list of maps"},
         {"s:\n  rules: [{match: a, keep: 1s}, a]\n", "f.yml:2: a list may hold either"},
