@@ -46,6 +46,7 @@ struct http_request *request_new(struct http_connection *connection, struct MHD_
         return NULL;
     arena_init(&request->arena, server->options.request_memory);
     struct slice text = slice_from_text(target);
+    request->behind_target = target + text.size + 1;
     request->target_too_long = text.size > server->options.max_target_size;
     if (!request->target_too_long)
         request->target = arena_copy(&request->arena, text);
@@ -98,11 +99,42 @@ void request_unref(struct http_request *request)
 
 /* ------------------------------------------------------------------------------ the header */
 
+/*
+ * libmicrohttpd ends a target, a name or a value at a byte 0 that a client has sent, and forgets
+ * what follows: another request than the one that was sent. It keeps a header in one piece, in the
+ * order in which it came, with zeros where lines, names and values end: whatever else stands
+ * between two of them was cut off.
+ */
+static bool is_cut(const char *end, const char *next, size_t max)
+{
+    /* Versions that refuse such bytes themselves, or move what they join, have it elsewhere. */
+    if (next < end || (size_t)(next - end) > max)
+        return false;
+    for (; end < next; end++)
+        if (*end != 0 && strchr("\r\n\t :", *end) == NULL)
+            return true;
+    return false;
+}
+
+static bool is_token(const char *text, size_t size)
+{
+    static const char others[] = "!#$%&'*+-.^_`|~";
+    for (size_t i = 0; i < size; i++) {
+        char letter = (char)(text[i] | 0x20);
+        if ((text[i] < '0' || text[i] > '9') && (letter < 'a' || letter > 'z') &&
+            (text[i] == 0 || strchr(others, text[i]) == NULL))
+            return false;
+    }
+    return size > 0;
+}
+
 struct header_copy {
     struct http_request *request;
     struct http_field *items;
     size_t count;
     bool failed;
+    bool malformed;
+    const char *end; /* of the value before; NULL: there was none */
 };
 
 static enum MHD_Result copy_header(void *context, enum MHD_ValueKind kind, const char *key,
@@ -115,6 +147,10 @@ static enum MHD_Result copy_header(void *context, enum MHD_ValueKind kind, const
         copy->failed = true;
         return MHD_NO;
     }
+    size_t max = copy->request->server->options.max_header_size;
+    copy->malformed = copy->malformed || !is_token(key, key_size) ||
+                      (copy->end != NULL && is_cut(copy->end, key, max));
+    copy->end = value == NULL ? NULL : value + value_size;
     struct http_field *field = &copy->items[copy->count++];
     field->name = arena_copy(arena, slice_of(key, key_size));
     field->value = arena_copy(arena, slice_of(value, value == NULL ? 0 : value_size));
@@ -142,6 +178,9 @@ static enum status copy_headers(struct http_request *request, struct error *err)
     if (copy.items == NULL || copy.failed)
         return fail_code(err, STATUS_MEMORY, "out_of_memory", "no memory for the header");
     request->headers = (struct http_fields){copy.items, copy.count};
+    if (copy.malformed)
+        return fail_code(err, STATUS_INVALID, "http_malformed",
+                         "the name of a header is none, or a line of the header holds a byte 0");
     return STATUS_OK;
 }
 
@@ -333,7 +372,17 @@ static void read_head(struct http_request *request, const char *version)
     bool chunked = false;
     uint64_t length = 0;
     size_t count;
-    if (copy_headers(request, &err) != STATUS_OK) {
+    enum status head = copy_headers(request, &err);
+    size_t most = request->server->options.max_header_size;
+    if (head == STATUS_OK && version != request->behind_target &&
+        is_cut(request->behind_target, version, most))
+        head = fail_code(&err, STATUS_INVALID, "http_malformed", "the request line holds a byte 0");
+    if (head == STATUS_INVALID) {
+        request->has_body = true;
+        refuse_by_status(request, &err);
+        return;
+    }
+    if (head != STATUS_OK) {
         request->has_body = true; /* not known: the connection is closed after the answer */
         request_refuse(request, err.status == STATUS_LIMIT ? 431 : 503, &err,
                        err.status == STATUS_LIMIT ? HTTP_REFUSED_TOO_LARGE : HTTP_REFUSED_MEMORY);

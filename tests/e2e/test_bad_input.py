@@ -415,3 +415,24 @@ def test_expressions_and_selectors_that_would_cost_much_are_refused_at_once(serv
     answer = hold_to_bars(server, lambda: server.query(metric="regex",
                                                        label="a=~(a+)+(a+)+(a|a|a)*b"))
     assert answer["series"] == []
+
+
+def test_a_request_that_would_be_cut_off_at_a_byte_0_does_nothing(server):
+    server.ingest([{"name": "kept", "labels": {"n": str(i)}, "value": 1} for i in range(5)])
+    selector = b"/api/v1/metrics/series?match[]=kept"
+    body = b'{"name":"new","value":1}'
+    post = b"POST /api/v1/metrics/ingest HTTP/1.1\r\nContent-Type: application/json\r\n"
+    for request in (b"DELETE " + selector + b'\0{n="9"}&end=5 HTTP/1.1\r\nHost: x\r\n\r\n',
+                    b"DELETE " + selector + b"&end=now\0-50d HTTP/1.1\r\nHost: x\r\n\r\n",
+                    b"DELETE " + selector + b"\0HTTP/1.1 HTTP/1.1\r\nHost: x\r\n\r\n",
+                    b"DELETE " + selector + b"\0HTTP/1.1\0&end=5 HTTP/1.1\r\nHost: x\r\n\r\n",
+                    b"GET /-/ready\0/../x HTTP/1.1\r\nHost: x\r\n\r\n",
+                    b"GET /-/ready HTTP/1.1\r\nHost: x\0y\r\nAccept: */*\r\n\r\n",
+                    post + b"Content-Length: 24\0\0009\r\nHost: x\r\n\r\n" + body,
+                    post + b"Transfer-Encoding : chunked\r\nContent-Length: 24\r\nHost: x\r\n\r\n" + body,
+                    b"GET /-/ready HTTP/1.1\r\nHost: x\r\nX : y\r\n\r\n"):
+        head, answer = raw(server, request).split(b"\r\n\r\n", 1)
+        assert head.startswith(b"HTTP/1.1 400 "), (request, head, answer)
+        assert json.loads(answer)["code"] == "http_malformed", (request, answer)
+    counted = server.query(metric="kept", aggregate="count", by="", start="now-1h")
+    assert [series["points"][0][1] for series in counted["series"]] == [5]
