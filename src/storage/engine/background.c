@@ -8,6 +8,11 @@
 
 enum { IDLE_MS = 1000, RETRY_FIRST_MS = 100, RETRY_LONGEST_MS = 2000 };
 
+/* Merges pause after each slice beside which somebody committed, as long as it took. Slices are
+ * short because whoever has slept is owed the processor: after pauses of 20 ms a merge kept it from
+ * writers for milliseconds, whatever its nice value. */
+enum { SLICE_US = 300, PAUSE_SHORTEST_MS = 1, PAUSE_LONGEST_MS = 200 };
+
 /* Of options.delete_rest_ms: how long deletes wait in a head until they have it flushed, as parts
  * are cleaned of them only then, and how long it is between flushes for samples beyond retention,
  * which go from parts alone. */
@@ -146,12 +151,42 @@ static void wait_for_work(struct worker *worker, int64_t timeout_ms)
     mutex_unlock(&engine->work_lock);
 }
 
-bool engine_is_stopping(struct engine *engine)
+static bool engine_is_stopping(struct engine *engine)
 {
     mutex_lock(&engine->work_lock);
     bool stopping = engine->stopping;
     mutex_unlock(&engine->work_lock);
     return stopping;
+}
+
+/* The disk above all: syncs take several times as long while a merge writes, and no priority helps
+ * there. */
+static void give_way(struct engine *engine)
+{
+    struct pace *pace = &engine->pace;
+    int64_t took_ns = clock_monotonic_ns(engine->os.clock) - pace->began_ns;
+    if (took_ns < SLICE_US * INT64_C(1000))
+        return;
+    if (atomic_load(&engine->counters.commits) != pace->commits) {
+        int64_t pause_ms = took_ns / 1000000;
+        if (pause_ms < PAUSE_SHORTEST_MS)
+            pause_ms = PAUSE_SHORTEST_MS;
+        if (pause_ms > PAUSE_LONGEST_MS)
+            pause_ms = PAUSE_LONGEST_MS;
+        mutex_lock(&engine->work_lock);
+        if (!engine->stopping)
+            (void)condition_wait_ms(&engine->maintainer.work, &engine->work_lock, pause_ms);
+        mutex_unlock(&engine->work_lock);
+    }
+    pace->began_ns = clock_monotonic_ns(engine->os.clock);
+    pace->commits = atomic_load(&engine->counters.commits);
+}
+
+bool engine_goes_on(struct engine *engine)
+{
+    if (engine->pace.gives_way && !engine->pace.hurries)
+        give_way(engine);
+    return !engine_is_stopping(engine);
 }
 
 static void note_failure(struct worker *worker, const struct error *why)
@@ -200,6 +235,9 @@ static void run_maintainer(void *context)
         log_event(worker->engine->log, LOG_WARN, "engine",
                   "merges cannot give way to requests: setpriority is refused",
                   log_text("thread", "merge"));
+    mutex_lock(&worker->engine->maintenance_lock);
+    worker->engine->pace.gives_way = true;
+    mutex_unlock(&worker->engine->maintenance_lock);
     work(worker);
 }
 

@@ -82,6 +82,14 @@ struct worker {
     enum status (*step)(struct engine *engine, bool *did, struct error *err);
 };
 
+/* How merges give way to commits; with maintenance_lock. */
+struct pace {
+    bool gives_way;   /* there is a merge thread */
+    bool hurries;     /* a day has so many parts that merging them is what requests need most */
+    int64_t began_ns; /* the slice of work in hand */
+    uint64_t commits; /* then */
+};
+
 struct engine {
     struct tier tier;
     struct engine_options options;
@@ -111,6 +119,7 @@ struct engine {
     bool registry_dirty;       /* the newest metrics segment does not say what the registry does */
 
     struct mutex flush_lock, maintenance_lock;
+    struct pace pace;
     struct tombstone_look drop_look;  /* of engine_drop_tombstones; with flush_lock */
     struct tombstone_look clean_look; /* of engine_clean_step; with maintenance_lock */
     int64_t clean_from_day;           /* likewise */
@@ -291,8 +300,9 @@ enum status engine_clean_step(struct engine *engine, bool *did, struct error *er
 /* background.c */
 enum status background_start(struct engine *engine, struct error *err);
 void background_stop(struct engine *engine);
-/* Whether long work is to be given up. */
-bool engine_is_stopping(struct engine *engine);
+/* Called often by long work of the merge thread: lets requests go first for a while, where there
+ * are any. False: the work is to be given up. With maintenance_lock. */
+bool engine_goes_on(struct engine *engine);
 /* A head was sealed. */
 void background_wake(struct engine *engine);
 /* What the threads do, one job of each. */

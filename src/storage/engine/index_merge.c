@@ -36,7 +36,7 @@ static size_t choose(struct segment_ref *const *refs, size_t count)
 
 static bool goes_on(void *context)
 {
-    return !engine_is_stopping(context);
+    return engine_goes_on(context);
 }
 
 enum status index_write_merged(struct engine *engine, struct segment_ref *const *refs, size_t count,

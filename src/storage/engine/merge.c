@@ -20,6 +20,7 @@
 enum {
     MERGE_MAX_PARTS = 15, /* hot ones */
     WRITE_BLOCKS = 4,     /* are written together */
+    HURRY_FAN_INS = 4,    /* of parts in one day: merging them gives way no more */
 };
 
 struct source {
@@ -264,12 +265,12 @@ static struct lane *next_lane(struct merge *merge, int64_t *until_ms, enum statu
     return first;
 }
 
-/* The service stops: a merge is begun again after the next start. */
+/* Where the service stops a merge is begun again after the next start. */
 static enum status go_on(const struct merge *merge)
 {
-    return engine_is_stopping(merge->engine)
-               ? fail(merge->err, STATUS_CANCELLED, "the merge was stopped")
-               : STATUS_OK;
+    return engine_goes_on(merge->engine)
+               ? STATUS_OK
+               : fail(merge->err, STATUS_CANCELLED, "the merge was stopped");
 }
 
 /* Pieces [start, end) overlap one another: decoded, the later part over the earlier. */
@@ -411,6 +412,16 @@ static size_t choose_in_run(const struct version *version, size_t begin, size_t 
             break;
     }
     return last - *start;
+}
+
+/* Whether so many parts wait in that day that readers suffer more from them than from a merge. */
+static bool is_behind(const struct engine *engine, const struct version *version, size_t start)
+{
+    size_t end = start;
+    while (end < version->part_count &&
+           version->parts[end]->info.day == version->parts[start]->info.day)
+        end++;
+    return end - start >= HURRY_FAN_INS * (size_t)engine->options.merge_fan_in;
 }
 
 /* Which parts become one; 0 if there is nothing to merge. */
@@ -601,8 +612,10 @@ enum status engine_merge_step(struct engine *engine, bool *did, struct error *er
     size_t start;
     size_t count = choose(engine, version, &start);
     *did = count > 0;
+    engine->pace.hurries = count > 0 && is_behind(engine, version, start);
     enum status status =
         count > 0 ? engine_merge_parts(engine, version, start, count, PART_HOT, err) : STATUS_OK;
+    engine->pace.hurries = false;
     version_release(version);
     return status;
 }
