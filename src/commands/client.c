@@ -24,6 +24,7 @@ struct client {
     enum status status; /* why we ended it */
     struct error *err;
     bool has_end; /* the answer says how long it is, or comes in chunks */
+    bool foreign; /* its Content-Type is not the one that ours would have */
     long http_status;
 };
 
@@ -43,6 +44,14 @@ static bool header_is(struct slice line, const char *name, struct slice *value)
     return true;
 }
 
+/* `type` NULL: any. */
+static bool type_is(struct slice value, const char *type)
+{
+    size_t size = type == NULL ? 0 : strlen(type);
+    return size == 0 || (value.size >= size && memcmp(value.data, type, size) == 0 &&
+                         (value.size == size || value.data[size] == ';'));
+}
+
 static size_t take_header(char *data, size_t size, size_t count, void *context)
 {
     struct client *client = context;
@@ -51,10 +60,13 @@ static size_t take_header(char *data, size_t size, size_t count, void *context)
     if (line.size > 5 && memcmp(line.data, "HTTP/", 5) == 0) {
         /* HTTP/2 and later frame every answer. */
         client->has_end = line.data[5] >= '2';
+        client->foreign = client->request->answer_type != NULL;
         client->answer->retry_after_s = -1;
     } else if (header_is(line, "Content-Length", &value) ||
                header_is(line, "Transfer-Encoding", &value)) {
         client->has_end = true;
+    } else if (header_is(line, "Content-Type", &value)) {
+        client->foreign = !type_is(value, client->request->answer_type);
     } else if (header_is(line, "Retry-After", &value) && value.size > 0 && value.size < 10) {
         int64_t seconds = 0;
         for (size_t i = 0; i < value.size && seconds >= 0; i++)
@@ -66,13 +78,23 @@ static size_t take_header(char *data, size_t size, size_t count, void *context)
     return line.size;
 }
 
+static enum status refuse_foreign(const struct client *client, long http_status, struct error *err)
+{
+    return fail(err, STATUS_IO,
+                "%s answered %ld, but nothing that a metric-store server would; is it one?",
+                client->shown, http_status);
+}
+
 static size_t take_body(char *data, size_t size, size_t count, void *context)
 {
     struct client *client = context;
     struct slice piece = slice_of(data, size * count);
     long http_status = 0;
     curl_easy_getinfo(client->curl, CURLINFO_RESPONSE_CODE, &http_status);
-    if (client->request->receive != NULL && http_status >= 200 && http_status < 300) {
+    bool good = http_status >= 200 && http_status < 300;
+    if (good && client->foreign) {
+        client->status = refuse_foreign(client, http_status, client->err);
+    } else if (client->request->receive != NULL && good) {
         client->status = client->request->receive(client->request->context, piece, client->err);
     } else if (bytes_append(&client->answer->body, piece.data, piece.size) != STATUS_OK) {
         client->status = fail(client->err, STATUS_LIMIT,
@@ -277,7 +299,7 @@ enum status client_send(struct client *client, const struct client_request *requ
     client->answer = answer;
     client->status = STATUS_OK;
     client->err = err;
-    client->has_end = false;
+    client->has_end = client->foreign = false;
     client->reason[0] = 0;
     enum status status = build_url(client, request, &url, err);
     struct curl_slist *headers = headers_of(request);
@@ -300,6 +322,9 @@ enum status client_send(struct client *client, const struct client_request *requ
         long http_status = 0;
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &http_status);
         answer->status = (int)http_status;
+        /* An answer without a body. */
+        if (status == STATUS_OK && http_status < 300 && client->foreign)
+            status = refuse_foreign(client, http_status, err);
     }
     curl_slist_free_all(headers);
     bytes_release(&url);

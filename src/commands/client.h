@@ -30,6 +30,7 @@ struct client_request {
     const char *content_type; /* NULL: a GET, else a POST of `body` */
     struct slice body;
     bool compressed;         /* the answer may come compressed */
+    const char *answer_type; /* of a 2xx answer; another one is no answer of ours: IO. NULL: any */
     client_receive *receive; /* takes a 2xx body; NULL: it goes to client_answer.body */
     void *context;
 };

@@ -1,6 +1,7 @@
 #include <stdio.h>
 
 #include "commands/options.h"
+#include "commands/output.h"
 
 enum { PRINT_MAX = 4 << 20 };
 
@@ -11,8 +12,21 @@ static int check_file(const struct options *options, const char *path)
         complain(options, "%s", err.message);
         return COMMAND_USAGE;
     }
-    printf("%s: good\n", path);
-    return COMMAND_DONE;
+    if (!options_has(options, "json")) {
+        printf("%s: good\n", path);
+        return COMMAND_DONE;
+    }
+    struct bytes text;
+    bytes_init(&text, PRINT_MAX);
+    enum status status = bytes_append_text(&text, "{\"file\":");
+    if (status == STATUS_OK)
+        status = output_json_string(&text, slice_from_text(path));
+    if (status == STATUS_OK)
+        printf("%.*s,\"good\":true}\n", (int)text.size, (const char *)text.data);
+    else
+        complain(options, "no memory to print the result");
+    bytes_release(&text);
+    return status == STATUS_OK ? COMMAND_DONE : COMMAND_FAILED;
 }
 
 static int print_config(const struct options *options)
@@ -47,6 +61,5 @@ int command_config(int argc, char **argv)
         const char *path = options_value(&options, "check");
         exit_code = path != NULL ? check_file(&options, path) : print_config(&options);
     }
-    options_release(&options);
-    return exit_code;
+    return options_end(&options, exit_code);
 }

@@ -227,6 +227,12 @@ static bool looks_whole(const struct exporter *exporter)
            memcmp(exporter->tail + size - (sizeof end - 1), end, sizeof end - 1) == 0;
 }
 
+static const char *const answer_types[] = {
+    [EXPORT_NDJSON] = "application/x-ndjson",
+    [EXPORT_CSV] = "text/csv",
+    [EXPORT_OPENMETRICS] = "application/openmetrics-text",
+};
+
 static enum status fetch(struct exporter *exporter, struct client *client,
                          const struct client_parameter *parameters, size_t count, struct error *err)
 {
@@ -237,6 +243,7 @@ static enum status fetch(struct exporter *exporter, struct client *client,
         .parameters = parameters,
         .parameter_count = count,
         .compressed = true,
+        .answer_type = answer_types[exporter->as],
         .receive = receive,
         .context = exporter,
     };
@@ -350,6 +357,5 @@ int command_export(int argc, char **argv)
         }
         config_release(&exporter.config);
     }
-    options_release(&options);
-    return exit_code;
+    return options_end(&options, exit_code);
 }

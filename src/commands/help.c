@@ -9,7 +9,8 @@ static void list_commands(void)
         printf("  %-10s %s\n", command->name, command->help);
     printf("\n`metric-store help COMMAND` says what a command takes.\n"
            "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 done in part,\n"
-           "4 damage found.\n");
+           "4 damage found, 130 interrupted. With --json one that fails prints\n"
+           "{\"status\":\"error\",\"exit_code\":N,\"error\":\"...\"} on standard output.\n");
 }
 
 int command_help(int argc, char **argv)
@@ -27,6 +28,5 @@ int command_help(int argc, char **argv)
         else
             exit_code = command_unknown(options.arguments[0]);
     }
-    options_release(&options);
-    return exit_code;
+    return options_end(&options, exit_code);
 }

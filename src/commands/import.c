@@ -89,6 +89,16 @@ void import_count_batch(struct import *import, const struct batch *batch, uint64
         import_warn(import, batch->warnings[i]);
 }
 
+/* A file, or all of it, failed: on stderr, and for the summary. */
+static int complain_of_failure(struct import *import, const struct error *err)
+{
+    struct import_summary *summary = &import->summary;
+    if (summary->failure_count < IMPORT_MAX_FAILURES)
+        copy_text(summary->failures[summary->failure_count++], ERROR_MESSAGE_SIZE,
+                  slice_from_text(err->message));
+    return complain_of(import->options, err);
+}
+
 /* ---- trying again ----------------------------------------------------------------------- */
 
 void import_retry_begin(const struct import *import, struct import_retry *retry)
@@ -157,10 +167,21 @@ static enum status put_reason(struct bytes *to, const struct import_reason *reas
     return status == STATUS_OK ? bytes_append(to, "}", 1) : status;
 }
 
-static enum status put_json(const struct import *import, double seconds, bool complete,
-                            struct bytes *to)
+static enum status put_texts(struct bytes *to, const char *key, char (*texts)[ERROR_MESSAGE_SIZE],
+                             size_t count)
 {
-    const struct import_summary *summary = &import->summary;
+    enum status status = bytes_format(to, ",\"%s\":[", key);
+    for (size_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = bytes_append_text(to, i == 0 ? "" : ",");
+        if (status == STATUS_OK)
+            status = output_json_string(to, slice_from_text(texts[i]));
+    }
+    return status == STATUS_OK ? bytes_append_text(to, "]") : status;
+}
+
+static enum status put_json(struct import *import, double seconds, bool complete, struct bytes *to)
+{
+    struct import_summary *summary = &import->summary;
     enum status status = bytes_format(
         to,
         "{\"accepted\":%" PRIu64 ",\"rejected\":%" PRIu64 ",\"new_series\":%" PRIu64
@@ -170,16 +191,15 @@ static enum status put_json(const struct import *import, double seconds, bool co
     for (size_t i = 0; i < summary->reason_count && status == STATUS_OK; i++)
         status = put_reason(to, &summary->reasons[i], i == 0);
     if (status == STATUS_OK)
-        status = bytes_append_text(to, "],\"warnings\":[");
-    for (size_t i = 0; i < summary->warning_count && status == STATUS_OK; i++) {
-        status = bytes_append_text(to, i == 0 ? "" : ",");
-        if (status == STATUS_OK)
-            status = output_json_string(to, slice_from_text(summary->warnings[i]));
-    }
-    return status == STATUS_OK ? bytes_append_text(to, "]}\n") : status;
+        status = bytes_append_text(to, "]");
+    if (status == STATUS_OK)
+        status = put_texts(to, "failures", summary->failures, summary->failure_count);
+    if (status == STATUS_OK)
+        status = put_texts(to, "warnings", summary->warnings, summary->warning_count);
+    return status == STATUS_OK ? bytes_append_text(to, "}\n") : status;
 }
 
-static int print_summary(const struct import *import, double seconds, int exit_code)
+static int print_summary(struct import *import, double seconds, int exit_code)
 {
     bool complete = exit_code == COMMAND_DONE;
     if (complete && import->summary.rejected > 0)
@@ -194,6 +214,7 @@ static int print_summary(const struct import *import, double seconds, int exit_c
     bytes_init(&text, JSON_MAX);
     if (put_json(import, seconds, complete, &text) == STATUS_OK) {
         fwrite(text.data, 1, text.size, stdout);
+        options_answered(import->options);
     } else {
         complain(import->options, "no memory to print the summary");
         exit_code = COMMAND_FAILED;
@@ -266,7 +287,7 @@ static int import_files(struct import *import)
         if (status == STATUS_OK)
             continue;
         progress_erase(&import->progress);
-        exit_code = complain_of(import->options, &err);
+        exit_code = complain_of_failure(import, &err);
         through = !ends_all(status);
         if (!through)
             break;
@@ -341,7 +362,7 @@ static int run(struct import *import)
         import_resume_open(import);
         exit_code = import_files(import);
         if (import->target->ops->close(import->target, &err) != STATUS_OK)
-            exit_code = complain_of(import->options, &err);
+            exit_code = complain_of_failure(import, &err);
         progress_erase(&import->progress);
         tell_how_to_go_on(import, exit_code);
         double seconds = (double)(clock_monotonic_ns(import->os.clock) - started_ns) / 1e9;
@@ -417,6 +438,5 @@ int command_import(int argc, char **argv)
         config_release(&import->config);
         free(import);
     }
-    options_release(&options);
-    return exit_code;
+    return options_end(&options, exit_code);
 }

@@ -23,6 +23,7 @@ enum {
     IMPORT_ARENA_SIZE = 512 << 20, /* for one piece: tiny lines take far more than their bytes */
     IMPORT_MAX_REASONS = 32,
     IMPORT_MAX_WARNINGS = 20,
+    IMPORT_MAX_FAILURES = 20,
     IMPORT_CODE_SIZE = 48,
 };
 
@@ -53,6 +54,9 @@ struct import_summary {
     size_t reason_count;
     char warnings[IMPORT_MAX_WARNINGS][ERROR_MESSAGE_SIZE];
     size_t warning_count;
+    /* Why not everything was read. */
+    char failures[IMPORT_MAX_FAILURES][ERROR_MESSAGE_SIZE];
+    size_t failure_count;
 };
 
 struct import_target;

@@ -28,13 +28,16 @@ static int run(const struct options *options)
         status = engine_inspect(os, options->arguments[0], &how, show, output, &damaged, &err);
     enum status inspected = status;
     struct error ignored;
-    /* What could be shown is worth seeing also where the rest cannot. */
-    if (output != NULL)
+    /* What could be shown is worth seeing also where the rest cannot; half an object is not. */
+    if (how.json && inspected != STATUS_OK)
+        output_abandon(output);
+    else if (output != NULL)
         status = output_finish(output, inspected == STATUS_OK ? &err : &ignored);
     if (inspected != STATUS_OK || status != STATUS_OK) {
         int exit_code = complain_of(options, &err);
         return inspected == STATUS_CORRUPT ? COMMAND_DAMAGE : exit_code;
     }
+    options_answered(options);
     return damaged ? COMMAND_DAMAGE : COMMAND_DONE;
 }
 
@@ -44,6 +47,5 @@ int command_inspect(int argc, char **argv)
     int exit_code;
     if (options_parse(&options, command_find("inspect"), argc, argv, &exit_code))
         exit_code = run(&options);
-    options_release(&options);
-    return exit_code;
+    return options_end(&options, exit_code);
 }

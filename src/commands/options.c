@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/nearest.h"
+#include "commands/output.h"
 
 static const struct option common_options[] = {
     {.name = "config", .argument = "FILE", .help = "read settings from this YAML file"},
@@ -16,13 +17,23 @@ static const struct option common_options[] = {
     OPTION_END,
 };
 
+enum { SENTENCE_SIZE = 2 * ERROR_MESSAGE_SIZE };
+
+struct options_report {
+    bool json; /* was asked for */
+    bool answered;
+    char sentence[SENTENCE_SIZE]; /* the last one */
+};
+
 /* ---- complaints ------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 2, 0))) static void say(const struct options *options,
                                                       const char *format, va_list args)
 {
-    char text[2 * ERROR_MESSAGE_SIZE];
+    char text[SENTENCE_SIZE];
     vsnprintf(text, sizeof text, format, args);
+    if (options->report != NULL)
+        memcpy(options->report->sentence, text, sizeof text);
     fflush(stdout);
     fprintf(stderr, "metric-store %s: %s\n", options->command->name, text);
 }
@@ -41,8 +52,11 @@ int complain_of(const struct options *options, const struct error *err)
     if (err->status == STATUS_CANCELLED && err->code != NULL &&
         strcmp(err->code, "reader_left") == 0)
         return COMMAND_FAILED;
-    if (err->status == STATUS_CANCELLED)
+    if (err->status == STATUS_CANCELLED) {
+        if (options->report != NULL)
+            snprintf(options->report->sentence, SENTENCE_SIZE, "%s", err->message);
         return COMMAND_INTERRUPTED;
+    }
     complain(options, "%s", err->message);
     return COMMAND_FAILED;
 }
@@ -231,20 +245,34 @@ static bool parse_all(struct parser *parser)
     return true;
 }
 
+/* Also where parsing ends before it comes to it. */
+static bool asks_for_json(const struct command *command, int argc, char **argv)
+{
+    if (find_in(command->options, "json", 4) == NULL)
+        return false;
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], "--json") == 0)
+            return true;
+    return false;
+}
+
 bool options_parse(struct options *options, const struct command *command, int argc, char **argv,
                    int *exit_code)
 {
     *options = (struct options){.command = command};
     size_t room = (size_t)argc + 1;
+    options->report = calloc(1, sizeof *options->report);
     options->given = calloc(room, sizeof options->given[0]);
     options->arguments = calloc(room, sizeof options->arguments[0]);
     /* The names behind the flags, in one piece. */
     options->flags = calloc(room, sizeof options->flags[0] + 40);
     *exit_code = COMMAND_FAILED;
-    if (options->given == NULL || options->arguments == NULL || options->flags == NULL) {
+    if (options->report == NULL || options->given == NULL || options->arguments == NULL ||
+        options->flags == NULL) {
         complain(options, "no memory for the command line");
         return false;
     }
+    options->report->json = asks_for_json(command, argc, argv);
     struct parser parser = {
         .options = options,
         .argc = argc,
@@ -255,6 +283,7 @@ bool options_parse(struct options *options, const struct command *command, int a
     *exit_code = COMMAND_USAGE;
     if (!parse_all(&parser))
         return false;
+    options->report->json = options_has(options, "json");
     if (options_has(options, "help")) {
         options_print_help(command);
         *exit_code = COMMAND_DONE;
@@ -263,11 +292,37 @@ bool options_parse(struct options *options, const struct command *command, int a
     return true;
 }
 
-void options_release(struct options *options)
+void options_answered(const struct options *options)
 {
+    options->report->answered = true;
+}
+
+static void print_failure(const struct options_report *report, int exit_code)
+{
+    struct bytes text;
+    bytes_init(&text, 8 * SENTENCE_SIZE);
+    enum status status =
+        bytes_format(&text, "{\"status\":\"error\",\"exit_code\":%d,\"error\":", exit_code);
+    if (status == STATUS_OK)
+        status = output_json_string(&text, slice_from_text(report->sentence));
+    if (status == STATUS_OK)
+        status = bytes_append_text(&text, "}\n");
+    /* Without memory for a line the exit code says it alone. */
+    if (status == STATUS_OK)
+        fwrite(text.data, 1, text.size, stdout);
+    bytes_release(&text);
+}
+
+int options_end(struct options *options, int exit_code)
+{
+    const struct options_report *report = options->report;
+    if (report != NULL && report->json && !report->answered && exit_code != COMMAND_DONE)
+        print_failure(report, exit_code);
+    free(options->report);
     free(options->given);
     free((void *)options->arguments);
     free(options->flags);
+    return exit_code;
 }
 
 const char *options_value(const struct options *options, const char *name)

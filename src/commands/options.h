@@ -47,8 +47,11 @@ struct option_given {
     const char *value; /* NULL where it takes none */
 };
 
+struct options_report; /* private: what was said, for a failure's JSON */
+
 struct options {
     const struct command *command;
+    struct options_report *report;
     struct option_given *given; /* in order */
     size_t given_count;
     const char **arguments;
@@ -61,11 +64,20 @@ struct options {
 
 /*
  * Reads the arguments. False: the command is over (usage was complained about, or help was asked
- * for and printed), and *exit_code says how. Ended by options_release either way.
+ * for and printed), and *exit_code says how. Ended by options_end either way.
  */
 bool options_parse(struct options *options, const struct command *command, int argc, char **argv,
                    int *exit_code);
-void options_release(struct options *options);
+
+/* Standard output has the result, or the beginning of one, as --json asked for. */
+void options_answered(const struct options *options);
+
+/*
+ * The last call of a command, which returns what it returns: `exit_code`. Where --json was given,
+ * the command failed and options_answered was not called, it prints
+ * {"status":"error","exit_code":N,"error":"the last sentence on stderr"}.
+ */
+MUST_CHECK int options_end(struct options *options, int exit_code);
 
 /* The last one counts. NULL where it was not given. */
 const char *options_value(const struct options *options, const char *name);

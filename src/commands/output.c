@@ -25,6 +25,7 @@ struct output {
     struct interrupt *interrupt; /* heeded while a reader keeps us waiting; or NULL */
     struct file *file;           /* under the temporary name */
     uint64_t offset;
+    bool began;
     char path[PATH_SIZE];
     char temporary[PATH_SIZE];
     enum output_kind kind;
@@ -156,6 +157,7 @@ static enum status write_out(struct output *output, const uint8_t *data, size_t 
                              name_of(output));
         if (written < 0)
             return fail_errno(err, errno, "cannot write to %s", name_of(output));
+        output->began = true;
         data += written;
         size -= (size_t)written;
     }
@@ -235,6 +237,11 @@ enum status output_flush(struct output *output, struct error *err)
 {
     invariant(output->kind == OUTPUT_PLAIN);
     return drain(output, false, err);
+}
+
+bool output_began(const struct output *output)
+{
+    return output->began;
 }
 
 /* ---- ending ----------------------------------------------------------------------------- */

@@ -23,6 +23,8 @@ MUST_CHECK enum status output_open(struct output **output, struct filesystem *fs
 MUST_CHECK enum status output_write(struct output *output, struct slice bytes, struct error *err);
 /* Writes what is held back, for a reader who waits; not for compressed output. */
 MUST_CHECK enum status output_flush(struct output *output, struct error *err);
+/* Whether anything has left the buffer for standard output, and cannot be taken back. */
+bool output_began(const struct output *output);
 /* Writes what is left and gives the file its name. Frees the output either way; on failure nothing
  * is left of the file. */
 MUST_CHECK enum status output_finish(struct output *output, struct error *err);

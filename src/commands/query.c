@@ -126,6 +126,7 @@ static enum status ask_server(struct asker *asker, const struct client_parameter
         .parameters = parameters,
         .parameter_count = count,
         .compressed = true,
+        .answer_type = "application/json",
         .receive = take_from_server,
         .context = asker,
     };
@@ -425,18 +426,25 @@ static enum status answer_once(struct asker *asker, const struct client_paramete
 static int run(struct asker *asker, const struct client_parameter *parameters, size_t count)
 {
     struct error err;
+    bool follows = options_has(asker->options, "follow");
     enum status status = interrupt_open(&asker->interrupt, &err);
     if (status == STATUS_OK)
         status = output_open(&asker->output, asker->os.fs, NULL, &asker->interrupt, &err);
     if (status == STATUS_OK)
-        status = options_has(asker->options, "follow")
-                     ? follow(asker, parameters, count, &err)
-                     : answer_once(asker, parameters, count, &err);
+        status = follows ? follow(asker, parameters, count, &err)
+                         : answer_once(asker, parameters, count, &err);
+    if (status == STATUS_OK)
+        status = output_flush(asker->output, &err);
+    bool began = asker->output != NULL && output_began(asker->output);
     if (status == STATUS_OK)
         status = output_finish(asker->output, &err);
     else
         output_abandon(asker->output);
     interrupt_close(&asker->interrupt);
+    /* Half an answer is there, and nothing can make it a whole one; following prints line by line.
+     */
+    if (status == STATUS_OK || (began && !follows))
+        options_answered(asker->options);
     if (status == STATUS_OK)
         return asker->partial ? COMMAND_DAMAGE : COMMAND_DONE;
     int exit_code = complain_of(asker->options, &err);
@@ -466,6 +474,5 @@ int command_query(int argc, char **argv)
         bytes_release(&asker.answer);
         config_release(&asker.config);
     }
-    options_release(&options);
-    return exit_code;
+    return options_end(&options, exit_code);
 }

@@ -9,6 +9,5 @@ int command_serve(int argc, char **argv)
         struct config_sources sources = options_sources(&options, os_system());
         exit_code = serve_with(&sources);
     }
-    options_release(&options);
-    return exit_code;
+    return options_end(&options, exit_code);
 }

@@ -112,6 +112,7 @@ static enum status take_of_server(struct taker *taker, const char *name, struct 
         .parameters = &parameter,
         .parameter_count = name == NULL ? 0 : 1,
         .content_type = "application/x-www-form-urlencoded",
+        .answer_type = "application/json",
     };
     struct client_answer answer;
     bytes_init(&answer.body, ANSWER_MAX);
@@ -171,9 +172,10 @@ static int run(struct taker *taker)
     if (status == STATUS_OK)
         status = stopped ? take_of_store(taker, target, &err) : take_of_server(taker, target, &err);
     interrupt_close(&taker->interrupt);
-    if (status == STATUS_OK && options_has(options, "json"))
+    if (status == STATUS_OK && options_has(options, "json")) {
         printf("%.*s\n", (int)taker->answer.size, (const char *)taker->answer.data);
-    else if (status == STATUS_OK)
+        options_answered(options);
+    } else if (status == STATUS_OK)
         status = print_text(taker, &err);
     if (status == STATUS_UNSUPPORTED && stopped)
         complain(options, "with --copy the files are copied instead");
@@ -195,6 +197,5 @@ int command_snapshot(int argc, char **argv)
         bytes_release(&taker.answer);
         config_release(&taker.config);
     }
-    options_release(&options);
-    return exit_code;
+    return options_end(&options, exit_code);
 }

@@ -153,6 +153,7 @@ static int run(struct checker *checker)
                  "read without a lock: the file system is read-only and has no lock file; make "
                  "sure that nothing writes to the store by another way");
     print_result(checker);
+    options_answered(checker->options);
     return exit_of(checker);
 }
 
@@ -171,6 +172,5 @@ int command_verify(int argc, char **argv)
         bytes_release(&checker.findings);
         config_release(&checker.config);
     }
-    options_release(&options);
-    return exit_code;
+    return options_end(&options, exit_code);
 }

@@ -13,6 +13,5 @@ int command_version(int argc, char **argv)
             puts("metric-store " METRIC_STORE_VERSION);
         exit_code = COMMAND_DONE;
     }
-    options_release(&options);
-    return exit_code;
+    return options_end(&options, exit_code);
 }

@@ -53,7 +53,6 @@ def test_no_command_and_a_wrong_one_are_wrong_usage(commands):
     (["export", "--format", "parquet"], "parquet is not available in this version"),
     (["query"], "which series?"),
     (["inspect"], "no FILE is named"),
-    (["inspect", "--json", "--blocks", "x"], "--blocks has no JSON form"),
     (["verify", "--set", "storage.pth=x"], "storage.path"),
     (["verify", "--set", "cardinality.max_series_per_metric=many"], "max_series_per_metric"),
     (["query", "--config", "/nonexistent.yml", "x"], "/nonexistent.yml"),

@@ -622,11 +622,14 @@ def test_import_gives_up_after_the_time_it_was_given(commands):
     assert b"full" in result.stderr and b"gave up" in result.stderr
 
 
+NDJSON = "Content-Type: application/x-ndjson"
+
+
 @pytest.mark.parametrize("sent", [
-    answer("200 OK", b'{"name":"x"}\n', length=100),
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcd\n\r\n",
-    b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nabcd\n",
-    answer("200 OK", b'{"name":"x"'),
+    answer("200 OK", b'{"name":"x"}\n', NDJSON, length=100),
+    f"HTTP/1.1 200 OK\r\n{NDJSON}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcd\n\r\n".encode(),
+    f"HTTP/1.1 200 OK\r\n{NDJSON}\r\nConnection: close\r\n\r\nabcd\n".encode(),
+    answer("200 OK", b'{"name":"x"', NDJSON),
 ])
 def test_an_export_that_is_cut_off_fails_and_leaves_no_file(commands, sent):
     fake = Fake([sent])
@@ -637,7 +640,8 @@ def test_an_export_that_is_cut_off_fails_and_leaves_no_file(commands, sent):
 
 
 def test_an_openmetrics_export_without_its_end_is_cut_off(commands):
-    fake = Fake([answer("200 OK", b"# TYPE a gauge\na 1\n")])
+    fake = Fake([answer("200 OK", b"# TYPE a gauge\na 1\n",
+                        "Content-Type: application/openmetrics-text; version=1.0.0")])
     result = commands.run("export", "--format", "openmetrics", "--url", fake.url)
     assert result.returncode == 1 and b"cut off" in result.stderr
 
