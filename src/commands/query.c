@@ -246,7 +246,8 @@ static void print_notes(struct asker *asker, const struct json_node *root,
     if (columns->more)
         complain(asker->options, "only %d labels are shown; --json has all", LABELS_MAX_COLUMNS);
     asker->partial = json_member_true(root, "partial");
-    if (asker->partial)
+    /* The warning of it says so already. */
+    if (asker->partial && (warnings == NULL || warnings->count == 0))
         complain(asker->options, "the answer is partial: damaged blocks were left out");
     struct slice next = json_member_text(root, "next");
     if (next.size > 0)

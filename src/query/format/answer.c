@@ -92,8 +92,8 @@ enum status answer_write(struct execution *execution, struct query_sink *sink, s
     json_text(json, stats.partial ? "},\n\"partial\":true,\"warnings\":["
                                   : "},\n\"partial\":false,\"warnings\":[");
     if (stats.partial)
-        json_string(json, slice_from_text("damaged blocks were left out of this answer; run "
-                                          "metric-store verify to see which"));
+        json_string(json, slice_from_text("the answer is partial: damaged blocks were left "
+                                          "out; metric-store verify lists them"));
     json_text(json, "],\"next\":");
     struct slice next = execution_next_page(execution);
     if (next.size > 0)
