@@ -54,7 +54,7 @@ static enum status put_answer(struct bytes *body, const struct snapshot_job *job
         status = bytes_format(body,
                               ",\"parts\":%" PRIu64 ",\"index_segments\":%" PRIu64
                               ",\"series\":%" PRIu64 ",\"samples\":%" PRIu64 ",\"bytes\":%" PRIu64
-                              ",\"missing_files\":%" PRIu64 ",\"duration_ms\":%" PRId64 "}",
+                              ",\"missing_files\":%" PRIu64 ",\"duration_ms\":%" PRId64 "}\n",
                               made->parts, made->segments, made->series, made->samples, made->bytes,
                               made->missing, made->duration_ms);
     return status;

@@ -183,7 +183,7 @@ static void answer_counts(struct http_request *request, const struct batch *batc
     if (status == STATUS_OK)
         status = put_members(&body, batch);
     if (status == STATUS_OK && !refused)
-        status = bytes_append_text(&body, "}");
+        status = bytes_append_text(&body, "}\n");
     if (status != STATUS_OK) {
         bytes_release(&body);
         struct error err;

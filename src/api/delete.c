@@ -23,7 +23,7 @@ static void answer(struct http_request *request, const struct delete_result *res
     struct error err = {0};
     bytes_init(&body, ANSWER_MAX);
     if (bytes_format(&body,
-                     "{\"status\":\"success\",\"series\":%" PRIu64 ",\"chunks\":%" PRIu64 "}",
+                     "{\"status\":\"success\",\"series\":%" PRIu64 ",\"chunks\":%" PRIu64 "}\n",
                      result->series, result->chunks) != STATUS_OK) {
         bytes_release(&body);
         answer_error(request,

@@ -158,7 +158,7 @@ static void answer_registered(struct ingest_job *job)
     bool new_metric = batch->metric_count > 0 && batch->metric_outcomes[0] == METRIC_NEW;
     struct bytes body;
     bytes_init(&body, 256);
-    enum status status = bytes_format(&body, "{\"status\":\"%s\"}",
+    enum status status = bytes_format(&body, "{\"status\":\"%s\"}\n",
                                       new_metric                ? "created"
                                       : batch->metric_count > 0 ? "changed"
                                                                 : "unchanged");

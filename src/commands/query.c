@@ -420,8 +420,7 @@ static enum status answer_once(struct asker *asker, const struct client_paramete
                              : ask_server(asker, parameters, count, err);
     if (status != STATUS_OK)
         return status;
-    return asker->json ? output_write(asker->output, slice_from_text("\n"), err)
-                       : print_answer(asker, err);
+    return asker->json ? STATUS_OK : print_answer(asker, err);
 }
 
 static int run(struct asker *asker, const struct client_parameter *parameters, size_t count)

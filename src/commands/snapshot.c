@@ -72,7 +72,7 @@ static enum status tell(struct taker *taker, const char *target,
         status = bytes_format(&taker->answer,
                               ",\"parts\":%" PRIu64 ",\"index_segments\":%" PRIu64
                               ",\"series\":%" PRIu64 ",\"samples\":%" PRIu64 ",\"bytes\":%" PRIu64
-                              ",\"missing_files\":%" PRIu64 ",\"duration_ms\":%" PRId64 "}",
+                              ",\"missing_files\":%" PRIu64 ",\"duration_ms\":%" PRId64 "}\n",
                               made->parts, made->segments, made->series, made->samples, made->bytes,
                               made->missing, made->duration_ms);
     return status;
@@ -173,7 +173,7 @@ static int run(struct taker *taker)
         status = stopped ? take_of_store(taker, target, &err) : take_of_server(taker, target, &err);
     interrupt_close(&taker->interrupt);
     if (status == STATUS_OK && options_has(options, "json")) {
-        printf("%.*s\n", (int)taker->answer.size, (const char *)taker->answer.data);
+        printf("%.*s", (int)taker->answer.size, (const char *)taker->answer.data);
         options_answered(options);
     } else if (status == STATUS_OK)
         status = print_text(taker, &err);

@@ -111,6 +111,19 @@ def test_a_summary_of_an_import_names_the_files_that_failed(commands):
     assert commands.import_json("--restart", "--data", "s", "good")["failures"] == []
 
 
+def test_a_result_of_a_server_is_one_line_or_one_object_without_a_blank_line(commands, server):
+    server.ingest([{"name": "x", "value": 1}])
+    for arguments in (["query", "--json", "x"], ["snapshot", "--json", "a"]):
+        text = commands.ok(*arguments, "--url", server.url)
+        json.loads(text)
+        assert text.endswith("}\n") and "\n\n" not in text
+    assert server.stop() == 0
+    for arguments in (["query", "x"], ["snapshot", "new"], ["verify"]):
+        text = commands.ok(arguments[0], "--json", "--data", server.data, *arguments[1:])
+        json.loads(text)
+        assert text.endswith("}\n") and "\n\n" not in text
+
+
 @pytest.mark.parametrize("arguments", [
     ["query", "--json", "x"], ["query", "--json", "--follow", "x"], ["snapshot", "--json"]])
 def test_an_interrupted_command_is_an_object(commands, arguments):

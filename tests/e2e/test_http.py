@@ -287,3 +287,25 @@ def test_a_fault_in_the_file_names_line_key_and_nearest_key(binary, tmp_path):
     assert result.returncode == 2
     for word in (str(path), ":3:", "qery", "query"):
         assert word in result.stderr, result.stderr
+
+
+def test_every_json_answer_is_a_text_that_ends_with_one_newline(server):
+    sample = json.dumps({"name": "x", "value": 1})
+    answers = [
+        server.post("/api/v1/metrics/ingest", sample),
+        server.post("/api/v1/metrics/ingest/batch", "[]"),
+        server.post("/api/v1/metrics/ingest", json.dumps({"name": "x"})),
+        server.post("/api/v1/metrics/register", json.dumps({"name": "x", "type": "gauge"})),
+        server.post("/api/v1/admin/snapshot?name=a", None),
+        server.post("/api/v1/admin/snapshot?name=a", None),
+        call(server, "DELETE", "/api/v1/metrics/series?match[]=y"),
+        call(server, "GET", "/api/v1/metrics/query?metric=x"),
+        call(server, "GET", "/api/v1/metrics"),
+        call(server, "GET", "/api/v1/metrics/export"),
+        call(server, "GET", "/api/v1/health"),
+        call(server, "GET", "/nothing"),
+    ]
+    for answer in answers:
+        assert "json" in answer.headers["Content-Type"], answer.text
+        json.loads(answer.text)
+        assert answer.text.endswith("}\n") and not answer.text.endswith("\n\n"), answer.text
