@@ -4,6 +4,7 @@
  * reading goes on with the next line: a quote too many then costs its own line alone.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/times.h"
@@ -129,8 +130,10 @@ static enum record_outcome quoted_cell(struct record *record, struct cell *cell)
     for (;;) {
         const uint8_t *quote =
             at == record->end ? NULL : memchr(at, '"', (size_t)(record->end - at));
-        if (quote == NULL && record->ended)
+        if (quote == NULL && record->ended) {
+            record->at = start - 1;
             return record_fault(record, "the cell that begins here has no closing quote");
+        }
         if (quote == NULL || (quote + 1 == record->end && !record->ended))
             return RECORD_MORE;
         if (quote + 1 == record->end || quote[1] != '"') {
@@ -468,19 +471,38 @@ static void count_lines(struct csv_parser *parser, const uint8_t *at, const uint
     }
 }
 
+/* Where `at` stands, for a message about a record that begins on parser->line: "byte 3", or of a
+ * line behind a line end within quotes "on line 3, byte 1". */
+enum { PLACE_SIZE = 64 };
+static void describe_place(const struct csv_parser *parser, const uint8_t *start, const uint8_t *at,
+                           char text[PLACE_SIZE])
+{
+    uint64_t lines = 0;
+    const uint8_t *line_start = start;
+    for (const uint8_t *byte = start; byte < at; byte++)
+        if (*byte == '\n') {
+            lines++;
+            line_start = byte + 1;
+        }
+    size_t place = (size_t)(at - line_start) + 1;
+    if (lines == 0)
+        snprintf(text, PLACE_SIZE, "byte %zu", place);
+    else
+        snprintf(text, PLACE_SIZE, "on line %" PRIu64 ", byte %zu", parser->line + lines, place);
+}
+
 /* A record that cannot be read costs the line on which it begins. */
 static enum status refuse_line(struct csv_parser *parser, struct batch *batch,
                                const struct record *record, const char *code, const char *what,
                                struct error *err)
 {
-    size_t column = 1;
-    for (const uint8_t *at = record->start; at < record->at && *at != '\n'; at++)
-        column++;
+    char place[PLACE_SIZE];
+    describe_place(parser, record->start, record->at, place);
     if (!parser->titled)
         return fail_code(err, STATUS_INVALID, "csv_header_invalid",
-                         "the header (line %" PRIu64 "), byte %zu: %s", parser->line, column, what);
+                         "the header (line %" PRIu64 "), %s: %s", parser->line, place, what);
     batch_reject(batch, 1, parser->index++, (uint32_t)parser->line, code, slice_of(NULL, 0),
-                 "byte %zu: %s", column, what);
+                 "%s: %s", place, what);
     return STATUS_OK;
 }
 

@@ -281,6 +281,35 @@ static void a_wrong_line_is_refused_alone_with_its_number_and_reason(void **stat
     }
 }
 
+static void the_place_of_a_fault_of_quotes_is_its_byte_of_its_own_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        const char *place;
+    } cases[] = {
+        {"\"a,1\n", "byte 1: the cell that begins here"},
+        {"a,\"1\n", "byte 3: the cell that begins here"},
+        {"\"b\"\"c\",\"1\n", "byte 8: the cell that begins here"},
+        {"\"b\"\"c\"x,1\n", "byte 7: a comma"},
+        {"\"b\nde\"x,1\n", "on line 4, byte 4: a comma"},
+        {"\"b\nde\",x\"y\n", "on line 4, byte 6: a quote inside"},
+        {"\"b\n\nc\",\"d\ne\",\"\n", "on line 6, byte 4: the cell that begins here"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char body[256];
+        struct parsed parsed;
+        snprintf(body, sizeof body, "name,value\na,1\n%s", cases[i].line);
+        parse_csv(&parsed, body);
+        assert_true(parsed.batch.rejected >= 1);
+        assert_int_equal(parsed.batch.rejections[0].line, 3);
+        struct slice message = parsed.batch.rejections[0].message;
+        message.size = strlen(cases[i].place);
+        assert_slice_text(message, cases[i].place);
+        parsed_release(&parsed);
+    }
+}
+
 static void a_quote_that_is_never_closed_costs_its_line_alone(void **state)
 {
     (void)state;
@@ -290,7 +319,7 @@ static void a_quote_that_is_never_closed_costs_its_line_alone(void **state)
     assert_int_equal(parsed.batch.rejected, 1);
     assert_int_equal(parsed.batch.rejections[0].line, 3);
     assert_slice_text(parsed.batch.rejections[0].message,
-                      "byte 4: the cell that begins here has no closing quote");
+                      "byte 3: the cell that begins here has no closing quote");
     parsed_release(&parsed);
     /* With another quote below, what is between them is what the sender wrote. */
     parse_csv(&parsed, "name,value\na,\"1\nb,\"2\nc,3\n");
@@ -537,6 +566,7 @@ int main(void)
         cmocka_unit_test(values_and_times_are_read_bit_for_bit),
         cmocka_unit_test(the_precision_counts_for_times_without_a_unit),
         cmocka_unit_test(a_wrong_line_is_refused_alone_with_its_number_and_reason),
+        cmocka_unit_test(the_place_of_a_fault_of_quotes_is_its_byte_of_its_own_line),
         cmocka_unit_test(a_quote_that_is_never_closed_costs_its_line_alone),
         cmocka_unit_test(a_line_of_more_than_its_limit_is_refused_alone),
         cmocka_unit_test(more_columns_than_a_series_may_have_labels_are_refused),
