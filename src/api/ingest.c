@@ -5,6 +5,7 @@
  * Memory of a job is used again: fresh pages for each megabyte body would cost more than parsing
  * it.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "api/api_internal.h"
@@ -226,24 +227,33 @@ static void job_commit(struct ingest_job *job)
 
 /* ---- the formats ------------------------------------------------------------------------ */
 
+enum { PARAMETER_NAMES_SIZE = 128 };
+
 /* A slip in a parameter's name must not change what is stored. `names` ends with NULL. */
 static bool check_parameters(const struct http_request *request, const char *const *names,
                              struct error *err)
 {
     struct http_fields query = http_request_query(request);
     for (size_t i = 0; i < query.count; i++) {
-        struct nearest nearest = nearest_to(query.items[i].name, NEAREST_ANY);
+        struct nearest nearest = nearest_to(query.items[i].name, NEAREST_LIKELY);
         bool known = false;
+        char all[PARAMETER_NAMES_SIZE] = "";
+        size_t size = 0;
         for (size_t j = 0; names[j] != NULL; j++) {
             known = known || slice_equal_text(query.items[i].name, names[j]);
             nearest_offer(&nearest, j, slice_from_text(names[j]));
+            if (size < sizeof all)
+                size += (size_t)snprintf(all + size, sizeof all - size, "%s%s", j == 0 ? "" : ", ",
+                                         names[j]);
         }
         if (known)
             continue;
         fail_code(err, STATUS_INVALID, "invalid_parameter", "unknown parameter \"%.*s\"%s%s",
                   SLICE_FORMAT(query.items[i].name),
-                  nearest.found ? "; the nearest is " : "; this route takes none",
-                  nearest.found ? names[nearest.index] : "");
+                  nearest.found ? "; the nearest is "
+                  : size > 0    ? "; this route takes "
+                                : "; this route takes none",
+                  nearest.found ? names[nearest.index] : all);
         return false;
     }
     return true;

@@ -25,7 +25,7 @@ static const char introduction[] =
     "for programs, and `config --check FILE` only says whether a file is right.\n"
     "\n"
     "A setting that does not exist, a value that does not fit, or settings that contradict each\n"
-    "other stop the start (exit code 2) with the place and the nearest valid name:\n"
+    "other stop the start (exit code 2) with the place and the name that was probably meant:\n"
     "\n"
     "```\n"
     "metric-store.yml:12: unknown setting \"cardinality.max_serie_per_metric\"; did you mean "

@@ -62,16 +62,33 @@ static bool find_field(const struct config_key *key, struct slice name, size_t *
     return false;
 }
 
+enum { FIELD_NAMES_SIZE = 256 };
+
+/* "match, keep" */
+static void list_fields(const struct config_key *key, char names[FIELD_NAMES_SIZE])
+{
+    size_t size = 0;
+    for (size_t i = 0; i < key->field_count && size < FIELD_NAMES_SIZE; i++)
+        size += (size_t)snprintf(names + size, FIELD_NAMES_SIZE - size, "%s%s", i == 0 ? "" : ", ",
+                                 key->fields[i].name);
+}
+
 static enum status refuse_unknown(const struct parse *parse, const struct yaml_field *field)
 {
     const struct config_key *key = parse->key;
-    struct nearest nearest = nearest_to(field->name, NEAREST_ANY);
+    struct nearest nearest = nearest_to(field->name, NEAREST_LIKELY);
     for (size_t i = 0; i < key->field_count; i++)
         nearest_offer(&nearest, i, slice_from_text(key->fields[i].name));
-    invariant(nearest.found);
-    enum status status =
-        fail(parse->err, STATUS_INVALID, "%s.%s has no field \"%.*s\"; did you mean \"%s\"?",
-             key->section, key->name, SLICE_FORMAT(field->name), key->fields[nearest.index].name);
+    enum status status = STATUS_INVALID;
+    if (nearest.found) {
+        fail(parse->err, status, "%s.%s has no field \"%.*s\"; did you mean \"%s\"?", key->section,
+             key->name, SLICE_FORMAT(field->name), key->fields[nearest.index].name);
+    } else {
+        char names[FIELD_NAMES_SIZE];
+        list_fields(key, names);
+        fail(parse->err, status, "%s.%s has no field \"%.*s\"; it has %s", key->section, key->name,
+             SLICE_FORMAT(field->name), names);
+    }
     return place_fault(parse, status, field->record, field->line);
 }
 

@@ -32,24 +32,22 @@ const struct config_key *settings_nearest_key(const struct settings_table *table
 {
     char wanted_text[SETTINGS_NAME_MAX];
     struct slice wanted = joined(wanted_text, section, name);
-    struct nearest nearest = nearest_to(wanted, NEAREST_ANY);
+    struct nearest nearest = nearest_to(wanted, NEAREST_LIKELY);
     for (size_t i = 0; i < table->key_count; i++) {
         const struct config_key *key = &table->keys[i];
         char text[SETTINGS_NAME_MAX];
         nearest_offer(&nearest, i,
                       joined(text, slice_from_text(key->section), slice_from_text(key->name)));
     }
-    invariant(nearest.found);
-    return &table->keys[nearest.index];
+    return nearest.found ? &table->keys[nearest.index] : NULL;
 }
 
 const char *settings_nearest_section(const struct settings_table *table, struct slice name)
 {
-    struct nearest nearest = nearest_to(name, NEAREST_ANY);
+    struct nearest nearest = nearest_to(name, NEAREST_LIKELY);
     for (size_t i = 0; i < table->section_count; i++)
         nearest_offer(&nearest, i, slice_from_text(table->sections[i].name));
-    invariant(nearest.found);
-    return table->sections[nearest.index].name;
+    return nearest.found ? table->sections[nearest.index].name : NULL;
 }
 
 void settings_variable(char text[SETTINGS_VARIABLE_SIZE], const struct config_key *key)
@@ -78,6 +76,11 @@ static enum status refuse_unknown(const struct settings *settings,
     const struct config_key *key =
         settings_nearest_key(settings->table, assignment->section, assignment->name);
     char variable[SETTINGS_VARIABLE_SIZE];
+    if (key == NULL)
+        return fail(err, STATUS_INVALID,
+                    "%s: unknown setting \"%.*s.%.*s\"; `metric-store config` prints all there are",
+                    assignment->where, SLICE_FORMAT(assignment->section),
+                    SLICE_FORMAT(assignment->name));
     settings_variable(variable, key);
     if (assignment->source == CONFIG_SOURCE_ENVIRONMENT)
         return fail(err, STATUS_INVALID,

@@ -59,7 +59,7 @@ const struct settings_table *settings_table_of_config(void);
 const struct config_key *settings_find(const struct settings_table *table, struct slice section,
                                        struct slice name);
 
-/* The valid key, section or preset with the least edit distance. */
+/* The valid key or section that was probably meant; NULL where none is near. */
 const struct config_key *settings_nearest_key(const struct settings_table *table,
                                               struct slice section, struct slice name);
 const char *settings_nearest_section(const struct settings_table *table, struct slice name);

@@ -94,16 +94,22 @@ static enum status refuse_section(const struct yaml_context *yaml, struct slice 
 {
     const struct settings_table *table = yaml->settings->table;
     const uint8_t *dot = memchr(name.data, '.', name.size);
+    const char *nearest = settings_nearest_section(table, name);
+    if (dot == NULL && nearest == NULL)
+        return fail(err, STATUS_INVALID,
+                    "%s:%zu: unknown section \"%.*s\"; `metric-store config` prints all there are",
+                    yaml->name, line, SLICE_FORMAT(name));
     if (dot == NULL)
         return fail(err, STATUS_INVALID, "%s:%zu: unknown section \"%.*s\"; did you mean \"%s\"?",
-                    yaml->name, line, SLICE_FORMAT(name), settings_nearest_section(table, name));
+                    yaml->name, line, SLICE_FORMAT(name), nearest);
     struct slice section = slice_of(name.data, (size_t)(dot - name.data));
     const struct config_key *key =
         settings_nearest_key(table, section, slice_from(name, section.size + 1));
     return fail(err, STATUS_INVALID,
                 "%s:%zu: \"%.*s\" is not a section; settings are nested: write \"%s:\" and below "
                 "it, indented, \"%s: VALUE\"",
-                yaml->name, line, SLICE_FORMAT(name), key->section, key->name);
+                yaml->name, line, SLICE_FORMAT(name), key == NULL ? "SECTION" : key->section,
+                key == NULL ? "KEY" : key->name);
 }
 
 static enum status yaml_on_section(void *context, struct slice name, size_t line, struct error *err)

@@ -12,6 +12,7 @@ struct yaml_walker {
     yaml_event_t event; /* the current one */
     bool has_event;
     const char *name;
+    size_t line_count; /* of a text without a name */
     const struct yaml_visitor *visitor;
     /* Names outlive their events here. */
     char section[SETTINGS_NAME_MAX];
@@ -27,7 +28,8 @@ static size_t line_of(const struct yaml_walker *walker)
     return walker->event.start_mark.line + 1;
 }
 
-/* NAME:LINE of a message, or "line LINE" of a text without a name. */
+/* "NAME:LINE: " before a message; of a text without a name "line LINE: ", or nothing where it has
+ * one line only. */
 struct place {
     char text[512];
 };
@@ -35,16 +37,20 @@ struct place {
 static struct place place_at(const struct yaml_walker *walker, size_t line)
 {
     struct place place;
-    if (walker->name == NULL)
-        snprintf(place.text, sizeof place.text, "line %zu", line);
+    if (walker->name != NULL)
+        snprintf(place.text, sizeof place.text, "%s:%zu: ", walker->name, line);
+    else if (walker->line_count > 1)
+        /* What is missing at the end is missed behind it. */
+        snprintf(place.text, sizeof place.text,
+                 "line %zu: ", line < walker->line_count ? line : walker->line_count);
     else
-        snprintf(place.text, sizeof place.text, "%s:%zu", walker->name, line);
+        place.text[0] = 0;
     return place;
 }
 
 static enum status refuse(const struct yaml_walker *walker, const char *reason, struct error *err)
 {
-    return fail(err, STATUS_INVALID, "%s: %s", place_at(walker, line_of(walker)).text, reason);
+    return fail(err, STATUS_INVALID, "%s%s", place_at(walker, line_of(walker)).text, reason);
 }
 
 static enum status refuse_syntax(const struct yaml_walker *walker, struct error *err)
@@ -52,12 +58,12 @@ static enum status refuse_syntax(const struct yaml_walker *walker, struct error 
     const yaml_parser_t *parser = &walker->parser;
     const char *problem = parser->problem == NULL ? "malformed" : parser->problem;
     if (parser->error == YAML_MEMORY_ERROR)
-        return fail(err, STATUS_MEMORY, "%s: no memory left to read it",
+        return fail(err, STATUS_MEMORY, "%sno memory left to read it",
                     place_at(walker, parser->mark.line + 1).text);
     if (parser->error == YAML_READER_ERROR)
-        return fail(err, STATUS_INVALID, "%s: not a text in UTF-8 (byte %zu: %s)",
+        return fail(err, STATUS_INVALID, "%snot a text in UTF-8 (byte %zu: %s)",
                     place_at(walker, parser->mark.line + 1).text, parser->problem_offset, problem);
-    return fail(err, STATUS_INVALID, "%s: not YAML: %s%s%s",
+    return fail(err, STATUS_INVALID, "%snot YAML: %s%s%s",
                 place_at(walker, parser->problem_mark.line + 1).text,
                 parser->context == NULL ? "" : parser->context, parser->context == NULL ? "" : ", ",
                 problem);
@@ -194,7 +200,7 @@ static enum status walk_records(struct yaml_walker *walker, struct error *err)
     if (walker->record_lines == NULL)
         walker->record_lines = calloc(YAML_RECORDS_MAX, sizeof walker->record_lines[0]);
     if (walker->fields == NULL || walker->record_lines == NULL)
-        return fail(err, STATUS_MEMORY, "%s: no memory left to read it",
+        return fail(err, STATUS_MEMORY, "%sno memory left to read it",
                     place_at(walker, line_of(walker)).text);
     walker->records =
         (struct yaml_records){.fields = walker->fields, .lines = walker->record_lines};
@@ -341,7 +347,7 @@ static enum status walk_text(struct yaml_walker *walker, struct slice text,
                              struct error *err)
 {
     if (!yaml_parser_initialize(&walker->parser))
-        return fail(err, STATUS_MEMORY, "%s: no memory left to read it", place_at(walker, 1).text);
+        return fail(err, STATUS_MEMORY, "%sno memory left to read it", place_at(walker, 1).text);
     /* Without this a byte order mark could make it UTF-16. */
     yaml_parser_set_encoding(&walker->parser, YAML_UTF8_ENCODING);
     /* An empty file has no bytes to point at, and the parser wants a pointer. */
@@ -371,6 +377,14 @@ enum status yaml_walk(struct slice text, const char *name, const struct yaml_vis
     return status;
 }
 
+static size_t count_lines(struct slice text)
+{
+    size_t count = 1;
+    for (size_t i = 0; i + 1 < text.size; i++)
+        count += text.data[i] == '\n';
+    return count;
+}
+
 static enum status walk_record_list(struct yaml_walker *walker, struct error *err)
 {
     enum status status = next_event(walker, err);
@@ -384,7 +398,7 @@ static enum status walk_record_list(struct yaml_walker *walker, struct error *er
 enum status yaml_walk_records(struct slice text, yaml_on_records *visit, void *context,
                               struct error *err)
 {
-    struct yaml_walker walker = {0};
+    struct yaml_walker walker = {.line_count = count_lines(text)};
     enum status status = walk_text(&walker, text, walk_record_list, err);
     if (status == STATUS_OK)
         status = visit(context, &walker.records, err);

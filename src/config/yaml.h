@@ -60,7 +60,8 @@ typedef enum status yaml_on_records(void *context, const struct yaml_records *re
                                     struct error *err);
 
 /* The same of a text that is a list of records, as `--set` and the environment have it:
- * `[{name: value, ...}, ...]`, also over several lines. Messages begin with "line LINE: ". */
+ * `[{name: value, ...}, ...]`, also over several lines. Messages begin with "line LINE: " where
+ * it has more than one. */
 MUST_CHECK enum status yaml_walk_records(struct slice text, yaml_on_records *visit, void *context,
                                          struct error *err);
 

@@ -182,6 +182,8 @@ def test_a_wrong_line_is_refused_alone(server):
     (HEADER, {"header": "false"}, "invalid_parameter", "without a header columns must be mapped"),
     (HEADER, {"precision": "h"}, "invalid_parameter", "precision"),
     (HEADER, {"fromat": "1:name"}, "invalid_parameter", "the nearest is format"),
+    (HEADER, {"xyz": "1"}, "invalid_parameter",
+     "this route takes atomic, format, header, precision"),
 ])
 def test_what_makes_a_document_unreadable_is_said(server, body, params, code, sentence):
     answer = server.post(IMPORT, body, "text/csv", params=params)

@@ -164,7 +164,8 @@ static void flags_win_over_environment_over_file_over_preset_over_default(void *
     config_release(&config);
 }
 
-static void an_unknown_setting_is_refused_with_line_key_and_nearest_key(void **state)
+static void an_unknown_setting_is_refused_with_line_key_and_the_nearest_key_if_one_is_near(
+    void **state)
 {
     (void)state;
     assert_file_refused("cardinality:\n  warning_threshold: 0.5\n  max_serie_per_metric: 1\n",
@@ -181,7 +182,14 @@ static void an_unknown_setting_is_refused_with_line_key_and_nearest_key(void **s
     assert_set_refused("server", "--set server: write it as --set section.key=value");
     assert_set_refused("server.listen", "--set server.listen: write it as --set section.key=value");
     assert_set_refused("=", "--set : write it as --set section.key=value");
-    assert_set_refused(".=", "--set .: unknown setting \".\"; did you mean \"log.level\"?");
+    assert_set_refused(".=",
+                       "--set .: unknown setting \".\"; `metric-store config` prints all there "
+                       "are");
+    assert_file_refused("xyz:\n  listen: x\n",
+                        "m.yml:1: unknown section \"xyz\"; `metric-store config` prints all there "
+                        "are");
+    assert_file_refused("x.y: 1\n", "m.yml:1: \"x.y\" is not a section; settings are nested: write "
+                                    "\"SECTION:\" and below it, indented, \"KEY: VALUE\"");
 }
 
 static void an_unknown_variable_is_refused_with_the_nearest_variable(void **state)
@@ -428,7 +436,8 @@ int main(void)
         cmocka_unit_test(the_defaults_that_are_promised_hold),
         cmocka_unit_test(no_two_keys_or_flags_are_alike_and_none_looks_like_a_secrets_file),
         cmocka_unit_test(flags_win_over_environment_over_file_over_preset_over_default),
-        cmocka_unit_test(an_unknown_setting_is_refused_with_line_key_and_nearest_key),
+        cmocka_unit_test(
+            an_unknown_setting_is_refused_with_line_key_and_the_nearest_key_if_one_is_near),
         cmocka_unit_test(an_unknown_variable_is_refused_with_the_nearest_variable),
         cmocka_unit_test(an_ill_typed_value_is_refused_with_what_would_fit),
         cmocka_unit_test(values_out_of_range_are_refused_and_bounds_are_taken),

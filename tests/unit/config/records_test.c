@@ -189,6 +189,8 @@ static void faults_are_told_with_the_setting_the_item_and_the_line(void **state)
          "f.yml:2: item 1 (line 3): s.rules.match must be a series selector"},
         {"s:\n  rules:\n    - match: up\n      kepe: 1s\n",
          "f.yml:2: item 1 (line 4): s.rules has no field \"kepe\"; did you mean \"keep\"?"},
+        {"s:\n  rules:\n    - foo: 1\n",
+         "f.yml:2: item 1 (line 3): s.rules has no field \"foo\"; it has match, keep"},
         {"s:\n  rules:\n    - match: up\n      match: up\n",
          "f.yml:2: item 1 (line 4): match is set twice"},
         {"s:\n  rules:\n    - match: up\n      keep:\n", "f.yml:4: this has no value"},
@@ -199,7 +201,7 @@ static void faults_are_told_with_the_setting_the_item_and_the_line(void **state)
         {"s:\n  rules: [a]\n", "f.yml:2: s.rules is a list of maps"},
         {"s:\n  rules: [{match: a, keep: 1s}, a]\n", "f.yml:2: a list may hold either"},
         {"s:\n  rules: [a, {match: a, keep: 1s}]\n", "f.yml:2: a list may hold either"},
-        {"s:\n  rules: a\n", "f.yml:2: s.rules: line 1: a list of maps must stand here"},
+        {"s:\n  rules: a\n", "f.yml:2: s.rules: a list of maps must stand here"},
         {"s:\n  rules: {match: a, keep: 1s}\n", "f.yml:2: s.rules takes a value, not a map"},
         {"s:\n  names: [{match: a, keep: 1s}]\n", "f.yml:2: s.names is a list of plain values"},
         {"s:\n  rules: [{match: a, keep: 1s}, {match: a, keep: 1s}, {match: a, keep: 1s}, "
@@ -225,11 +227,12 @@ static void faults_of_a_flag_are_told_without_lines(void **state)
     } cases[] = {
         {"s.rules=[{match: a, keep: 1s}, {match: a}]",
          "--set s.rules: item 2: s.rules needs \"keep\""},
-        {"s.rules=[{match: a, keep: 1s}", "--set s.rules: s.rules: line 2: not YAML: "},
+        {"s.rules=[{match: a, keep: 1s}", "--set s.rules: s.rules: not YAML: "},
+        {"s.rules=[{match: a,\nkeep: 1s}", "--set s.rules: s.rules: line 2: not YAML: "},
         {"s.rules=[{match: a, keep: 1s}]\n---\n[]", "--set s.rules: s.rules: line 2: a second"},
-        {"s.rules=a", "--set s.rules: s.rules: line 1: a list of maps must stand here"},
-        {"s.rules=[a]", "--set s.rules: s.rules: line 1: a list may hold either"},
-        {"s.rules=[*a]", "--set s.rules: s.rules: line 1: aliases"},
+        {"s.rules=a", "--set s.rules: s.rules: a list of maps must stand here"},
+        {"s.rules=[a]", "--set s.rules: s.rules: a list may hold either"},
+        {"s.rules=[*a]", "--set s.rules: s.rules: aliases"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct fixture fixture;
