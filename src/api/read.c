@@ -4,6 +4,7 @@
  * one is streamed, and an error in the middle cuts the connection, so that nobody takes a part for
  * all.
  */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -27,6 +28,11 @@ struct read_job {
     const char *content_type;
     struct bytes held; /* what is not sent yet */
     struct http_stream *stream;
+
+    /* Of an OpenMetrics export: what the document cannot say. */
+    bool counts_losses;
+    char left_out[HTTP_TRAILER_VALUE_SIZE];
+    char payloads_lost[HTTP_TRAILER_VALUE_SIZE];
 };
 
 /* ---- sinks ------------------------------------------------------------------------------ */
@@ -39,12 +45,23 @@ static bool time_is_up(void *context)
     return passed_ns / 1000000 >= job->environment.limits.timeout_ms;
 }
 
+#define LEFT_OUT      "X-Samples-Left-Out"
+#define PAYLOADS_LOST "X-NaN-Payloads-Lost"
+enum { LOSS_COUNT = 2 };
+
+static void losses_of(const struct read_job *job, struct http_header losses[LOSS_COUNT])
+{
+    losses[0] = (struct http_header){LEFT_OUT, job->left_out};
+    losses[1] = (struct http_header){PAYLOADS_LOST, job->payloads_lost};
+}
+
 static enum status open_stream(struct read_job *job, struct error *err)
 {
     if (job->stream != NULL)
         return STATUS_OK;
-    enum status status =
-        http_stream_open(job->request, 200, job->content_type, NULL, 0, &job->stream, err);
+    static const struct http_header announced = {"Trailer", LEFT_OUT ", " PAYLOADS_LOST};
+    enum status status = http_stream_open(job->request, 200, job->content_type, &announced,
+                                          job->counts_losses ? 1 : 0, &job->stream, err);
     /* Exports have threads of their own, and take as long as their clients do. */
     if (status == STATUS_OK && job->kind != READ_EXPORT)
         http_stream_set_patience(job->stream, time_is_up, job);
@@ -94,11 +111,15 @@ static void finish(struct read_job *job, enum status status, struct error *err)
             .blocks_skipped = job->cost.blocks_skipped,
         });
     if (job->stream == NULL && status == STATUS_OK) {
+        struct http_header losses[LOSS_COUNT];
         struct bytes body = job->held;
+        losses_of(job, losses);
         bytes_init(&job->held, 0);
         http_respond(job->request, (struct http_answer){
                                        .status = 200,
                                        .content_type = job->content_type,
+                                       .headers = losses,
+                                       .header_count = job->counts_losses ? LOSS_COUNT : 0,
                                        .body = body,
                                    });
     } else if (job->stream == NULL) {
@@ -106,6 +127,11 @@ static void finish(struct read_job *job, enum status status, struct error *err)
     } else {
         if (status == STATUS_OK)
             status = send_held(job, err);
+        if (status == STATUS_OK && job->counts_losses) {
+            struct http_header losses[LOSS_COUNT];
+            losses_of(job, losses);
+            http_stream_set_trailers(job->stream, losses, LOSS_COUNT);
+        }
         if (status == STATUS_OK)
             status = http_stream_finish(job->stream, err);
         else
@@ -240,6 +266,7 @@ static enum status export_format(struct read_job *job, struct export *export, st
     if (slice_equal_text(format, "openmetrics")) {
         export->as = EXPORT_OPENMETRICS;
         export->sink.checks_types = true;
+        job->counts_losses = true;
         job->content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         return STATUS_OK;
     }
@@ -249,9 +276,12 @@ static enum status export_format(struct read_job *job, struct export *export, st
         SLICE_FORMAT(format));
 }
 
-/* A document has no place for it, and the answer's head went out long before. */
+/* A document has no place for it: clients find it in the header, or behind a long answer. */
 static void tell_omissions(const struct export *export)
 {
+    struct read_job *job = export->job;
+    snprintf(job->left_out, sizeof job->left_out, "%" PRIu64, export->text.omitted);
+    snprintf(job->payloads_lost, sizeof job->payloads_lost, "%" PRIu64, export->text.altered);
     if (export->text.omitted > 0 || export->text.altered > 0)
         log_event(export->job->api->options.log, LOG_WARN, "api",
                   "OpenMetrics cannot say everything that was exported; ndjson keeps all",

@@ -44,6 +44,22 @@ static bool header_is(struct slice line, const char *name, struct slice *value)
     return true;
 }
 
+/* -1 where it is no number; of at most 18 digits. */
+static int64_t number_of(struct slice text)
+{
+    int64_t number = 0;
+    for (size_t i = 0; i < text.size && number >= 0; i++)
+        number =
+            text.data[i] >= '0' && text.data[i] <= '9' ? number * 10 + (text.data[i] - '0') : -1;
+    return number;
+}
+
+static uint64_t count_of(struct slice text)
+{
+    int64_t number = text.size > 18 ? -1 : number_of(text);
+    return number < 0 ? 0 : (uint64_t)number;
+}
+
 /* `type` NULL: any. */
 static bool type_is(struct slice value, const char *type)
 {
@@ -67,13 +83,13 @@ static size_t take_header(char *data, size_t size, size_t count, void *context)
         client->has_end = true;
     } else if (header_is(line, "Content-Type", &value)) {
         client->foreign = !type_is(value, client->request->answer_type);
-    } else if (header_is(line, "Retry-After", &value) && value.size > 0 && value.size < 10) {
-        int64_t seconds = 0;
-        for (size_t i = 0; i < value.size && seconds >= 0; i++)
-            seconds = value.data[i] >= '0' && value.data[i] <= '9'
-                          ? seconds * 10 + (value.data[i] - '0')
-                          : -1;
-        client->answer->retry_after_s = seconds;
+    } else if (header_is(line, "Retry-After", &value)) {
+        if (value.size > 0 && value.size < 10)
+            client->answer->retry_after_s = number_of(value);
+    } else if (header_is(line, "X-Samples-Left-Out", &value)) {
+        client->answer->samples_left_out = count_of(value);
+    } else if (header_is(line, "X-NaN-Payloads-Lost", &value)) {
+        client->answer->payloads_lost = count_of(value);
     }
     return line.size;
 }
@@ -295,6 +311,7 @@ enum status client_send(struct client *client, const struct client_request *requ
     bytes_clear(&answer->body);
     answer->status = 0;
     answer->retry_after_s = -1;
+    answer->samples_left_out = answer->payloads_lost = 0;
     client->request = request;
     client->answer = answer;
     client->status = STATUS_OK;

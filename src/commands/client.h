@@ -38,7 +38,9 @@ struct client_request {
 struct client_answer {
     int status;            /* of HTTP */
     int64_t retry_after_s; /* -1: the server said nothing */
-    struct bytes body;     /* unless `receive` took it; begun and released by the caller */
+    /* Of an OpenMetrics export; 0 where nothing was said. */
+    uint64_t samples_left_out, payloads_lost;
+    struct bytes body; /* unless `receive` took it; begun and released by the caller */
 };
 
 /* `url` is http://HOST:PORT, perhaps with a path before the API's. Gives *client, ended by

@@ -1,4 +1,5 @@
 /* export - every sample of some series, from a server's stream or a stopped store. */
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -32,7 +33,8 @@ struct exporter {
     struct openmetrics_writer document;
     struct bytes pending;
     struct bytes name; /* of the metric whose metadata stands already */
-    /* a server: the last bytes of its answer */
+    /* a server: what its document lacks, and the last bytes of its answer */
+    uint64_t left_out, payloads_lost;
     uint8_t tail[8];
     size_t tail_size;
 };
@@ -173,6 +175,15 @@ static enum status run_export(struct exporter *exporter, struct tier *tier,
     return status;
 }
 
+static void tell_losses(const struct exporter *exporter, uint64_t left_out, uint64_t payloads_lost)
+{
+    if (left_out > 0 || payloads_lost > 0)
+        complain(exporter->options,
+                 "OpenMetrics cannot say everything: %" PRIu64 " samples were left out (stale "
+                 "markers), %" PRIu64 " NaNs lost their payload; ndjson keeps all",
+                 left_out, payloads_lost);
+}
+
 static int from_store(struct exporter *exporter, const struct query_parameter *parameters,
                       size_t count)
 {
@@ -187,12 +198,7 @@ static int from_store(struct exporter *exporter, const struct query_parameter *p
     progress_erase(&exporter->progress);
     if (status != STATUS_OK)
         return complain_of(exporter->options, &err);
-    if (exporter->document.omitted > 0 || exporter->document.altered > 0)
-        complain(exporter->options,
-                 "OpenMetrics cannot say everything: %llu samples were left out, %llu NaNs lost "
-                 "their payload; ndjson keeps all",
-                 (unsigned long long)exporter->document.omitted,
-                 (unsigned long long)exporter->document.altered);
+    tell_losses(exporter, exporter->document.omitted, exporter->document.altered);
     if (!outcome.partial)
         return COMMAND_DONE;
     complain(exporter->options, "damaged blocks were left out; `metric-store verify` lists them");
@@ -252,6 +258,8 @@ static enum status fetch(struct exporter *exporter, struct client *client,
         status = client_fail(client, &answer, err);
     else if (status == STATUS_OK && !looks_whole(exporter))
         status = fail(err, STATUS_IO, "%s: the answer is cut off", client_url(client));
+    exporter->left_out = answer.samples_left_out;
+    exporter->payloads_lost = answer.payloads_lost;
     bytes_release(&answer.body);
     return status;
 }
@@ -270,7 +278,10 @@ static int from_server(struct exporter *exporter, const struct client_parameter 
         status = fetch(exporter, client, parameters, count, &err);
     client_close(client);
     progress_erase(&exporter->progress);
-    return status == STATUS_OK ? COMMAND_DONE : complain_of(exporter->options, &err);
+    if (status != STATUS_OK)
+        return complain_of(exporter->options, &err);
+    tell_losses(exporter, exporter->left_out, exporter->payloads_lost);
+    return COMMAND_DONE;
 }
 
 /* ---- the command ------------------------------------------------------------------------ */

@@ -280,6 +280,17 @@ MUST_CHECK enum status http_stream_write(struct http_stream *stream, struct slic
 /* Sends what is still held back by compression; for streams that pause. */
 MUST_CHECK enum status http_stream_flush(struct http_stream *stream, struct error *err);
 
+enum { HTTP_TRAILERS_MAX = 4, HTTP_TRAILER_VALUE_SIZE = 32 };
+
+/*
+ * Fields that follow the body, for what is only known at its end; the header `Trailer` should have
+ * announced them. Once, before http_stream_finish. They reach only clients of HTTP/1.1, and not
+ * through every proxy. Names are literals; values, shorter than HTTP_TRAILER_VALUE_SIZE, are
+ * copied.
+ */
+void http_stream_set_trailers(struct http_stream *stream, const struct http_header *trailers,
+                              size_t count);
+
 /* Ends the stream well. Frees it. The status tells whether all of it was handed over. */
 MUST_CHECK enum status http_stream_finish(struct http_stream *stream, struct error *err);
 

@@ -15,6 +15,11 @@
 /* Less is not worth waking the HTTP thread for. */
 enum { WORTH_SENDING = 16 << 10, ENCODED_MAX = 4 << 20, PIECE_MAX = 1 << 20, ASK_EVERY_MS = 200 };
 
+struct trailer {
+    const char *name;
+    char value[HTTP_TRAILER_VALUE_SIZE];
+};
+
 struct http_stream {
     struct http_request *request;
     uint8_t *ring;
@@ -29,6 +34,9 @@ struct http_stream {
     bool dropped; /* HEAD: nothing is sent */
     struct http_encoder *encoder;
     struct bytes encoded;
+    struct MHD_Response *response; /* libmicrohttpd's, while it reads */
+    struct trailer trailers[HTTP_TRAILERS_MAX];
+    size_t trailer_count;
     http_gives_up *gives_up; /* or NULL */
     void *patience;
 };
@@ -96,6 +104,17 @@ static ssize_t break_off(struct http_request *request, char *to)
     return 1;
 }
 
+/* On the HTTP thread, which alone looks at the response once its head is out. A trailer that finds
+ * no memory is missing. */
+static void add_trailers(const struct http_stream *stream)
+{
+    for (size_t i = 0; i < stream->trailer_count; i++) {
+        enum MHD_Result added = MHD_add_response_footer(stream->response, stream->trailers[i].name,
+                                                        stream->trailers[i].value);
+        (void)added;
+    }
+}
+
 /* libmicrohttpd asks for bytes, on the HTTP thread. */
 static ssize_t stream_read(void *context, uint64_t position, char *to, size_t max)
 {
@@ -112,6 +131,8 @@ static ssize_t stream_read(void *context, uint64_t position, char *to, size_t ma
         condition_signal(&stream->room);
         result = (ssize_t)size;
     } else if (stream->finished) {
+        if (!stream->drained)
+            add_trailers(stream);
         stream->drained = true;
         result = MHD_CONTENT_READER_END_OF_STREAM;
     } else {
@@ -196,7 +217,7 @@ enum status http_stream_open(struct http_request *request, unsigned status,
     if (request->forced || request->mhd == NULL) {
         made->cancelled = true;
     } else {
-        request->response = response;
+        request->response = made->response = response;
         request->status = status;
         response = NULL;
     }
@@ -290,6 +311,20 @@ enum status http_stream_write(struct http_stream *stream, struct slice piece, st
 enum status http_stream_flush(struct http_stream *stream, struct error *err)
 {
     return stream_encode(stream, slice_of("", 0), HTTP_ENCODE_FLUSH, err);
+}
+
+void http_stream_set_trailers(struct http_stream *stream, const struct http_header *trailers,
+                              size_t count)
+{
+    invariant(count <= HTTP_TRAILERS_MAX);
+    mutex_lock(&stream->request->mutex);
+    for (size_t i = 0; i < count; i++) {
+        invariant(strlen(trailers[i].value) < HTTP_TRAILER_VALUE_SIZE);
+        stream->trailers[i].name = trailers[i].name;
+        strcpy(stream->trailers[i].value, trailers[i].value);
+    }
+    stream->trailer_count = count;
+    mutex_unlock(&stream->request->mutex);
 }
 
 enum status http_stream_finish(struct http_stream *stream, struct error *err)

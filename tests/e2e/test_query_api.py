@@ -13,6 +13,7 @@ import requests
 import reference
 import wire
 from server import wait_until
+from store import Commands
 
 NDJSON = "application/x-ndjson"
 FORM = "application/x-www-form-urlencoded"
@@ -550,7 +551,10 @@ def test_counters_registered_by_their_family_come_back_through_openmetrics(make_
     assert types == ['"c d" counter', '"x.y" counter', "x_a counter", "x counter",
                      "y_total unknown", "z_b_info unknown", "z info"]
     assert "y_total NaN 1700000001.000\ny_total -1 1700000002.000\n" in exported.text
-    # A document cannot say what it lacks.
+    # A document cannot say what it lacks: the answer around it does.
+    assert exported.headers["X-Samples-Left-Out"] == "1"
+    assert exported.headers["X-NaN-Payloads-Lost"] == "0"
+    assert "X-Samples-Left-Out" not in export(first, format="csv").headers
     wait_until(lambda: "samples_left_out=1 nan_payloads_lost=0" in first.log_tail(),
                what="the count of what was left out")
     kind = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -561,6 +565,33 @@ def test_counters_registered_by_their_family_come_back_through_openmetrics(make_
     assert "samples_left_out" not in second.log_tail()
     assert export(second).text.splitlines() == [
         line for line in export(first).text.splitlines() if '"stale"' not in line]
+
+
+def test_a_long_openmetrics_export_tells_in_a_trailer_what_it_lacks(make_server, binary, tmp_path):
+    server = make_server("cardinality.max_series_per_metric=0").start()
+    for first in range(0, 60000, 20000):
+        server.ingest([{"name": "m", "labels": {"n": str(n), "wide": "x" * 80}, "value": value,
+                        "timestamp": T0} for n in range(first, first + 20000)
+                       for value in ["stale" if n % 3 == 0 else "nan:7ff8000000000abc"]])
+    with wire.connect(server) as client:
+        client.sendall(b"GET /api/v1/metrics/export?format=openmetrics HTTP/1.1\r\n"
+                       b"Host: x\r\nConnection: close\r\n\r\n")
+        answer = wire.receive_all(client)
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    assert b"\r\nTrailer: X-Samples-Left-Out, X-NaN-Payloads-Lost" in head
+    assert b"chunked" in head and b"Left-Out: " not in head
+    assert rest.endswith(b"\r\n\r\n")
+    trailers = set(rest.rpartition(b"\r\n0\r\n")[2].split(b"\r\n")) - {b""}
+    assert trailers == {b"X-Samples-Left-Out: 20000", b"X-NaN-Payloads-Lost: 40000"}
+    assert len(export(server, format="openmetrics").content) > 1 << 20
+    for match in ("m", 'm{n=~"1."}'):
+        result = Commands(binary, tmp_path).run(
+            "export", "--url", server.url, "--format", "openmetrics", "--match", match)
+        assert result.returncode == 0 and result.stdout.endswith(b"# EOF\n")
+        assert (b"20000 samples were left out" if match == "m" else b"3 samples were left out"
+                ) in result.stderr, result.stderr
+        assert b"left out" not in Commands(binary, tmp_path).run(
+            "export", "--url", server.url, "--match", match).stderr
 
 
 def test_an_export_is_of_the_series_and_the_time_that_were_asked_for(stored, data):
