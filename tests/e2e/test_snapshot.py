@@ -123,6 +123,16 @@ def test_a_name_is_taken_once(server):
     assert server.session.get(server.url + "/api/v1/admin/snapshot").status_code == 405
 
 
+def test_paths_are_whole_wherever_the_server_was_started(make_server, tmp_path):
+    data = tmp_path / "data"
+    server = make_server(data=os.path.relpath(data)).start()
+    snapshots = os.path.realpath(data / "snapshots")
+    assert server.post("/api/v1/admin/snapshot?name=a", None).json()["path"] == f"{snapshots}/a"
+    again = server.post("/api/v1/admin/snapshot?name=a", None)
+    assert again.status_code == 409
+    assert f"{snapshots}/a is there already" in again.json()["detail"]
+
+
 def test_the_command_asks_a_running_server(server, commands):
     server.ingest(samples("one", 0, 10), precision="ms")
     answer = json.loads(commands.ok("snapshot", "--json", "--url", server.url, "mine"))
