@@ -127,6 +127,7 @@ struct http_request {
     const char *method;
     struct slice target;
     bool target_too_long;
+    const char *sent_target;   /* in libmicrohttpd's memory */
     const char *behind_target; /* in libmicrohttpd's memory, where the version is to begin */
     struct slice path;
     struct slice parameter;

@@ -15,6 +15,7 @@
 #include <strings.h>
 
 #include "base/invariant.h"
+#include "http/header_bytes.h"
 #include "http/internal.h"
 #include "http/parameters.h"
 #include "http/problem.h"
@@ -46,6 +47,7 @@ struct http_request *request_new(struct http_connection *connection, struct MHD_
         return NULL;
     arena_init(&request->arena, server->options.request_memory);
     struct slice text = slice_from_text(target);
+    request->sent_target = target;
     request->behind_target = target + text.size + 1;
     request->target_too_long = text.size > server->options.max_target_size;
     if (!request->target_too_long)
@@ -99,42 +101,13 @@ void request_unref(struct http_request *request)
 
 /* ------------------------------------------------------------------------------ the header */
 
-/*
- * libmicrohttpd ends a target, a name or a value at a byte 0 that a client has sent, and forgets
- * what follows: another request than the one that was sent. It keeps a header in one piece, in the
- * order in which it came, with zeros where lines, names and values end: whatever else stands
- * between two of them was cut off.
- */
-static bool is_cut(const char *end, const char *next, size_t max)
-{
-    /* Versions that refuse such bytes themselves, or move what they join, have it elsewhere. */
-    if (next < end || (size_t)(next - end) > max)
-        return false;
-    for (; end < next; end++)
-        if (*end != 0 && strchr("\r\n\t :", *end) == NULL)
-            return true;
-    return false;
-}
-
-static bool is_token(const char *text, size_t size)
-{
-    static const char others[] = "!#$%&'*+-.^_`|~";
-    for (size_t i = 0; i < size; i++) {
-        char letter = (char)(text[i] | 0x20);
-        if ((text[i] < '0' || text[i] > '9') && (letter < 'a' || letter > 'z') &&
-            (text[i] == 0 || strchr(others, text[i]) == NULL))
-            return false;
-    }
-    return size > 0;
-}
-
 struct header_copy {
     struct http_request *request;
     struct http_field *items;
     size_t count;
     bool failed;
     bool malformed;
-    const char *end; /* of the value before; NULL: there was none */
+    const char *end; /* of the value before, or of the request line */
 };
 
 static enum MHD_Result copy_header(void *context, enum MHD_ValueKind kind, const char *key,
@@ -148,9 +121,9 @@ static enum MHD_Result copy_header(void *context, enum MHD_ValueKind kind, const
         return MHD_NO;
     }
     size_t max = copy->request->server->options.max_header_size;
-    copy->malformed = copy->malformed || !is_token(key, key_size) ||
-                      (copy->end != NULL && is_cut(copy->end, key, max));
-    copy->end = value == NULL ? NULL : value + value_size;
+    copy->malformed =
+        copy->malformed || !header_is_token(key, key_size) || header_is_cut(copy->end, key, max);
+    copy->end = value == NULL ? key + key_size : value + value_size;
     struct http_field *field = &copy->items[copy->count++];
     field->name = arena_copy(arena, slice_of(key, key_size));
     field->value = arena_copy(arena, slice_of(value, value == NULL ? 0 : value_size));
@@ -158,7 +131,9 @@ static enum MHD_Result copy_header(void *context, enum MHD_ValueKind kind, const
     return copy->failed ? MHD_NO : MHD_YES;
 }
 
-static enum status copy_headers(struct http_request *request, struct error *err)
+/* `method` and `version` are libmicrohttpd's, at both ends of the request line. */
+static enum status copy_headers(struct http_request *request, const char *method,
+                                const char *version, struct error *err)
 {
     int count = MHD_get_connection_values_n(request->mhd, MHD_HEADER_KIND, NULL, NULL);
     const union MHD_ConnectionInfo *info =
@@ -169,16 +144,14 @@ static enum status copy_headers(struct http_request *request, struct error *err)
                          "the header is larger than %zu bytes or has more than %d lines: send "
                          "fewer",
                          max, MAX_HEADERS);
-    if (count <= 0)
-        return STATUS_OK;
-    struct header_copy copy = {.request = request};
-    copy.items = arena_calloc(&request->arena, (size_t)count, sizeof *copy.items);
+    struct header_copy copy = {.request = request, .end = version + strlen(version)};
+    copy.items = arena_calloc(&request->arena, (size_t)count + 1, sizeof *copy.items);
     if (copy.items != NULL)
         MHD_get_connection_values_n(request->mhd, MHD_HEADER_KIND, copy_header, &copy);
     if (copy.items == NULL || copy.failed)
         return fail_code(err, STATUS_MEMORY, "out_of_memory", "no memory for the header");
     request->headers = (struct http_fields){copy.items, copy.count};
-    if (copy.malformed)
+    if (copy.malformed || header_is_cut(copy.end, method + info->header_size, max))
         return fail_code(err, STATUS_INVALID, "http_malformed",
                          "the name of a header is none, or a line of the header holds a byte 0");
     return STATUS_OK;
@@ -365,17 +338,17 @@ static void answer_without_route(struct http_request *request, const struct rout
 }
 
 /* Everything that can be decided before the body. Answers where it refuses. */
-static void read_head(struct http_request *request, const char *version)
+static void read_head(struct http_request *request, const char *method, const char *version)
 {
     struct error err = {0};
     struct route_match match;
     bool chunked = false;
     uint64_t length = 0;
     size_t count;
-    enum status head = copy_headers(request, &err);
+    enum status head = copy_headers(request, method, version, &err);
     size_t most = request->server->options.max_header_size;
-    if (head == STATUS_OK && version != request->behind_target &&
-        is_cut(request->behind_target, version, most))
+    if (head == STATUS_OK && (header_is_cut(method + strlen(method), request->sent_target, most) ||
+                              header_is_cut(request->behind_target, version, most)))
         head = fail_code(&err, STATUS_INVALID, "http_malformed", "the request line holds a byte 0");
     if (head == STATUS_INVALID) {
         request->has_body = true;
@@ -445,7 +418,7 @@ enum MHD_Result request_begin(struct http_request *request, const char *method, 
     if (copy.data == NULL)
         return MHD_NO;
     request->method = (const char *)copy.data;
-    read_head(request, version);
+    read_head(request, method, version);
     /* An answer in place of the body: the rest is not read, the connection closes after it.
      * Without a body it waits for the last call, which leaves the connection open. */
     if (!request->answered && request->has_body)

@@ -430,9 +430,21 @@ def test_a_request_that_would_be_cut_off_at_a_byte_0_does_nothing(server):
                     b"GET /-/ready HTTP/1.1\r\nHost: x\0y\r\nAccept: */*\r\n\r\n",
                     post + b"Content-Length: 24\0\0009\r\nHost: x\r\n\r\n" + body,
                     post + b"Transfer-Encoding : chunked\r\nContent-Length: 24\r\nHost: x\r\n\r\n" + body,
-                    b"GET /-/ready HTTP/1.1\r\nHost: x\r\nX : y\r\n\r\n"):
+                    b"GET /-/ready HTTP/1.1\r\nHost: x\r\nX : y\r\n\r\n",
+                    b"GET /-/ready HTTP/1.1\r\nHost: x\0y\r\n\r\n",
+                    b"GET /-/ready HTTP/1.1\r\nHost: x\r\nAccept: text/\0html\r\n\r\n",
+                    b"GET /-/ready HTTP/1.1\r\nHost: x\r\nContent-Length: 0\0007\r\n\r\n",
+                    b"GET /-/ready HTTP/1.0\0HTTP/1.1\r\n\r\n",
+                    b"GET /-/ready HTTP/1.1\0x\r\nHost: x\r\n\r\n",
+                    b"GET\0X /-/ready HTTP/1.1\r\nHost: x\r\n\r\n",
+                    b"DELETE\0E " + selector + b" HTTP/1.1\r\nHost: x\r\n\r\n"):
         head, answer = raw(server, request).split(b"\r\n\r\n", 1)
         assert head.startswith(b"HTTP/1.1 400 "), (request, head, answer)
         assert json.loads(answer)["code"] == "http_malformed", (request, answer)
+    start = b"GET /-/ready HTTP/1.1\r\nConnection: close\r\n"
+    for request in (start + b"Host: x\r\nAccept:\r\n\r\n", start + b"Host: x  \r\n\r\n",
+                    start + b"Host: x\r\nX: y \t\r\n\r\n", start + b"Host: x\n\n",
+                    b"GET /-/ready HTTP/1.0\r\n\r\n", b"GET /-/ready HTTP/1.0\n\n"):
+        assert raw(server, request).startswith(b"HTTP/1.1 200 "), request
     counted = server.query(metric="kept", aggregate="count", by="", start="now-1h")
     assert [series["points"][0][1] for series in counted["series"]] == [5]
