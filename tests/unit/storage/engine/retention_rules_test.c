@@ -1,102 +1,13 @@
 /*
- * Retention rules: which series they keep how long, what late data, restarts, reloads and a wrong
- * clock change about it, that space comes back by itself, and that nothing piles up.
+ * Retention rules: which series they keep how long, what late data, restarts and reloads change
+ * about it, that space comes back by itself, and that nothing piles up.
  */
 #include "../../test.h"
 
-#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "base/times.h"
-#include "scene.h"
-
-enum { SERIES = 28, ALL_SERIES = 3000, HEAD = 8 << 20 };
-
-#define DAY     ((int64_t)MS_PER_DAY)
-#define FIRST   (INT64_C(20000) * DAY) /* midnight */
-#define FOREVER INT64_C(0)
-
-/* ---- a store with rules ----------------------------------------------------------------- */
-
-struct test {
-    struct scene scene;
-    int64_t leap_ms; /* of the wall clock, that retention should not go by */
-};
-
-/* At noon of the first day. */
-static void begin(struct test *test, int64_t default_ms, const struct retention_rule *rules,
-                  size_t count)
-{
-    test->leap_ms = 0;
-    scene_begin_at(&test->scene, HEAD, ALL_SERIES, FIRST + DAY / 2);
-    struct engine_options *options = &test->scene.store.options;
-    options->retention_ms = default_ms;
-    for (size_t i = 0; i < count; i++)
-        options->retention_rules[i] = rules[i];
-    options->retention_rule_count = count;
-    store_reopen(&test->scene.store);
-}
-
-/* Time passes, as both clocks see it. */
-static void pass(struct test *test, int64_t duration_ms)
-{
-    test->scene.now_ms += duration_ms;
-    test->scene.passed_ms += duration_ms;
-}
-
-static void change(struct test *test, int64_t default_ms, const struct retention_rule *rules,
-                   size_t count)
-{
-    struct error err = {0};
-    if (engine_set_retention_rules(test->scene.store.tier, default_ms, rules, count, &err) !=
-        STATUS_OK)
-        test_fail("%s", err.message);
-    struct engine_options *options = &test->scene.store.options;
-    options->retention_ms = default_ms;
-    for (size_t i = 0; i < count; i++)
-        options->retention_rules[i] = rules[i];
-    options->retention_rule_count = count;
-}
-
-static void put_run(struct test *test, uint32_t series, int64_t from_ms, size_t count, double value)
-{
-    scene_put_run(&test->scene, series, from_ms, 60000, count, value);
-}
-
-/* Some samples of the first `count` series now. */
-static void put_all(struct test *test, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++)
-        put_run(test, i, test->scene.now_ms, 30, i);
-}
-
-/* `days` days with samples of every series, each flushed when it is over. */
-static void live(struct test *test, int days)
-{
-    for (int day = 0; day < days; day++) {
-        put_all(test, SERIES);
-        scene_settle(&test->scene);
-        pass(test, DAY);
-    }
-}
-
-/* The samples of series of the metrics [from, to) before the last `keep_ms` must be gone. */
-static void expect_gone(struct test *test, uint32_t from, uint32_t to, int64_t keep_ms)
-{
-    bool only[ALL_SERIES];
-    for (uint32_t i = 0; i < ALL_SERIES; i++)
-        only[i] = i % FIXTURE_METRICS >= from && i % FIXTURE_METRICS < to;
-    int64_t before_ms = day_of_time(test->scene.now_ms - test->leap_ms - keep_ms) * DAY;
-    ledger_delete(&test->scene.ledger, only, (struct time_range){TIME_MIN_MS, before_ms});
-}
-
-static struct storage_condition condition_of(struct test *test)
-{
-    struct storage_condition condition;
-    storage_condition(test->scene.store.tier, &condition);
-    return condition;
-}
+#include "retention_scene.h"
 
 /* ---- who is kept how long --------------------------------------------------------------- */
 
@@ -105,12 +16,12 @@ static const struct retention_rule shorter[] = {{"metric_1", 3 * (int64_t)MS_PER
 static void a_rule_keeps_its_series_shorter_than_the_default(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, FOREVER, shorter, 1);
+    struct retention_scene test;
+    retention_begin(&test, FOREVER, shorter, 1);
     for (int day = 0; day < 12; day++) {
-        live(&test, 1);
+        retention_live(&test, 1);
         store_settle_down(&test.scene.store);
-        expect_gone(&test, 1, 2, 3 * DAY);
+        retention_expect_gone(&test, 1, 2, 3 * DAY);
         scene_check(&test.scene);
     }
     assert_true(scene_stats(&test.scene).rule_deletes > 0);
@@ -125,14 +36,14 @@ static void a_rule_keeps_its_series_longer_than_the_default(void **state)
 {
     (void)state;
     static const struct retention_rule rules[] = {{"metric_2", 8 * (int64_t)MS_PER_DAY}};
-    struct test test;
-    begin(&test, 2 * DAY, rules, 1);
+    struct retention_scene test;
+    retention_begin(&test, 2 * DAY, rules, 1);
     for (int day = 0; day < 12; day++) {
-        live(&test, 1);
+        retention_live(&test, 1);
         store_settle_down(&test.scene.store);
-        expect_gone(&test, 0, 2, 2 * DAY);
-        expect_gone(&test, 3, FIXTURE_METRICS, 2 * DAY);
-        expect_gone(&test, 2, 3, 8 * DAY);
+        retention_expect_gone(&test, 0, 2, 2 * DAY);
+        retention_expect_gone(&test, 3, FIXTURE_METRICS, 2 * DAY);
+        retention_expect_gone(&test, 2, 3, 8 * DAY);
         scene_check(&test.scene);
     }
     /* Nobody keeps the first ones. */
@@ -145,12 +56,12 @@ static void a_rule_keeps_for_ever_what_the_default_does_not(void **state)
 {
     (void)state;
     static const struct retention_rule rules[] = {{"metric_3", FOREVER}};
-    struct test test;
-    begin(&test, 2 * DAY, rules, 1);
-    live(&test, 12);
+    struct retention_scene test;
+    retention_begin(&test, 2 * DAY, rules, 1);
+    retention_live(&test, 12);
     store_settle_down(&test.scene.store);
-    expect_gone(&test, 0, 3, 2 * DAY);
-    expect_gone(&test, 4, FIXTURE_METRICS, 2 * DAY);
+    retention_expect_gone(&test, 0, 3, 2 * DAY);
+    retention_expect_gone(&test, 4, FIXTURE_METRICS, 2 * DAY);
     scene_check(&test.scene);
     assert_int_equal(scene_stats(&test.scene).chunks_dropped, 0);
     assert_int_equal(test.scene.ledger.series[3].count, 12 * 30);
@@ -166,9 +77,9 @@ static void the_first_rule_that_matches_a_series_holds(void **state)
         {"metric_1", FOREVER},
         {"{n=~\"2|9\"}", 4 * (int64_t)MS_PER_DAY},
     };
-    struct test test;
-    begin(&test, 9 * DAY, rules, 4);
-    live(&test, 12);
+    struct retention_scene test;
+    retention_begin(&test, 9 * DAY, rules, 4);
+    retention_live(&test, 12);
     store_settle_down(&test.scene.store);
     for (uint32_t i = 0; i < SERIES; i++) {
         bool only[ALL_SERIES] = {false};
@@ -192,11 +103,11 @@ static void a_rule_may_match_all_series_or_none(void **state)
         {"nothing_is_called_so", 1 * (int64_t)MS_PER_DAY},
         {"{__name__!=\"\"}", 2 * (int64_t)MS_PER_DAY},
     };
-    struct test test;
-    begin(&test, FOREVER, rules, 2);
-    live(&test, 6);
+    struct retention_scene test;
+    retention_begin(&test, FOREVER, rules, 2);
+    retention_live(&test, 6);
     store_settle_down(&test.scene.store);
-    expect_gone(&test, 0, FIXTURE_METRICS, 2 * DAY);
+    retention_expect_gone(&test, 0, FIXTURE_METRICS, 2 * DAY);
     scene_check(&test.scene);
     /* Emptied days have no parts. */
     assert_int_equal(scene_stats(&test.scene).parts, 2);
@@ -208,28 +119,28 @@ static void a_rule_may_match_all_series_or_none(void **state)
 static void late_data_beyond_the_keep_goes_by_itself(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, FOREVER, shorter, 1);
-    live(&test, 8);
+    struct retention_scene test;
+    retention_begin(&test, FOREVER, shorter, 1);
+    retention_live(&test, 8);
     store_settle_down(&test.scene.store);
-    expect_gone(&test, 1, 2, 3 * DAY);
+    retention_expect_gone(&test, 1, 2, 3 * DAY);
     scene_check(&test.scene);
     uint64_t runs = scene_stats(&test.scene).rule_runs;
 
-    put_run(&test, 1, FIRST + DAY, 50, 7);
-    put_run(&test, 2, FIRST + DAY, 50, 7);
+    retention_put_run(&test, 1, FIRST + DAY, 50, 7);
+    retention_put_run(&test, 2, FIRST + DAY, 50, 7);
     scene_check(&test.scene); /* it is in the head */
     store_settle_down(&test.scene.store);
-    expect_gone(&test, 1, 2, 3 * DAY);
+    retention_expect_gone(&test, 1, 2, 3 * DAY);
     scene_check(&test.scene);
     assert_int_equal(scene_stats(&test.scene).rule_runs, runs + 1);
 
     /* Series that were not there before, too. */
-    put_run(&test, 22, FIRST, 50, 7);
+    retention_put_run(&test, 22, FIRST, 50, 7);
     store_flush(&test.scene.store);
     store_kill(&test.scene.store);
     store_settle_down(&test.scene.store);
-    expect_gone(&test, 1, 2, 3 * DAY);
+    retention_expect_gone(&test, 1, 2, 3 * DAY);
     scene_check(&test.scene);
     scene_end(&test.scene);
 }
@@ -238,19 +149,19 @@ static void samples_beyond_the_keep_of_a_head_that_nothing_fills_go_too(void **s
 {
     (void)state;
     for (uint32_t rules = 0; rules < 2; rules++) {
-        struct test test;
-        begin(&test, rules ? FOREVER : 3 * DAY, shorter, rules);
+        struct retention_scene test;
+        retention_begin(&test, rules ? FOREVER : 3 * DAY, shorter, rules);
         test.scene.store.options.delete_rest_ms = 60000;
         store_reopen(&test.scene.store);
         for (int day = 0; day < 6; day++) {
-            put_all(&test, SERIES);
+            retention_put_all(&test, SERIES);
             for (int hour = 0; hour < 24; hour++) {
                 store_settle_down(&test.scene.store);
-                pass(&test, DAY / 24);
+                retention_pass(&test, DAY / 24);
             }
         }
         store_settle_down(&test.scene.store);
-        expect_gone(&test, rules, rules ? 2 : FIXTURE_METRICS, 3 * DAY);
+        retention_expect_gone(&test, rules, rules ? 2 : FIXTURE_METRICS, 3 * DAY);
         scene_check(&test.scene);
         assert_in_range(scene_stats(&test.scene).flushes, 1, 5);
         scene_end(&test.scene);
@@ -260,22 +171,22 @@ static void samples_beyond_the_keep_of_a_head_that_nothing_fills_go_too(void **s
 static void runs_for_late_data_have_a_rest_between_them(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, FOREVER, shorter, 1);
+    struct retention_scene test;
+    retention_begin(&test, FOREVER, shorter, 1);
     test.scene.store.options.delete_rest_ms = 60000;
     store_reopen(&test.scene.store);
-    live(&test, 6);
+    retention_live(&test, 6);
     store_settle_down(&test.scene.store);
     uint64_t runs = scene_stats(&test.scene).rule_runs;
     for (int i = 0; i < 20; i++) {
-        put_run(&test, 1, FIRST + DAY + i, 50, 7);
+        retention_put_run(&test, 1, FIRST + DAY + i, 50, 7);
         scene_settle(&test.scene);
-        pass(&test, 60000);
+        retention_pass(&test, 60000);
     }
     assert_in_range(scene_stats(&test.scene).rule_runs, runs + 1, runs + 3);
-    pass(&test, 600000);
+    retention_pass(&test, 600000);
     store_settle_down(&test.scene.store);
-    expect_gone(&test, 1, 2, 3 * DAY);
+    retention_expect_gone(&test, 1, 2, 3 * DAY);
     scene_check(&test.scene);
     scene_end(&test.scene);
 }
@@ -283,18 +194,18 @@ static void runs_for_late_data_have_a_rest_between_them(void **state)
 static void nothing_is_matched_where_nothing_has_changed(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, FOREVER, shorter, 1);
-    live(&test, 6);
+    struct retention_scene test;
+    retention_begin(&test, FOREVER, shorter, 1);
+    retention_live(&test, 6);
     store_settle_down(&test.scene.store);
     uint64_t runs = scene_stats(&test.scene).rule_runs;
     for (int i = 0; i < 8; i++) {
-        put_all(&test, SERIES);
+        retention_put_all(&test, SERIES);
         scene_settle(&test.scene);
-        pass(&test, DAY / 24);
+        retention_pass(&test, DAY / 24);
     }
     assert_int_equal(scene_stats(&test.scene).rule_runs, runs);
-    pass(&test, DAY);
+    retention_pass(&test, DAY);
     store_settle_down(&test.scene.store);
     assert_int_equal(scene_stats(&test.scene).rule_runs, runs + 1);
     scene_end(&test.scene);
@@ -305,36 +216,36 @@ static void nothing_is_matched_where_nothing_has_changed(void **state)
 static void a_new_policy_holds_from_the_next_step_on(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, FOREVER, NULL, 0);
-    live(&test, 10);
+    struct retention_scene test;
+    retention_begin(&test, FOREVER, NULL, 0);
+    retention_live(&test, 10);
     store_settle_down(&test.scene.store);
     scene_check(&test.scene);
     assert_int_equal(scene_stats(&test.scene).rule_runs, 0);
 
-    change(&test, FOREVER, shorter, 1);
+    retention_change(&test, FOREVER, shorter, 1);
     store_settle_down(&test.scene.store);
-    expect_gone(&test, 1, 2, 3 * DAY);
+    retention_expect_gone(&test, 1, 2, 3 * DAY);
     scene_check(&test.scene);
 
     static const struct retention_rule shortest[] = {{"metric_1", 1 * (int64_t)MS_PER_DAY},
                                                      {"metric_4", 2 * (int64_t)MS_PER_DAY}};
-    change(&test, 5 * DAY, shortest, 2);
+    retention_change(&test, 5 * DAY, shortest, 2);
     store_settle_down(&test.scene.store);
-    expect_gone(&test, 1, 2, DAY);
-    expect_gone(&test, 4, 5, 2 * DAY);
-    expect_gone(&test, 0, FIXTURE_METRICS, 5 * DAY);
+    retention_expect_gone(&test, 1, 2, DAY);
+    retention_expect_gone(&test, 4, 5, 2 * DAY);
+    retention_expect_gone(&test, 0, FIXTURE_METRICS, 5 * DAY);
     scene_check(&test.scene);
 
     /* What has gone stays gone, and what is there is kept from now on; what is written again lives.
      */
     static const struct retention_rule longer[] = {{"metric_1", 30 * (int64_t)MS_PER_DAY}};
-    change(&test, FOREVER, longer, 1);
+    retention_change(&test, FOREVER, longer, 1);
     store_settle_down(&test.scene.store);
     scene_check(&test.scene);
-    put_run(&test, 1, FIRST + 2 * DAY, 20, 3);
+    retention_put_run(&test, 1, FIRST + 2 * DAY, 20, 3);
     store_flush(&test.scene.store);
-    live(&test, 5);
+    retention_live(&test, 5);
     store_kill(&test.scene.store);
     store_settle_down(&test.scene.store);
     scene_check(&test.scene);
@@ -344,13 +255,13 @@ static void a_new_policy_holds_from_the_next_step_on(void **state)
 static void the_default_alone_leaves_the_rules(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, FOREVER, shorter, 1);
-    live(&test, 8);
+    struct retention_scene test;
+    retention_begin(&test, FOREVER, shorter, 1);
+    retention_live(&test, 8);
     engine_set_retention(test.scene.store.tier, 5 * DAY);
     store_settle_down(&test.scene.store);
-    expect_gone(&test, 1, 2, 3 * DAY);
-    expect_gone(&test, 0, FIXTURE_METRICS, 5 * DAY);
+    retention_expect_gone(&test, 1, 2, 3 * DAY);
+    retention_expect_gone(&test, 0, FIXTURE_METRICS, 5 * DAY);
     scene_check(&test.scene);
     scene_end(&test.scene);
 }
@@ -358,9 +269,9 @@ static void the_default_alone_leaves_the_rules(void **state)
 static void rules_that_cannot_be_are_refused_and_leave_what_was(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, FOREVER, shorter, 1);
-    live(&test, 8);
+    struct retention_scene test;
+    retention_begin(&test, FOREVER, shorter, 1);
+    retention_live(&test, 8);
     static const struct retention_rule bad[] = {{"metric_1", FOREVER}, {"metric_1{", FOREVER}};
     static const struct retention_rule empty[] = {{"{a=\"\"}", FOREVER}};
     struct retention_rule many[RETENTION_RULES_MAX + 1];
@@ -373,15 +284,15 @@ static void rules_that_cannot_be_are_refused_and_leave_what_was(void **state)
     assert_int_equal(engine_set_retention_rules(tier, DAY, many, RETENTION_RULES_MAX + 1, &err),
                      STATUS_LIMIT);
     store_settle_down(&test.scene.store);
-    expect_gone(&test, 1, 2, 3 * DAY);
+    retention_expect_gone(&test, 1, 2, 3 * DAY);
     scene_check(&test.scene);
     many[0].match = "metric_1";
     many[0].keep_ms = 2 * DAY;
     assert_int_equal(engine_set_retention_rules(tier, FOREVER, many, RETENTION_RULES_MAX, &err),
                      STATUS_OK);
     store_settle_down(&test.scene.store);
-    expect_gone(&test, 1, 2, 2 * DAY);
-    expect_gone(&test, 2, 3, DAY);
+    retention_expect_gone(&test, 1, 2, 2 * DAY);
+    retention_expect_gone(&test, 2, 3, DAY);
     scene_check(&test.scene);
     test.scene.store.options.retention_rules[0].match = "up{";
     engine_close(test.scene.store.tier);
@@ -399,11 +310,11 @@ static void a_restart_at_any_step_brings_nothing_back_and_deletes_nothing_twice(
 {
     (void)state;
     for (int steps = 0; steps < 12; steps++) {
-        struct test test;
-        begin(&test, FOREVER, NULL, 0);
-        live(&test, 8);
+        struct retention_scene test;
+        retention_begin(&test, FOREVER, NULL, 0);
+        retention_live(&test, 8);
         store_settle_down(&test.scene.store);
-        change(&test, FOREVER, shorter, 1);
+        retention_change(&test, FOREVER, shorter, 1);
         bool did = true;
         for (int i = 0; i < steps && did; i++) {
             struct error err = {0};
@@ -411,13 +322,13 @@ static void a_restart_at_any_step_brings_nothing_back_and_deletes_nothing_twice(
         }
         bool gone = scene_stats(&test.scene).rule_deletes > 0;
         if (gone) {
-            expect_gone(&test, 1, 2, 3 * DAY);
+            retention_expect_gone(&test, 1, 2, 3 * DAY);
             scene_check(&test.scene);
         }
         store_kill(&test.scene.store);
         scene_check(&test.scene);
         store_settle_down(&test.scene.store);
-        expect_gone(&test, 1, 2, 3 * DAY);
+        retention_expect_gone(&test, 1, 2, 3 * DAY);
         scene_check(&test.scene);
         if (gone)
             assert_int_equal(scene_stats(&test.scene).rule_deletes, 0);
@@ -436,19 +347,19 @@ static void space_comes_back_without_any_new_sample(void **state)
     (void)state;
     static const struct retention_rule rules[] = {
         {"{__name__=~\"metric_[0-4]\"}", 3 * (int64_t)MS_PER_DAY}};
-    struct test test;
-    begin(&test, FOREVER, rules, 1);
+    struct retention_scene test;
+    retention_begin(&test, FOREVER, rules, 1);
     test.scene.store.options.delete_rest_ms = 60000;
     store_reopen(&test.scene.store);
-    live(&test, 4);
+    retention_live(&test, 4);
     store_settle_down(&test.scene.store);
     uint64_t samples = scene_stats(&test.scene).part_samples;
     assert_int_equal(samples, 4 * 30 * SERIES);
     for (int hour = 0; hour < 24 * 6; hour++) {
-        pass(&test, DAY / 24);
+        retention_pass(&test, DAY / 24);
         store_settle_down(&test.scene.store);
     }
-    expect_gone(&test, 0, 5, 3 * DAY);
+    retention_expect_gone(&test, 0, 5, 3 * DAY);
     scene_check(&test.scene);
     /* Two metrics are left, and no delete waits for anything. */
     assert_int_equal(scene_stats(&test.scene).part_samples, samples / 7 * 2);
@@ -464,11 +375,11 @@ static void many_rules_with_a_few_series_each_give_space_back_together(void **st
                                                   {"{n=\"3\"}", 2 * (int64_t)MS_PER_DAY},
                                                   {"{n=\"4\"}", 2 * (int64_t)MS_PER_DAY},
                                                   {"{n=\"5\"}", 2 * (int64_t)MS_PER_DAY}};
-    struct test test;
-    begin(&test, FOREVER, rules, 5);
-    put_all(&test, SERIES);
+    struct retention_scene test;
+    retention_begin(&test, FOREVER, rules, 5);
+    retention_put_all(&test, SERIES);
     store_flush(&test.scene.store);
-    pass(&test, 4 * DAY);
+    retention_pass(&test, 4 * DAY);
     store_settle_down(&test.scene.store);
     assert_int_equal(scene_stats(&test.scene).part_samples, 30 * (SERIES - 5));
     assert_int_equal(scene_stats(&test.scene).tombstones, 0);
@@ -482,24 +393,24 @@ static void few_series_of_a_part_wait_behind_few_tombstones_for_four_hundred_day
      * them stays in it until it is dropped. */
     static const struct retention_rule rules[] = {{"metric_1", 3 * (int64_t)MS_PER_DAY},
                                                   {"metric_2", 30 * (int64_t)MS_PER_DAY}};
-    struct test test;
-    begin(&test, 200 * DAY, rules, 2);
+    struct retention_scene test;
+    retention_begin(&test, 200 * DAY, rules, 2);
     uint64_t most = 0;
     for (uint32_t day = 0; day < 400; day++) {
         for (uint32_t i = 0; i < 21; i++)
             if (i % FIXTURE_METRICS != 1 && i % FIXTURE_METRICS != 2)
-                put_run(&test, i, test.scene.now_ms, 10, i);
-        put_run(&test, day * FIXTURE_METRICS + 1, test.scene.now_ms, 10, day);
-        put_run(&test, day / 3 * FIXTURE_METRICS + 2, test.scene.now_ms, 10, day);
+                retention_put_run(&test, i, test.scene.now_ms, 10, i);
+        retention_put_run(&test, day * FIXTURE_METRICS + 1, test.scene.now_ms, 10, day);
+        retention_put_run(&test, day / 3 * FIXTURE_METRICS + 2, test.scene.now_ms, 10, day);
         scene_settle(&test.scene);
-        pass(&test, DAY);
+        retention_pass(&test, DAY);
         store_settle_down(&test.scene.store);
         uint64_t tombstones = scene_stats(&test.scene).tombstones;
         most = tombstones > most ? tombstones : most;
     }
-    expect_gone(&test, 1, 2, 3 * DAY);
-    expect_gone(&test, 2, 3, 30 * DAY);
-    expect_gone(&test, 0, FIXTURE_METRICS, 200 * DAY);
+    retention_expect_gone(&test, 1, 2, 3 * DAY);
+    retention_expect_gone(&test, 2, 3, 30 * DAY);
+    retention_expect_gone(&test, 0, FIXTURE_METRICS, 200 * DAY);
     scene_check(&test.scene);
     assert_in_range(most, 2, 4);
     store_kill(&test.scene.store);
@@ -511,226 +422,27 @@ static void few_series_of_a_part_wait_behind_few_tombstones_for_four_hundred_day
 static void rules_that_hit_a_limit_wait_and_other_work_goes_on(void **state)
 {
     (void)state;
-    struct test test;
-    begin(&test, FOREVER, shorter, 1);
+    struct retention_scene test;
+    retention_begin(&test, FOREVER, shorter, 1);
     test.scene.store.options.tombstone_bytes = 16;
     store_reopen(&test.scene.store);
-    live(&test, 8);
+    retention_live(&test, 8);
     store_settle_down(&test.scene.store);
     scene_check(&test.scene);
-    assert_int_equal(condition_of(&test).health, STORAGE_DEGRADED);
-    assert_non_null(strstr(condition_of(&test).message, "retention rules wait"));
+    assert_int_equal(retention_condition(&test).health, STORAGE_DEGRADED);
+    assert_non_null(strstr(retention_condition(&test).message, "retention rules wait"));
     uint64_t merges = scene_stats(&test.scene).merges;
     for (int i = 0; i < 6; i++) {
-        put_all(&test, SERIES);
+        retention_put_all(&test, SERIES);
         scene_settle(&test.scene);
     }
     assert_true(scene_stats(&test.scene).merges > merges);
     test.scene.store.options.tombstone_bytes = 0;
     store_reopen(&test.scene.store);
     store_settle_down(&test.scene.store);
-    expect_gone(&test, 1, 2, 3 * DAY);
+    retention_expect_gone(&test, 1, 2, 3 * DAY);
     scene_check(&test.scene);
     scene_end(&test.scene);
-}
-
-/* ---- the clock -------------------------------------------------------------------------- */
-
-static const struct retention_rule both[] = {{"metric_1", 3 * (int64_t)MS_PER_DAY}};
-
-static void leap(struct test *test, int64_t by_ms)
-{
-    test->scene.now_ms += by_ms;
-    test->leap_ms += by_ms;
-}
-
-static void begin_with_a_careful_clock(struct test *test, int64_t default_ms)
-{
-    begin(test, default_ms, both, 1);
-    test->scene.store.options.clock_leap_ms = DAY;
-    store_reopen(&test->scene.store);
-    live(test, 4);
-    store_settle_down(&test->scene.store);
-    expect_gone(test, 1, 2, 3 * DAY);
-    scene_check(&test->scene);
-}
-
-static void a_clock_that_leaps_a_year_deletes_nothing(void **state)
-{
-    (void)state;
-    for (int restart = 0; restart < 2; restart++) {
-        struct test test;
-        begin_with_a_careful_clock(&test, 10 * DAY);
-        leap(&test, 365 * DAY);
-        for (int hour = 0; hour < 20; hour++) {
-            store_settle_down(&test.scene.store);
-            /* Edits of the manifest meanwhile must not make it believed. */
-            put_all(&test, SERIES);
-            store_flush(&test.scene.store);
-            if (restart)
-                store_kill(&test.scene.store);
-            expect_gone(&test, 1, 2, 3 * DAY);
-            scene_check(&test.scene);
-            pass(&test, DAY / 24);
-        }
-        store_settle_down(&test.scene.store);
-        expect_gone(&test, 1, 2, 3 * DAY);
-        scene_check(&test.scene);
-        leap(&test, -365 * DAY);
-        live(&test, 5);
-        store_settle_down(&test.scene.store);
-        expect_gone(&test, 1, 2, 3 * DAY);
-        scene_check(&test.scene);
-        scene_end(&test.scene);
-    }
-}
-
-static void a_clock_that_is_set_back_deletes_nothing_and_neither_does_its_return(void **state)
-{
-    (void)state;
-    struct test test;
-    begin_with_a_careful_clock(&test, 10 * DAY);
-    leap(&test, -365 * DAY);
-    for (int hour = 0; hour < 20; hour++) {
-        store_settle_down(&test.scene.store);
-        scene_check(&test.scene);
-        pass(&test, DAY / 24);
-    }
-    leap(&test, 365 * DAY);
-    store_settle_down(&test.scene.store);
-    expect_gone(&test, 1, 2, 3 * DAY);
-    scene_check(&test.scene);
-    scene_end(&test.scene);
-}
-
-static void a_leap_that_stands_for_a_day_is_believed(void **state)
-{
-    (void)state;
-    struct test test;
-    begin_with_a_careful_clock(&test, 10 * DAY);
-    leap(&test, 20 * DAY);
-    for (int hour = 0; hour < 23; hour++) {
-        store_settle_down(&test.scene.store);
-        expect_gone(&test, 1, 2, 3 * DAY);
-        scene_check(&test.scene);
-        pass(&test, DAY / 24);
-    }
-    /* Another leap meanwhile begins anew. */
-    leap(&test, 20 * DAY);
-    for (int hour = 0; hour < 23; hour++) {
-        store_settle_down(&test.scene.store);
-        expect_gone(&test, 1, 2, 3 * DAY);
-        scene_check(&test.scene);
-        pass(&test, DAY / 24);
-    }
-    pass(&test, DAY / 12);
-    test.leap_ms = 0;
-    store_settle_down(&test.scene.store);
-    expect_gone(&test, 0, FIXTURE_METRICS, 10 * DAY);
-    scene_check(&test.scene);
-    scene_end(&test.scene);
-}
-
-static void a_store_that_slept_for_long_waits_a_day_and_one_that_ran_idly_does_not(void **state)
-{
-    (void)state;
-    for (int idle = 0; idle < 2; idle++) {
-        struct test test;
-        begin_with_a_careful_clock(&test, 10 * DAY);
-        for (int hour = 0; hour < 24 * 9; hour++) {
-            pass(&test, DAY / 24);
-            if (idle)
-                store_settle_down(&test.scene.store);
-        }
-        test.scene.passed_ms = INT64_C(1) << 30; /* the machine was booted */
-        test.leap_ms = idle ? 0 : 9 * DAY;
-        expect_gone(&test, 1, 2, 3 * DAY);
-        expect_gone(&test, 0, FIXTURE_METRICS, 10 * DAY);
-        store_kill(&test.scene.store);
-        store_settle_down(&test.scene.store);
-        scene_check(&test.scene);
-        /* A day turns, by the clock of the one and by what the other one believes. */
-        pass(&test, DAY / 2);
-        store_settle_down(&test.scene.store);
-        expect_gone(&test, 1, 2, 3 * DAY);
-        expect_gone(&test, 0, FIXTURE_METRICS, 10 * DAY);
-        scene_check(&test.scene);
-        pass(&test, DAY / 2 + 1);
-        store_settle_down(&test.scene.store);
-        test.leap_ms = 0;
-        expect_gone(&test, 1, 2, 3 * DAY);
-        expect_gone(&test, 0, FIXTURE_METRICS, 10 * DAY);
-        scene_check(&test.scene);
-        scene_end(&test.scene);
-    }
-}
-
-/* ---- damage ----------------------------------------------------------------------------- */
-
-/* Flips a bit of the largest file of the index. */
-static bool damage_index(struct test *test, long place)
-{
-    char directory[128], path[512], largest[512] = "";
-    long most = 0;
-    snprintf(directory, sizeof directory, "%s/index", test->scene.store.dir);
-    DIR *listing = opendir(directory);
-    assert_non_null(listing);
-    for (struct dirent *entry; (entry = readdir(listing)) != NULL;) {
-        snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
-        FILE *file = fopen(path, "rb");
-        if (entry->d_name[0] == '.' || file == NULL || fseek(file, 0, SEEK_END) != 0)
-            continue;
-        if (ftell(file) > most) {
-            most = ftell(file);
-            memcpy(largest, path, sizeof path);
-        }
-        assert_int_equal(fclose(file), 0);
-    }
-    assert_int_equal(closedir(listing), 0);
-    if (place >= most)
-        return false;
-    FILE *file = fopen(largest, "r+b");
-    assert_non_null(file);
-    assert_int_equal(fseek(file, place, SEEK_SET), 0);
-    int byte = fgetc(file);
-    assert_int_equal(fseek(file, place, SEEK_SET), 0);
-    assert_int_equal(fputc(byte ^ 8, file), byte ^ 8);
-    assert_int_equal(fclose(file), 0);
-    return true;
-}
-
-/* Rules that look for metrics would not find all that they keep longer than the default. */
-static void a_damaged_index_deletes_nothing_that_a_rule_keeps(void **state)
-{
-    (void)state;
-    static const struct retention_rule rules[] = {{"{__name__=~\"metric_[1-5]\"}", FOREVER}};
-    size_t waits = 0;
-    for (long place = 0;; place += 61) {
-        struct test test;
-        begin(&test, FOREVER, NULL, 0);
-        live(&test, 2);
-        engine_close(test.scene.store.tier);
-        if (!damage_index(&test, place)) {
-            test.scene.store.tier = NULL;
-            scene_end(&test.scene);
-            break;
-        }
-        struct error err = {0};
-        assert_int_equal(engine_open(&test.scene.store.options, &test.scene.store.tier, &err),
-                         STATUS_OK);
-        pass(&test, 5 * DAY);
-        change(&test, DAY, rules, 1);
-        store_settle_down(&test.scene.store);
-        bool waiting = strstr(condition_of(&test).message, "retention rules wait") != NULL;
-        waits += waiting;
-        struct engine_stats stats = scene_stats(&test.scene);
-        /* Either all is known, by a second copy, or nothing goes. */
-        assert_int_equal(stats.part_samples, 2 * 30 * (stats.rule_deletes > 0 ? 20 : SERIES));
-        if (stats.rule_deletes == 0)
-            assert_int_equal(condition_of(&test).health, STORAGE_DEGRADED);
-        scene_end(&test.scene);
-    }
-    assert_true(waits > 0);
 }
 
 /* ---- threads ---------------------------------------------------------------------------- */
@@ -820,11 +532,6 @@ int main(void)
         cmocka_unit_test(many_rules_with_a_few_series_each_give_space_back_together),
         cmocka_unit_test(few_series_of_a_part_wait_behind_few_tombstones_for_four_hundred_days),
         cmocka_unit_test(rules_that_hit_a_limit_wait_and_other_work_goes_on),
-        cmocka_unit_test(a_clock_that_leaps_a_year_deletes_nothing),
-        cmocka_unit_test(a_clock_that_is_set_back_deletes_nothing_and_neither_does_its_return),
-        cmocka_unit_test(a_leap_that_stands_for_a_day_is_believed),
-        cmocka_unit_test(a_store_that_slept_for_long_waits_a_day_and_one_that_ran_idly_does_not),
-        cmocka_unit_test(a_damaged_index_deletes_nothing_that_a_rule_keeps),
         cmocka_unit_test(rules_may_change_while_everything_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
