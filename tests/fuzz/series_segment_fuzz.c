@@ -270,7 +270,7 @@ static void merge(struct series_segment *segment, struct os os)
     roaring_bitmap_t *without = roaring_bitmap_of(2, 1, 3);
     for (int i = 0; i < 2; i++) {
         enum status status = series_segment_merge(&segment, 1, i == 0 ? NULL : without, os, "/m", 8,
-                                                  NULL, NULL, &stats, &err);
+                                                  NULL, NULL, &stats, NULL, &err);
         expect(status, &err);
         if (status != STATUS_OK)
             continue;

@@ -178,7 +178,7 @@ static void ask_merge(struct asked *asked, struct sim_disk *disk)
     struct series_segment_stats stats;
     struct series_segment *segments[] = {(struct series_segment *)(uintptr_t)asked->segment};
     enum status status = series_segment_merge(segments, 1, NULL, os_on(disk), REBUILT, 20, NULL,
-                                              NULL, &stats, &asked->err);
+                                              NULL, &stats, NULL, &asked->err);
     if (is_damage(asked, status))
         return;
     assert_int_equal(status, STATUS_OK);
@@ -424,8 +424,8 @@ static enum status make(int how, const struct segment_model *model, struct sim_d
     enum status status = series_segment_open(&segment, os_on(disk), PATH, SEGMENT_ID, err);
     if (status != STATUS_OK)
         return status;
-    status =
-        series_segment_merge(&segment, 1, NULL, os_on(disk), REBUILT, 20, NULL, NULL, &stats, err);
+    status = series_segment_merge(&segment, 1, NULL, os_on(disk), REBUILT, 20, NULL, NULL, &stats,
+                                  NULL, err);
     series_segment_close(segment);
     return status;
 }

@@ -245,8 +245,8 @@ enum status engine_recover(struct engine *engine, struct error *err);
 /* merge.c */
 enum { MERGE_SOURCES_MAX = 64 };
 /* Parts [start, start + count) of `version`, neighbours of one day, become one of `tier`, or none
- * where all that they hold is deleted. One that is damaged leaves all of them as they are, and is
- * OK. With maintenance_lock. */
+ * where all that they hold is deleted. Damage leaves them as they are, and is OK; the part that has
+ * it is not merged any more. With maintenance_lock. */
 enum status engine_merge_parts(struct engine *engine, struct version *version, size_t start,
                                size_t count, enum part_tier tier, struct error *err);
 /* Whether it can be read and its neighbours are all there. */
@@ -257,7 +257,8 @@ bool engine_may_merge(const struct engine *engine, const struct part_ref *part);
 enum status engine_merge_step(struct engine *engine, bool *did, struct error *err);
 enum status engine_warm_step(struct engine *engine, bool *did, struct error *err);
 /* One segment out of `count`, without some series; then in their place. `made` may be NULL in the
- * second where nothing is left. After a failure `made` only has to be released. */
+ * second where nothing is left. After a failure `made` only has to be released. CORRUPT: at least
+ * one of `refs` is marked as unreadable from then on, and health says so. */
 enum status index_write_merged(struct engine *engine, struct segment_ref *const *refs, size_t count,
                                const roaring_bitmap_t *without, struct segment_ref **made,
                                struct error *err);

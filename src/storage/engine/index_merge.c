@@ -39,6 +39,21 @@ static bool goes_on(void *context)
     return engine_goes_on(context);
 }
 
+/* Where that is none alone, as when two contradict each other, none is merged again: verify tells.
+ */
+static void leave_alone(struct engine *engine, struct segment_ref *const *refs, size_t count,
+                        size_t damaged, const char *why)
+{
+    for (size_t i = 0; i < count; i++)
+        if (damaged == count || i == damaged)
+            atomic_store(&refs[i]->unreadable, true);
+    engine_trouble(engine, TROUBLE_DAMAGE, STORAGE_DEGRADED, "damaged index: %s", why);
+    log_event(engine->log, LOG_ERROR, "engine",
+              damaged < count ? "a segment of the index is not merged: it is damaged"
+                              : "segments of the index are not merged: one is damaged",
+              log_text("error", why));
+}
+
 enum status index_write_merged(struct engine *engine, struct segment_ref *const *refs, size_t count,
                                const roaring_bitmap_t *without, struct segment_ref **made,
                                struct error *err)
@@ -47,21 +62,27 @@ enum status index_write_merged(struct engine *engine, struct segment_ref *const 
     char *path = path_of_segment(engine->dir, info.id);
     struct series_segment **segments = malloc(count * sizeof segments[0]);
     struct series_segment_stats stats;
+    struct error why = {0};
+    size_t damaged = count;
     enum status status = path == NULL || segments == NULL
-                             ? fail(err, STATUS_MEMORY, "no memory to merge the index")
+                             ? fail(&why, STATUS_MEMORY, "no memory to merge the index")
                              : STATUS_OK;
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
         segments[i] = refs[i]->segment;
     if (status == STATUS_OK)
         status = series_segment_merge(segments, count, without, engine->os, path, info.id, goes_on,
-                                      engine, &stats, err);
+                                      engine, &stats, &damaged, &why);
     free(path);
     free(segments);
+    if (status == STATUS_OK) {
+        info.entries = stats.series;
+        info.bytes = stats.bytes;
+        status = segment_ref_open(made, engine->os, engine->dir, &info, &why);
+    }
+    if (status == STATUS_CORRUPT)
+        leave_alone(engine, refs, count, damaged, why.message);
     if (status != STATUS_OK)
-        return status;
-    info.entries = stats.series;
-    info.bytes = stats.bytes;
-    status = segment_ref_open(made, engine->os, engine->dir, &info, err);
+        return fail(err, status, "%s", why.message);
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
         if (refs[i]->logged_until > (*made)->logged_until)
             (*made)->logged_until = refs[i]->logged_until;
@@ -124,25 +145,12 @@ enum status engine_index_merge_step(struct engine *engine, bool *did, struct err
             qsort(refs, count, sizeof refs[0], compare_sizes);
         count = choose(refs, count);
     }
-    struct error why = {0};
     if (count > 0) {
-        *did = true;
-        status = merge(engine, refs, count, &why);
+        status = merge(engine, refs, count, err);
+        *did = status != STATUS_CANCELLED;
     }
-    if (status == STATUS_CORRUPT) {
-        /* Which of them is damaged is not known here: verify tells. None is merged again. */
-        for (size_t i = 0; i < count; i++)
-            atomic_store(&refs[i]->unreadable, true);
-        engine_trouble(engine, TROUBLE_DAMAGE, STORAGE_DEGRADED, "damaged index: %s", why.message);
-        log_event(engine->log, LOG_ERROR, "engine", "index segments are not merged: one is damaged",
-                  log_text("error", why.message));
+    if (status == STATUS_CORRUPT || status == STATUS_CANCELLED)
         status = STATUS_OK;
-    } else if (status == STATUS_CANCELLED) {
-        *did = false;
-        status = STATUS_OK;
-    } else if (status != STATUS_OK && count > 0) {
-        status = fail(err, status, "%s", why.message);
-    }
     free(refs);
     segment_set_release(set);
     return status;

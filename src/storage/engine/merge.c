@@ -5,7 +5,8 @@
  *
  * Blocks of half the full size or more that overlap nothing are copied as they are, and so is a
  * series' only block; others are decoded and encoded together. A part that cannot be read is left
- * alone, with all that it still holds: a merge never drops what it could not see.
+ * alone, with all that it still holds: a merge never drops what it could not see. Its neighbours go
+ * on merging, those before it and those behind it each by themselves.
  */
 #include <stdlib.h>
 
@@ -50,13 +51,21 @@ struct merge {
     struct lane lanes[MERGE_SOURCES_MAX];
     size_t lane_count;
     uint32_t metric, series;
-    struct cuts cuts; /* by tombstones that are on disk beside the parts */
+    struct cuts cuts;         /* by tombstones that are on disk beside the parts */
+    struct part_ref *damaged; /* what was being read as it turned out to be; NULL: not known */
     struct error *err;
 };
 
 static enum status no_memory(struct merge *merge)
 {
     return fail(merge->err, STATUS_MEMORY, "no memory for a merge");
+}
+
+static enum status note_source(struct merge *merge, const struct source *source, enum status status)
+{
+    if (status == STATUS_CORRUPT)
+        merge->damaged = source->part;
+    return status;
 }
 
 static enum status advance(struct merge *merge, struct source *source)
@@ -67,7 +76,7 @@ static enum status advance(struct merge *merge, struct source *source)
     source->ended = status == STATUS_END;
     if (status == STATUS_OK)
         source->block = *block;
-    return status == STATUS_END ? STATUS_OK : status;
+    return status == STATUS_END ? STATUS_OK : note_source(merge, source, status);
 }
 
 static enum status open_source(struct merge *merge, struct part_ref *part)
@@ -78,7 +87,7 @@ static enum status open_source(struct merge *merge, struct part_ref *part)
     if (status == STATUS_OK)
         status = part_cursor_new(&source->fetch, part->part, merge->err);
     if (status != STATUS_OK)
-        return status;
+        return note_source(merge, source, status);
     part_cursor_seek(source->walk, 0, 0);
     return advance(merge, source);
 }
@@ -144,8 +153,10 @@ static enum status load(struct merge *merge, const struct piece *piece, struct s
     if (sample_array_reach(to, piece->block.count) != STATUS_OK)
         return no_memory(merge);
     to->count = piece->block.count;
-    enum status status = part_block_read(merge->sources[piece->part].fetch, &piece->block, 0,
-                                         piece->block.count, to->times, to->values, merge->err);
+    const struct source *source = &merge->sources[piece->part];
+    enum status status = part_block_read(source->fetch, &piece->block, 0, piece->block.count,
+                                         to->times, to->values, merge->err);
+    status = note_source(merge, source, status);
     if (status == STATUS_OK && piece->cut)
         to->count = cuts_apply(&merge->cuts, cut_sequence_of(merge, piece->part), to->times,
                                to->values, to->count);
@@ -302,6 +313,13 @@ static bool is_large(const struct merge *merge, const struct part_block *block)
     return block->count >= block_count_of(merge->tier) / 2 || merge->pieces.count == 1;
 }
 
+static enum status copy(struct merge *merge, const struct piece *piece)
+{
+    const struct source *source = &merge->sources[piece->part];
+    return note_source(merge, source,
+                       part_writer_copy(merge->writer, source->fetch, &piece->block, merge->err));
+}
+
 static enum status write_series(struct merge *merge)
 {
     for (size_t at = 0; at < merge->pieces.count;) {
@@ -312,8 +330,7 @@ static enum status write_series(struct merge *merge)
         if (end == at + 1 && !piece->cut && is_large(merge, &piece->block)) {
             status = write_array(merge, &merge->waiting);
             if (status == STATUS_OK)
-                status = part_writer_copy(merge->writer, merge->sources[piece->part].fetch,
-                                          &piece->block, merge->err);
+                status = copy(merge, piece);
         } else if (end == at + 1) {
             status = load(merge, piece, &merge->loaded);
             if (status == STATUS_OK)
@@ -574,15 +591,19 @@ static void release(struct merge *merge)
         sample_array_release(&merge->lanes[i].samples);
 }
 
-/* Which of them is damaged is not known here: verify tells. None is merged again. */
-static void leave_alone(struct engine *engine, struct version *version, size_t start, size_t count,
-                        const struct error *why)
+/* Where nobody knows which of them is damaged, none is merged again: verify tells. */
+static void leave_alone(const struct merge *merge, struct part_ref *const *sources, size_t count)
 {
-    for (size_t i = start; i < start + count; i++)
-        atomic_store(&version->parts[i]->unreadable, true);
-    engine_trouble(engine, TROUBLE_DAMAGE, STORAGE_DEGRADED, "damaged data: %s", why->message);
-    log_event(engine->log, LOG_ERROR, "engine", "parts are not merged: one is damaged",
-              log_text("error", why->message));
+    struct engine *engine = merge->engine;
+    for (size_t i = 0; i < count; i++)
+        if (merge->damaged == NULL || sources[i] == merge->damaged)
+            atomic_store(&sources[i]->unreadable, true);
+    const char *why = merge->err->message;
+    engine_trouble(engine, TROUBLE_DAMAGE, STORAGE_DEGRADED, "damaged data: %s", why);
+    log_event(engine->log, LOG_ERROR, "engine",
+              merge->damaged != NULL ? "a part is not merged: it is damaged"
+                                     : "parts are not merged: one is damaged",
+              log_text("error", why));
 }
 
 enum status engine_merge_parts(struct engine *engine, struct version *version, size_t start,
@@ -597,7 +618,7 @@ enum status engine_merge_parts(struct engine *engine, struct version *version, s
     if (status != STATUS_OK && status != STATUS_CANCELLED)
         atomic_fetch_add(&engine->counters.merge_failures, 1);
     if (status == STATUS_CORRUPT) {
-        leave_alone(engine, version, start, count, &why);
+        leave_alone(&merge, version->parts + start, count);
         status = STATUS_OK;
     }
     release(&merge);

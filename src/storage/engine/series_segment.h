@@ -181,13 +181,15 @@ MUST_CHECK enum status series_segment_keys_next(struct series_segment_keys *walk
  * NULL), streaming: memory does not follow the number of series, directories, metrics and the set
  * of ids apart. `go_on(context)` (may be NULL) is asked now and then; false ends it with CANCELLED.
  * A page that is damaged ends it with CORRUPT, and so do segments that contradict each other. On
- * failure no file is left.
+ * failure no file is left. *damaged (may be NULL) is then the place of the segment that CORRUPT is
+ * about; `count` where that is none alone.
  */
 MUST_CHECK enum status series_segment_merge(struct series_segment *const *segments, size_t count,
                                             const roaring_bitmap_t *without, struct os os,
                                             const char *path, uint64_t segment_id,
                                             bool (*go_on)(void *context), void *context,
-                                            struct series_segment_stats *stats, struct error *err);
+                                            struct series_segment_stats *stats, size_t *damaged,
+                                            struct error *err);
 /*
  * Makes a segment anew from the definitions of a damaged one, those that cannot be read from its
  * pairs and keys where these still tell: `damage` is told what is lost. Needs memory: 16 bytes a

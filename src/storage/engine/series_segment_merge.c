@@ -30,6 +30,7 @@ struct merge {
     bool (*go_on)(void *context);
     void *context;
     uint64_t steps;
+    const struct source *damaged; /* the one that CORRUPT is about; NULL: none alone */
     /* Sources that are not at their end, the one that gives next at the root. */
     struct source **heap;
     size_t heap_size;
@@ -50,6 +51,13 @@ static enum status ask(struct merge *merge, struct error *err)
     if (++merge->steps % ASK_EVERY != 0 || merge->go_on == NULL || merge->go_on(merge->context))
         return STATUS_OK;
     return fail(err, STATUS_CANCELLED, "the merge of series segments was stopped");
+}
+
+static enum status note_source(struct merge *merge, const struct source *source, enum status status)
+{
+    if (status == STATUS_CORRUPT)
+        merge->damaged = source;
+    return status;
 }
 
 /* ---- the heap --------------------------------------------------------------------------- */
@@ -105,7 +113,7 @@ static enum status begin(struct merge *merge,
         if (status == STATUS_OK)
             push(merge, &merge->sources[i]);
         else if (status != STATUS_END)
-            return status;
+            return note_source(merge, &merge->sources[i], status);
     }
     return STATUS_OK;
 }
@@ -121,7 +129,7 @@ static enum status advance(struct merge *merge,
     else if (status == STATUS_END)
         (void)pop(merge);
     else
-        return status;
+        return note_source(merge, merge->heap[0], status);
     return ask(merge, err);
 }
 
@@ -151,10 +159,12 @@ static enum status count_metric(struct merge *merge, const struct source *source
         else
             high = middle;
     }
-    if (low == merge->metric_count || merge->metrics[low].metric != metric)
-        return fail(err, STATUS_CORRUPT,
-                    "series segment %s: series %u is of metric %u, which it does not have",
-                    source->segment->path, source->definition.id, metric);
+    if (low == merge->metric_count || merge->metrics[low].metric != metric) {
+        fail(err, STATUS_CORRUPT,
+             "series segment %s: series %u is of metric %u, which it does not have",
+             source->segment->path, source->definition.id, metric);
+        return note_source(merge, source, STATUS_CORRUPT);
+    }
     merge->last_metric = low;
     merge->metrics[low].series++;
     return STATUS_OK;
@@ -220,7 +230,7 @@ static enum status union_of_many(struct merge *merge, size_t same, struct segmen
         struct segment_ids ids;
         enum status status = segment_pairs_ids(merge->same[i]->pairs, &ids, err);
         if (status != STATUS_OK)
-            return status;
+            return note_source(merge, merge->same[i], status);
         if (ids.many == NULL)
             roaring_bitmap_add_many(merge->ids, (size_t)ids.count, ids.few);
         else
@@ -255,6 +265,18 @@ static enum status union_of_ids(struct merge *merge, size_t same, struct segment
     return STATUS_OK;
 }
 
+/* What `same` sources gave becomes one pair. */
+static enum status put_pair(struct merge *merge, size_t same, struct error *err)
+{
+    struct segment_ids ids;
+    enum status status = union_of_ids(merge, same, &ids, err);
+    if (status != STATUS_OK || ids.count == 0)
+        return status;
+    const struct source *first = merge->same[0];
+    status = segment_write_pair(merge->writer, first->name, first->value, &ids, err);
+    return same == 1 ? note_source(merge, first, status) : status;
+}
+
 static enum status merge_pairs(struct merge *merge, struct error *err)
 {
     enum status status = begin(merge, order_of_pairs, step_pair, err);
@@ -263,17 +285,15 @@ static enum status merge_pairs(struct merge *merge, struct error *err)
         do
             merge->same[same++] = pop(merge);
         while (merge->heap_size > 0 && order_of_pairs(merge->heap[0], merge->same[0]) == 0);
-        struct segment_ids ids;
-        status = union_of_ids(merge, same, &ids, err);
-        if (status == STATUS_OK && ids.count > 0)
-            status = segment_write_pair(merge->writer, merge->same[0]->name, merge->same[0]->value,
-                                        &ids, err);
+        status = put_pair(merge, same, err);
         for (size_t i = 0; i < same && status == STATUS_OK; i++) {
             status = step_pair(merge->same[i], err);
             if (status == STATUS_OK)
                 push(merge, merge->same[i]);
             else if (status == STATUS_END)
                 status = STATUS_OK;
+            else
+                status = note_source(merge, merge->same[i], status);
         }
         if (status == STATUS_OK)
             status = ask(merge, err);
@@ -300,7 +320,8 @@ static enum status merge_keys(struct merge *merge, struct error *err)
     while (merge->heap_size > 0 && status == STATUS_OK) {
         const struct source *source = merge->heap[0];
         if (!is_left_out(merge, source->id))
-            status = segment_write_key(merge->writer, source->key, source->id, err);
+            status = note_source(merge, source,
+                                 segment_write_key(merge->writer, source->key, source->id, err));
         if (status == STATUS_OK)
             status = advance(merge, step_key, err);
     }
@@ -409,7 +430,8 @@ static void close_sources(struct merge *merge)
 enum status series_segment_merge(struct series_segment *const *segments, size_t count,
                                  const roaring_bitmap_t *without, struct os os, const char *path,
                                  uint64_t segment_id, bool (*go_on)(void *context), void *context,
-                                 struct series_segment_stats *stats, struct error *err)
+                                 struct series_segment_stats *stats, size_t *damaged,
+                                 struct error *err)
 {
     struct merge merge = {.count = count, .without = without, .go_on = go_on, .context = context};
     enum status status = open_sources(&merge, segments, err);
@@ -432,6 +454,8 @@ enum status series_segment_merge(struct series_segment *const *segments, size_t 
         status = series_segment_finish(merge.writer, stats, err);
     else
         series_segment_writer_abort(merge.writer);
+    if (damaged != NULL)
+        *damaged = merge.damaged == NULL ? count : (size_t)(merge.damaged - merge.sources);
     close_sources(&merge);
     return status;
 }

@@ -148,7 +148,7 @@ static void a_merge_equals_a_segment_of_all_series(void **state)
         add_all(&all, models, without);
         (void)unlink(PATH);
         if (series_segment_merge(segments, MERGED, without, os_system(), PATH, 77, NULL, NULL,
-                                 &stats, &err) != STATUS_OK ||
+                                 &stats, NULL, &err) != STATUS_OK ||
             series_segment_open(&merged, os_system(), PATH, 77, &err) != STATUS_OK)
             test_fail("%s", err.message);
         assert_int_equal(stats.series, all.count);
@@ -163,6 +163,57 @@ static void a_merge_equals_a_segment_of_all_series(void **state)
         segment_model_release(&models[i]);
     }
     (void)unlink(PATH);
+}
+
+/* One bit of a merged segment, at many places. */
+static void a_merge_names_the_segment_that_is_damaged(void **state)
+{
+    (void)state;
+    enum { DAMAGED = 3, STEP = 41 };
+    struct segment_model models[MERGED];
+    struct series_segment *segments[MERGED];
+    fill_interleaved(models, 5);
+    for (uint32_t i = 0; i < MERGED; i++) {
+        char path[64];
+        snprintf(path, sizeof path, PATH "%u", i);
+        segments[i] = segment_of(&models[i], path, i);
+        if (i != DAMAGED)
+            (void)unlink(path);
+    }
+    FILE *file = fopen(PATH "3", "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, 0, SEEK_END), 0);
+    long size = ftell(file);
+    size_t found = 0;
+    for (long place = 64; place < size; place += STEP) {
+        assert_int_equal(fseek(file, place, SEEK_SET), 0);
+        int byte = fgetc(file);
+        for (int flips = 0; flips < 2; flips++) {
+            assert_int_equal(fseek(file, place, SEEK_SET), 0);
+            assert_int_not_equal(fputc(flips == 0 ? byte ^ 4 : byte, file), EOF);
+            assert_int_equal(fflush(file), 0);
+            if (flips > 0)
+                break;
+            struct series_segment_stats stats;
+            struct error err;
+            size_t damaged = SIZE_MAX;
+            (void)unlink(PATH);
+            enum status status = series_segment_merge(segments, MERGED, NULL, os_system(), PATH, 77,
+                                                      NULL, NULL, &stats, &damaged, &err);
+            /* Directories are in memory already. */
+            assert_true(status == STATUS_OK || status == STATUS_CORRUPT);
+            assert_int_equal(damaged, status == STATUS_OK ? MERGED : DAMAGED);
+            found += status == STATUS_CORRUPT;
+        }
+    }
+    assert_true(found > 100);
+    fclose(file);
+    for (uint32_t i = 0; i < MERGED; i++) {
+        series_segment_close(segments[i]);
+        segment_model_release(&models[i]);
+    }
+    (void)unlink(PATH);
+    (void)unlink(PATH "3");
 }
 
 static bool stop(void *context)
@@ -184,7 +235,7 @@ static void a_merge_that_is_stopped_leaves_no_file(void **state)
         int left = questions;
         (void)unlink(PATH);
         assert_int_equal(series_segment_merge(&segment, 1, NULL, os_system(), PATH, 2, stop, &left,
-                                              &stats, &err),
+                                              &stats, NULL, &err),
                          STATUS_CANCELLED);
         assert_int_equal(access(PATH, F_OK), -1);
     }
@@ -216,9 +267,11 @@ static void segments_that_contradict_each_other_are_not_merged(void **state)
     (void)unlink(PATH);
     for (int i = 1; i < 3; i++) {
         struct series_segment *both[] = {segments[0], segments[i]};
-        assert_int_equal(
-            series_segment_merge(both, 2, NULL, os_system(), PATH, 9, NULL, NULL, &stats, &err),
-            STATUS_CORRUPT);
+        size_t damaged;
+        assert_int_equal(series_segment_merge(both, 2, NULL, os_system(), PATH, 9, NULL, NULL,
+                                              &stats, &damaged, &err),
+                         STATUS_CORRUPT);
+        assert_int_equal(damaged, 2); /* either may be right */
         assert_non_null(strstr(err.message, i == 1 ? "another one holds too" : "\"down\""));
         assert_int_equal(access(PATH, F_OK), -1);
     }
@@ -423,6 +476,7 @@ int main(void)
         cmocka_unit_test(a_segment_answers_as_the_model_of_its_series),
         cmocka_unit_test(a_segment_may_be_empty),
         cmocka_unit_test(a_merge_equals_a_segment_of_all_series),
+        cmocka_unit_test(a_merge_names_the_segment_that_is_damaged),
         cmocka_unit_test(a_merge_that_is_stopped_leaves_no_file),
         cmocka_unit_test(segments_that_contradict_each_other_are_not_merged),
         cmocka_unit_test(a_whole_segment_verifies_and_is_rebuilt_as_it_was),

@@ -264,12 +264,12 @@ static void many_parts_of_a_day_become_one(void **state)
 
 /* ---- damage ----------------------------------------------------------------------------- */
 
-static void a_damaged_part_keeps_its_day_as_it_is(void **state)
+static void a_damaged_part_stays_as_it_is_and_others_of_its_day_become_warm(void **state)
 {
     (void)state;
     struct scene scene;
     begin(&scene);
-    fill_day(&scene, 0, 2, 5000);
+    fill_day(&scene, 0, 3, 5000);
     engine_close(scene.store.tier);
     char *path = path_of_part(scene.store.dir, 1);
     FILE *file = fopen(path, "r+");
@@ -285,7 +285,10 @@ static void a_damaged_part_keeps_its_day_as_it_is(void **state)
     scene.now_ms = warm_from_ms(0);
     store_settle_down(&scene.store);
     assert_int_equal(scene_stats(&scene).parts, 2);
-    assert_int_equal(scene_stats(&scene).warm_parts, 0);
+    assert_int_equal(scene_stats(&scene).warm_parts, 1);
+    struct chunk_info chunk_now = chunk_of(&scene, 0);
+    assert_int_equal(chunk_now.late_parts, 1);
+    assert_int_equal(chunk_now.late_samples, 25000);
     scene_end(&scene);
 }
 
@@ -298,7 +301,7 @@ int main(void)
         cmocka_unit_test(late_samples_stand_beside_a_warm_day_and_join_it_when_they_are_many),
         cmocka_unit_test(parts_of_an_old_day_wait_for_others_before_they_become_warm),
         cmocka_unit_test(many_parts_of_a_day_become_one),
-        cmocka_unit_test(a_damaged_part_keeps_its_day_as_it_is),
+        cmocka_unit_test(a_damaged_part_stays_as_it_is_and_others_of_its_day_become_warm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
