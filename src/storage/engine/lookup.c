@@ -35,27 +35,70 @@ static enum status match_table(const struct series_table *table, const struct ma
     return status;
 }
 
+/* By reading every definition. Those that cannot be read are taken out of `open`. */
+static enum status match_definitions(struct engine *engine, const struct series_segment *segment,
+                                     const struct matchers *matchers, roaring_bitmap_t *ids,
+                                     roaring_bitmap_t *open, struct error *err)
+{
+    struct series_segment_cursor *cursor;
+    enum status status = series_segment_cursor_new(&cursor, segment, err);
+    while (status == STATUS_OK || status == STATUS_CORRUPT) {
+        struct series_definition definition;
+        struct error why = {0};
+        status = series_segment_next(cursor, &definition, &why);
+        if (status == STATUS_OK) {
+            roaring_bitmap_remove(open, definition.id);
+            if (matchers_match(matchers, &definition.labels))
+                roaring_bitmap_add(ids, definition.id);
+        } else if (status == STATUS_CORRUPT) {
+            note_damage(engine, &why);
+        } else if (status != STATUS_END) {
+            status = fail(err, status, "%s", why.message);
+        }
+    }
+    series_segment_cursor_free(cursor);
+    return status == STATUS_END ? STATUS_OK : status;
+}
+
+static enum status match_damaged(struct engine *engine, const struct series_segment *segment,
+                                 const struct matchers *matchers, roaring_bitmap_t *ids,
+                                 roaring_bitmap_t *undecided, struct error *err)
+{
+    roaring_bitmap_t *open = roaring_bitmap_copy(series_segment_ids(segment));
+    if (open == NULL)
+        return no_memory(err);
+    enum status status = match_definitions(engine, segment, matchers, ids, open, err);
+    roaring_bitmap_or_inplace(undecided, open);
+    roaring_bitmap_free(open);
+    return status;
+}
+
+/* `undecided`: NULL, or as engine_match_each. */
 static enum status match_segments(struct engine *engine, const struct segment_set *set,
                                   const struct matchers *matchers, size_t count,
-                                  struct matched *matched, struct error *err)
+                                  struct matched *matched, roaring_bitmap_t *undecided,
+                                  struct error *err)
 {
     for (size_t i = 0; i < set->count; i++)
         for (size_t j = 0; j < count; j++) {
             struct error why = {0};
-            enum status status =
-                matching_segment(set->segments[i]->segment, &matchers[j], matched->ids, &why);
+            const struct series_segment *segment = set->segments[i]->segment;
+            enum status status = matching_segment(segment, &matchers[j], matched->ids, &why);
             if (status == STATUS_CORRUPT) {
                 note_damage(engine, &why);
-                matched->partial = true;
-            } else if (status != STATUS_OK) {
-                return fail(err, status, "%s", why.message);
+                matched->partial |= undecided == NULL;
+                status = undecided == NULL ? STATUS_OK
+                                           : match_damaged(engine, segment, &matchers[j],
+                                                           matched->ids, undecided, &why);
             }
+            if (status != STATUS_OK)
+                return fail(err, status, "%s", why.message);
         }
     return STATUS_OK;
 }
 
-enum status engine_match(struct engine *engine, const struct matchers *matchers, size_t count,
-                         struct matched *matched, struct error *err)
+static enum status match(struct engine *engine, const struct matchers *matchers, size_t count,
+                         struct matched *matched, roaring_bitmap_t *undecided, struct error *err)
 {
     *matched = (struct matched){.ids = roaring_bitmap_create()};
     if (matched->ids == NULL)
@@ -69,8 +112,21 @@ enum status engine_match(struct engine *engine, const struct matchers *matchers,
         status = match_table(&index->sealed, matchers, count, matched->ids, err);
     rwlock_unlock(&engine->series_lock);
     if (status == STATUS_OK)
-        status = match_segments(engine, matched->set, matchers, count, matched, err);
+        status = match_segments(engine, matched->set, matchers, count, matched, undecided, err);
     return status;
+}
+
+enum status engine_match(struct engine *engine, const struct matchers *matchers, size_t count,
+                         struct matched *matched, struct error *err)
+{
+    return match(engine, matchers, count, matched, NULL, err);
+}
+
+enum status engine_match_each(struct engine *engine, const struct matchers *matchers,
+                              struct matched *matched, roaring_bitmap_t *undecided,
+                              struct error *err)
+{
+    return match(engine, matchers, 1, matched, undecided, err);
 }
 
 void matched_release(struct matched *matched)

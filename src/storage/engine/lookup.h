@@ -23,6 +23,12 @@ struct matched {
 MUST_CHECK enum status engine_match(struct engine *engine, const struct matchers *matchers,
                                     size_t count, struct matched *matched, struct error *err);
 void matched_release(struct matched *matched);
+/* The same of one conjunction, and where postings are damaged by the definitions: `partial` is not
+ * set. Series of segments whose definition cannot be read either, so that nobody knows whether they
+ * match, are added to `undecided`. Those of segments that could not be opened are in neither. */
+MUST_CHECK enum status engine_match_each(struct engine *engine, const struct matchers *matchers,
+                                         struct matched *matched, roaring_bitmap_t *undecided,
+                                         struct error *err);
 
 /* metrics[i] of ids[i], which rise; METRIC_ID_NONE where no definition is or can be read. What has
  * left the index is looked for in `held`, which may be NULL. Takes series_lock. */

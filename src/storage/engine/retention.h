@@ -57,7 +57,8 @@ struct retention_done {
     uint64_t sequence;                       /* of the last commit in parts then */
     int64_t before_ms[RETENTION_GROUPS_MAX]; /* each group's samples went up to there */
     int64_t time_ns;
-    bool failed; /* tried again after a rest */
+    bool failed;   /* tried again after a rest */
+    uint64_t kept; /* series beyond some keep that stay, because nobody knows which theirs is */
 };
 
 struct retention {

@@ -11,9 +11,11 @@
  * A new tombstone names every series of its group that these parts still hold, so that those before
  * it are not needed any more: there are few, however long the store runs.
  *
- * Where the index does not know all series nothing is deleted: one that a rule keeps longer could
- * be taken for one that it does not match.
+ * A series whose labels cannot be read, by postings or by its definition, may go by any rule: it
+ * is kept until a repair. So is one of which nothing in the index knows.
  */
+#include <inttypes.h>
+
 #include "base/times.h"
 #include "storage/engine/engine_internal.h"
 #include "storage/engine/lookup.h"
@@ -27,7 +29,7 @@ struct group {
     /* What a run finds. All of the group that parts hold of such days, and those that need a new
      * tombstone; NULL: not concerned. */
     roaring_bitmap_t *ids, *fresh;
-    roaring_bitmap_t *matched; /* of a rule: its series, without those of rules before it */
+    roaring_bitmap_t *matched; /* its series, without those of rules before it */
 };
 
 struct run {
@@ -35,7 +37,10 @@ struct run {
     struct retention_policy *policy;
     struct version *version;
     struct group groups[RETENTION_GROUPS_MAX];
-    roaring_bitmap_t *ruled; /* series that some rule matches */
+    roaring_bitmap_t *ruled;     /* series that some rule matches */
+    roaring_bitmap_t *undecided; /* that some rule may match, and none before it does */
+    roaring_bitmap_t *decided;   /* all others that the index knows; NULL where it is whole */
+    roaring_bitmap_t *kept;      /* what parts hold of none of these */
     struct error *err;
 };
 
@@ -115,44 +120,86 @@ static bool may_rest(const struct engine *engine)
 
 /* ---- which series ----------------------------------------------------------------------- */
 
-/* The series of rules up to the last group concerned; the rest is what they leave. */
-static enum status match_rules(struct run *run)
+/* Takes over *ids. */
+static void give_group(struct run *run, size_t place, roaring_bitmap_t **ids)
+{
+    roaring_bitmap_andnot_inplace(*ids, run->ruled);
+    roaring_bitmap_andnot_inplace(*ids, run->undecided);
+    if (run->groups[place].concerned) {
+        run->groups[place].matched = *ids;
+        *ids = NULL;
+    }
+}
+
+static enum status match_rule(struct run *run, size_t place)
+{
+    struct matched matched;
+    roaring_bitmap_t *open = roaring_bitmap_create();
+    if (open == NULL)
+        return no_memory(run);
+    enum status status = engine_match_each(run->engine, &run->policy->groups[place].matchers,
+                                           &matched, open, run->err);
+    if (status == STATUS_OK) {
+        roaring_bitmap_t *ruled = roaring_bitmap_or(run->ruled, matched.ids);
+        roaring_bitmap_andnot_inplace(open, run->ruled);
+        give_group(run, place, &matched.ids);
+        roaring_bitmap_or_inplace(run->undecided, open);
+        roaring_bitmap_free(run->ruled);
+        run->ruled = ruled;
+        status = ruled == NULL ? no_memory(run) : STATUS_OK;
+    }
+    roaring_bitmap_free(open);
+    matched_release(&matched);
+    return status;
+}
+
+/* What the rules leave of all that the index knows, if that group is concerned. */
+static enum status match_rest(struct run *run)
+{
+    struct matchers all = {0};
+    struct matched matched;
+    enum status status = engine_match(run->engine, &all, 1, &matched, run->err);
+    if (status == STATUS_OK &&
+        (run->engine->definitions_lost || !roaring_bitmap_is_empty(run->undecided))) {
+        run->decided = roaring_bitmap_andnot(matched.ids, run->undecided);
+        run->kept = roaring_bitmap_create();
+        if (run->decided == NULL || run->kept == NULL)
+            status = no_memory(run);
+    }
+    if (status == STATUS_OK)
+        give_group(run, run->policy->count - 1, &matched.ids);
+    matched_release(&matched);
+    return status;
+}
+
+/* Of each group up to the last one concerned. */
+static enum status match_groups(struct run *run)
 {
     size_t last = 0;
     for (size_t i = 0; i < run->policy->count; i++)
         if (run->groups[i].concerned)
             last = i;
     run->ruled = roaring_bitmap_create();
-    if (run->ruled == NULL)
+    run->undecided = roaring_bitmap_create();
+    if (run->ruled == NULL || run->undecided == NULL)
         return no_memory(run);
-    for (size_t i = 0; i <= last && i + 1 < run->policy->count; i++) {
-        struct matched matched;
-        enum status status =
-            engine_match(run->engine, &run->policy->groups[i].matchers, 1, &matched, run->err);
-        if (status == STATUS_OK && matched.partial)
-            status = fail(run->err, STATUS_CORRUPT,
-                          "the series index is damaged, so that nobody knows of all series which "
-                          "rule they go by: run metric-store verify --repair");
-        if (status != STATUS_OK) {
-            matched_release(&matched);
-            return status;
-        }
-        roaring_bitmap_andnot_inplace(matched.ids, run->ruled);
-        roaring_bitmap_or_inplace(run->ruled, matched.ids);
-        if (run->groups[i].concerned) {
-            run->groups[i].matched = matched.ids;
-            matched.ids = NULL;
-        }
-        matched_release(&matched);
-    }
-    return STATUS_OK;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i <= last && i + 1 < run->policy->count && status == STATUS_OK; i++)
+        status = match_rule(run, i);
+    return status == STATUS_OK ? match_rest(run) : status;
 }
 
-/* Those of `ids` that go by the group. */
-static roaring_bitmap_t *of_group(const struct run *run, size_t group, const roaring_bitmap_t *ids)
+/* Notes those that may go by any rule. */
+static enum status note_kept(struct run *run, const roaring_bitmap_t *series)
 {
-    return group + 1 < run->policy->count ? roaring_bitmap_and(ids, run->groups[group].matched)
-                                          : roaring_bitmap_andnot(ids, run->ruled);
+    if (run->decided == NULL)
+        return STATUS_OK;
+    roaring_bitmap_t *kept = roaring_bitmap_andnot(series, run->decided);
+    if (kept == NULL)
+        return no_memory(run);
+    roaring_bitmap_or_inplace(run->kept, kept);
+    roaring_bitmap_free(kept);
+    return STATUS_OK;
 }
 
 /* Takes out those that have nothing left in the part. */
@@ -172,7 +219,7 @@ static enum status gather_group(struct run *run, size_t place, const struct part
                                 const roaring_bitmap_t *series)
 {
     struct group *group = &run->groups[place];
-    roaring_bitmap_t *own = of_group(run, place, series);
+    roaring_bitmap_t *own = roaring_bitmap_and(series, group->matched);
     if (own == NULL)
         return no_memory(run);
     roaring_bitmap_or_inplace(group->ids, own);
@@ -187,17 +234,22 @@ static enum status gather_part(struct run *run, struct part_ref *part)
     roaring_bitmap_t *series = NULL;
     enum status status = STATUS_OK;
     for (size_t i = 0; i < run->policy->count && status == STATUS_OK; i++) {
-        if (!run->groups[i].concerned || !is_beyond(part, run->groups[i].before_ms))
+        bool concerned = run->groups[i].concerned;
+        if (!is_beyond(part, run->groups[i].before_ms) || (!concerned && run->decided == NULL))
             continue;
         struct error why = {0};
-        if (series == NULL)
+        bool first = series == NULL;
+        if (first)
             status = part_series(part->part, &series, &why);
         /* Its samples wait for a repair; the damage shows wherever it is read. */
         if (status == STATUS_CORRUPT)
             return STATUS_OK;
         if (status != STATUS_OK)
             return fail(run->err, status, "%s", why.message);
-        status = gather_group(run, i, part, series);
+        if (first)
+            status = note_kept(run, series);
+        if (status == STATUS_OK && concerned)
+            status = gather_group(run, i, part, series);
     }
     if (series != NULL)
         roaring_bitmap_free(series);
@@ -216,10 +268,7 @@ static void keep_for_lost_days(struct run *run, size_t place)
         const struct tombstone *tombstone = set->items[i];
         if (tombstone->range.end_ms > group->before_ms)
             continue;
-        bool own = place + 1 < run->policy->count
-                       ? roaring_bitmap_is_subset(tombstone->ids, group->matched)
-                       : !roaring_bitmap_intersect(tombstone->ids, run->ruled);
-        if (own)
+        if (roaring_bitmap_is_subset(tombstone->ids, group->matched))
             roaring_bitmap_or_inplace(group->ids, tombstone->ids);
     }
 }
@@ -292,11 +341,7 @@ static enum status run_rules(struct run *run, bool *did)
     struct engine *engine = run->engine;
     engine->retention.done.time_ns = clock_monotonic_ns(engine->os.clock);
     atomic_fetch_add(&engine->counters.rule_runs, 1);
-    if (engine->definitions_lost)
-        return fail(run->err, STATUS_CORRUPT,
-                    "definitions of series were lost at start, so that nobody knows of all series "
-                    "which rule they go by: run metric-store verify --repair");
-    enum status status = match_rules(run);
+    enum status status = match_groups(run);
     if (status == STATUS_OK)
         status = gather(run);
     return status == STATUS_OK ? delete_all(run, did) : status;
@@ -311,13 +356,34 @@ static void release(struct run *run)
             if (bitmaps[j] != NULL)
                 roaring_bitmap_free(bitmaps[j]);
     }
-    if (run->ruled != NULL)
-        roaring_bitmap_free(run->ruled);
+    roaring_bitmap_t *bitmaps[] = {run->ruled, run->undecided, run->decided, run->kept};
+    for (size_t i = 0; i < sizeof bitmaps / sizeof bitmaps[0]; i++)
+        if (bitmaps[i] != NULL)
+            roaring_bitmap_free(bitmaps[i]);
     version_release(run->version);
     retention_policy_release(run->policy);
 }
 
-/* Damage and a limit are for a person to mend; other work must not stop for them. */
+/* What is known of a run's series beyond their keep: `kept` of them stay for want of labels. */
+static void tell_kept(struct engine *engine, uint64_t kept)
+{
+    struct retention_done *done = &engine->retention.done;
+    if (kept == 0 && (done->failed || done->kept > 0))
+        engine_trouble(engine, TROUBLE_RULES, STORAGE_HEALTHY, "%s", "");
+    if (kept > 0)
+        engine_trouble(engine, TROUBLE_RULES, STORAGE_DEGRADED,
+                       "retention rules keep %" PRIu64 " series longer: which rule they go by is "
+                       "not known, because the index is damaged where their labels stand: run "
+                       "metric-store verify --repair",
+                       kept);
+    if (kept > 0 && kept != done->kept)
+        log_event(engine->log, LOG_ERROR, "engine",
+                  "retention rules keep series whose labels cannot be read",
+                  log_int("series", (int64_t)kept));
+    done->kept = kept;
+}
+
+/* A limit is for a person to mend; other work must not stop for it. */
 static enum status judge(struct run *run, enum status status, uint64_t edits,
                          const struct error *why, struct error *err)
 {
@@ -329,8 +395,10 @@ static enum status judge(struct run *run, enum status status, uint64_t edits,
         log_event(engine->log, LOG_ERROR, "engine", "retention rules wait",
                   log_text("error", why->message));
     }
-    if (status == STATUS_OK && engine->retention.done.failed)
-        engine_trouble(engine, TROUBLE_RULES, STORAGE_HEALTHY, "%s", "");
+    if (status == STATUS_OK && run->kept != NULL)
+        tell_kept(engine, roaring_bitmap_get_cardinality(run->kept));
+    else if (status == STATUS_OK && (run->ruled != NULL || engine->retention.done.failed))
+        tell_kept(engine, 0);
     if (status == STATUS_OK || waits)
         note_done(run, edits, waits);
     return status == STATUS_OK || waits ? STATUS_OK : fail(err, status, "%s", why->message);
