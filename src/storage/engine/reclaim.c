@@ -10,6 +10,10 @@
 /* A segment is written again for so many series, or for this share of its own. */
 enum { WORTH_SERIES = 100000, WORTH_SHARE = 8 };
 
+/* How often segments are written while somebody wants one of the series that go, or one turns out
+ * to be damaged. */
+enum { ATTEMPTS = 3 };
+
 void reclaim_release(struct reclaim *reclaim)
 {
     if (reclaim->dying != NULL)
@@ -157,7 +161,7 @@ static void forget_bytes(struct engine *engine)
     }
 }
 
-/* The segments that are worth writing again, of `refs` with room for all. */
+/* The segments that are worth writing again and can be read, of `refs` with room for all. */
 static size_t affected(const struct segment_set *set, const roaring_bitmap_t *dying,
                        struct segment_ref **refs)
 {
@@ -165,7 +169,7 @@ static size_t affected(const struct segment_set *set, const roaring_bitmap_t *dy
     for (size_t i = 0; i < set->count; i++) {
         const roaring_bitmap_t *ids = series_segment_ids(set->segments[i]->segment);
         uint64_t gone = roaring_bitmap_and_cardinality(ids, dying);
-        if (gone > 0 &&
+        if (gone > 0 && !atomic_load(&set->segments[i]->unreadable) &&
             (gone >= WORTH_SERIES || gone >= set->segments[i]->info.entries / WORTH_SHARE))
             refs[count++] = set->segments[i];
     }
@@ -194,6 +198,16 @@ static enum status write_rest(struct removal *removal)
                               removal->err);
 }
 
+/* Segments that do not say of all of their series which metric they are of. */
+static enum status leave_alone(struct removal *removal, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < removal->count && removal->metrics[i] == METRIC_ID_NONE; j++)
+            if (series_segment_has(removal->refs[j]->segment, removal->ids[i]))
+                atomic_store(&removal->refs[j]->unreadable, true);
+    return fail(removal->err, STATUS_CORRUPT, "metrics of series cannot be read");
+}
+
 /* Their metrics, while the segments still say them. */
 static enum status note_metrics(struct removal *removal)
 {
@@ -206,9 +220,7 @@ static enum status note_metrics(struct removal *removal)
     roaring_bitmap_to_uint32_array(removal->gone, removal->ids);
     enum status status = engine_metrics_of(removal->engine, NULL, removal->ids, count,
                                            removal->metrics, &partial, removal->err);
-    return status == STATUS_OK && partial
-               ? fail(removal->err, STATUS_CORRUPT, "metrics of series cannot be read")
-               : status;
+    return status == STATUS_OK && partial ? leave_alone(removal, count) : status;
 }
 
 /* From here on until the new set is there, whoever resolves one of them makes a new series: one
@@ -278,8 +290,9 @@ static enum status gather(struct removal *removal)
     return STATUS_OK;
 }
 
-/* Writes the segments without the dying series. BUSY: somebody wanted one of them meanwhile. */
-static enum status take_out(struct engine *engine, struct error *err)
+/* Writes the segments without the dying series. BUSY: somebody wanted one of them meanwhile, which
+ * is not dying any more. CORRUPT: a segment could not be read, and is left alone from now on. */
+static enum status try_to_take_out(struct engine *engine, struct error *err)
 {
     rwlock_read(&engine->series_lock);
     struct segment_set *set = segment_set_acquire(engine->index.segments);
@@ -305,6 +318,15 @@ static enum status take_out(struct engine *engine, struct error *err)
     }
     removal_release(&removal);
     segment_set_release(set);
+    return status;
+}
+
+/* What still can go does. */
+static enum status take_out(struct engine *engine, struct error *err)
+{
+    enum status status = STATUS_BUSY;
+    for (int i = 0; i < ATTEMPTS && (status == STATUS_BUSY || status == STATUS_CORRUPT); i++)
+        status = try_to_take_out(engine, err);
     return status;
 }
 
@@ -342,7 +364,8 @@ static enum status drain(struct engine *engine, bool *did, struct error *err)
         return STATUS_OK;
     }
     start_over(engine);
-    /* Somebody wanted a series after all, or damage hides what is in use: perhaps another time. */
+    /* Somebody wants series again and again, or damage hides what is in use: perhaps another time.
+     */
     return status == STATUS_BUSY || status == STATUS_CORRUPT ? STATUS_OK : status;
 }
 

@@ -7,11 +7,13 @@
  *           is `dying` from then on: whoever resolves such a series takes it out again
  *   drain   until every batch that was resolved before has ended, and every selection that was
  *           opened before; then the heads are looked at once more, and the segments are written
- *           without what is still dying. A selection that is opened later finds a dying series in
- *           a segment, if at all, and holds that
+ *           without what is still dying; once more when somebody wanted one of these meanwhile. A
+ *           selection that is opened later finds a dying series in a segment, if at all, and holds
+ *           that
  *   free    until every selection that was opened before has been closed: then the ids are free
  *
- * Ids that neither segments nor tables define are free too. Not while damage hides what is named.
+ * Ids that neither segments nor tables define are free too. Not while damage hides what is named; a
+ * segment that is damaged itself keeps its series.
  *
  * Threads: the maintenance thread; `dying` is guarded by series_lock.
  */
