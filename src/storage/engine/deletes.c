@@ -517,7 +517,7 @@ enum status engine_clean_step(struct engine *engine, bool *did, struct error *er
     uint64_t edits = atomic_load(&engine->edits);
     bool many = are_many(engine, version->tombstones);
     for (size_t at = first_to_clean(engine, version); at < version->part_count && !*did; at++) {
-        if (!engine_may_merge(engine, version->parts[at]) || !needs_cleaning(version, at, many))
+        if (!engine_may_merge(version->parts[at]) || !needs_cleaning(version, at, many))
             continue;
         *did = true;
         engine->clean_from_day = version->parts[at]->info.day;

@@ -19,6 +19,7 @@
 #include "storage/engine/gate.h"
 #include "storage/engine/index_segment.h"
 #include "storage/engine/manifest.h"
+#include "storage/engine/merge_choice.h"
 #include "storage/engine/raw_cache.h"
 #include "storage/engine/reclaim.h"
 #include "storage/engine/record.h"
@@ -243,14 +244,16 @@ void engine_remove_part(struct engine *engine, uint64_t id);
 enum status engine_recover(struct engine *engine, struct error *err);
 
 /* merge.c */
-enum { MERGE_SOURCES_MAX = 64 };
 /* Parts [start, start + count) of `version`, neighbours of one day, become one of `tier`, or none
  * where all that they hold is deleted. Damage leaves them as they are, and is OK; the part that has
  * it is not merged any more. With maintenance_lock. */
 enum status engine_merge_parts(struct engine *engine, struct version *version, size_t start,
                                size_t count, enum part_tier tier, struct error *err);
-/* Whether it can be read and its neighbours are all there. */
-bool engine_may_merge(const struct engine *engine, const struct part_ref *part);
+/* Whether it can be read, as far as merges have found. */
+bool engine_may_merge(const struct part_ref *part);
+/* Whether a part that could not be opened belongs between that one and the one before it, so that
+ * they are no neighbours. */
+bool engine_gap_before(struct engine *engine, const struct version *version, size_t place);
 
 /* merge.c, warm.c, index_merge.c, retention.c, retention_rules.c: *did says whether there was
  * something to do. With maintenance_lock. */

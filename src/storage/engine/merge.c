@@ -1,7 +1,7 @@
 /*
- * merge - parts of one day that are adjacent in sequence become one: hot ones of one level a part
- * of the next level, so that a day never has many and no sample is written often; those of a day
- * that is old enough a warm one (warm.c).
+ * merge - parts of one day that are adjacent in sequence become one: hot ones a part of the next
+ * level, so that a day never has many and no sample is written often (merge_choice.h); those of a
+ * day that is old enough a warm one (warm.c).
  *
  * Blocks of half the full size or more that overlap nothing are copied as they are, and so is a
  * series' only block; others are decoded and encoded together. A part that cannot be read is left
@@ -19,9 +19,8 @@
 #include "storage/engine/sample_array.h"
 
 enum {
-    MERGE_MAX_PARTS = 15, /* hot ones */
-    WRITE_BLOCKS = 4,     /* are written together */
-    HURRY_FAN_INS = 4,    /* of parts in one day: merging them gives way no more */
+    WRITE_BLOCKS = 4,  /* are written together */
+    HURRY_FAN_INS = 4, /* of parts in one day: merging them gives way no more */
 };
 
 struct source {
@@ -362,98 +361,71 @@ static enum status write_all(struct merge *merge)
 
 /* ---- choosing --------------------------------------------------------------------------- */
 
-/* How many parts of a level become one. Two merges take 64 flushes a day together, and up to 960 go
- * without a third, which would be one write too many. */
-static size_t fan_in_of(const struct engine *engine, uint32_t level)
+bool engine_may_merge(const struct part_ref *part)
 {
-    return level < 2 ? engine->options.merge_fan_in : MERGE_MAX_PARTS;
+    return !atomic_load(&part->unreadable);
 }
 
-bool engine_may_merge(const struct engine *engine, const struct part_ref *part)
+/* The manifest goes on naming it, and says where it stands. */
+bool engine_gap_before(struct engine *engine, const struct version *version, size_t place)
 {
-    /* Where a part of the day could not be opened, its place in the sequence would be lost. */
-    return !atomic_load(&part->unreadable) && !day_set_has(&engine->lost_days, part->info.day);
+    const struct manifest_part *part = &version->parts[place]->info;
+    if (!day_set_has(&engine->lost_days, part->day) || place == 0 ||
+        version->parts[place - 1]->info.day != part->day)
+        return false;
+    const struct manifest_part *before = &version->parts[place - 1]->info;
+    bool gap = false;
+    mutex_lock(&engine->manifest_lock);
+    const struct manifest_state *state = manifest_state(engine->manifest);
+    for (size_t i = 0; i < state->part_count && !gap; i++)
+        gap = state->parts[i].day == part->day &&
+              state->parts[i].min_sequence > before->max_sequence &&
+              state->parts[i].max_sequence < part->min_sequence;
+    mutex_unlock(&engine->manifest_lock);
+    return gap;
 }
 
-static bool may_merge(const struct engine *engine, const struct part_ref *part)
-{
-    return part->info.tier == PART_HOT && engine_may_merge(engine, part);
-}
-
-/* The end of the run of parts from `at` on that are of one day and level. */
-static size_t run_end(const struct engine *engine, const struct version *version, size_t at)
-{
-    const struct manifest_part *first = &version->parts[at]->info;
-    size_t end = at;
-    while (end < version->part_count && version->parts[end]->info.day == first->day &&
-           version->parts[end]->info.level == first->level &&
-           may_merge(engine, version->parts[end]))
-        end++;
-    return end;
-}
-
-/* The bytes of `fan_in` parts; UINT64_MAX where one of them is most of it: late samples of a few
- * bytes must not have a day's gigabytes written again, but wait for others of their size. */
-static uint64_t cost(const struct version *version, size_t start, size_t fan_in)
-{
-    uint64_t total = 0;
-    uint64_t largest = 0;
-    for (size_t i = start; i < start + fan_in; i++) {
-        uint64_t bytes = version->parts[i]->info.bytes;
-        total += bytes;
-        largest = bytes > largest ? bytes : largest;
-    }
-    return largest <= 2 * (total - largest) ? total : UINT64_MAX;
-}
-
-/* Of a run, the `fan_in` neighbours that are the least to write; and with them their own
- * neighbours, up to MERGE_MAX_PARTS, that are no larger than what is merged already. */
-static size_t choose_in_run(const struct version *version, size_t begin, size_t end, size_t fan_in,
-                            size_t *start)
-{
-    uint64_t bytes = UINT64_MAX;
-    for (size_t i = begin; i + fan_in <= end; i++)
-        if (cost(version, i, fan_in) < bytes) {
-            bytes = cost(version, i, fan_in);
-            *start = i;
-        }
-    if (bytes == UINT64_MAX)
-        return 0;
-    size_t last = *start + fan_in;
-    while (last - *start < MERGE_MAX_PARTS) {
-        if (last < end && version->parts[last]->info.bytes <= bytes)
-            bytes += version->parts[last++]->info.bytes;
-        else if (*start > begin && version->parts[*start - 1]->info.bytes <= bytes)
-            bytes += version->parts[--*start]->info.bytes;
-        else
-            break;
-    }
-    return last - *start;
-}
-
-/* Whether so many parts wait in that day that readers suffer more from them than from a merge. */
-static bool is_behind(const struct engine *engine, const struct version *version, size_t start)
+/* The end of the day's parts from `start` on. */
+static size_t day_end(const struct version *version, size_t start)
 {
     size_t end = start;
     while (end < version->part_count &&
            version->parts[end]->info.day == version->parts[start]->info.day)
         end++;
-    return end - start >= HURRY_FAN_INS * (size_t)engine->options.merge_fan_in;
+    return end;
 }
 
-/* Which parts become one; 0 if there is nothing to merge. */
-static size_t choose(const struct engine *engine, const struct version *version, size_t *start)
+/* Whether so many parts wait in that day that readers suffer more from them than from a merge. */
+static bool is_behind(const struct engine *engine, const struct version *version, size_t start)
 {
-    *start = 0;
-    for (size_t at = 0; at < version->part_count;) {
-        size_t end = run_end(engine, version, at);
-        size_t fan_in = fan_in_of(engine, version->parts[at]->info.level);
-        size_t count = choose_in_run(version, at, end, fan_in, start);
-        if (count > 0)
-            return count;
-        at = end > at ? end : at + 1;
+    return day_end(version, start) - start >= HURRY_FAN_INS * (size_t)engine->options.merge_fan_in;
+}
+
+/* Which parts become one; *count is 0 if there is nothing to merge. */
+static enum status choose(struct engine *engine, const struct version *version, size_t *start,
+                          size_t *count, struct error *err)
+{
+    *count = 0;
+    struct merge_candidate *parts = malloc((version->part_count + 1) * sizeof parts[0]);
+    if (parts == NULL)
+        return fail(err, STATUS_MEMORY, "no memory to choose what to merge");
+    for (size_t at = 0; at < version->part_count && *count == 0;) {
+        size_t end = day_end(version, at);
+        for (size_t i = at; i < end; i++) {
+            const struct part_ref *part = version->parts[i];
+            parts[i - at] = (struct merge_candidate){
+                .bytes = part->info.bytes,
+                .level = part->info.level,
+                .fixed = part->info.tier != PART_HOT || !engine_may_merge(part),
+                .gap_before = engine_gap_before(engine, version, i),
+            };
+        }
+        *count = merge_choose(parts, end - at, engine->options.merge_fan_in, start);
+        *start += at;
+        at = end;
     }
-    return 0;
+    free(parts);
+    return STATUS_OK;
 }
 
 /* ---- making it count -------------------------------------------------------------------- */
@@ -630,12 +602,12 @@ enum status engine_merge_parts(struct engine *engine, struct version *version, s
 enum status engine_merge_step(struct engine *engine, bool *did, struct error *err)
 {
     struct version *version = engine_version(engine);
-    size_t start;
-    size_t count = choose(engine, version, &start);
+    size_t start, count;
+    enum status status = choose(engine, version, &start, &count, err);
     *did = count > 0;
     engine->pace.hurries = count > 0 && is_behind(engine, version, start);
-    enum status status =
-        count > 0 ? engine_merge_parts(engine, version, start, count, PART_HOT, err) : STATUS_OK;
+    if (count > 0)
+        status = engine_merge_parts(engine, version, start, count, PART_HOT, err);
     engine->pace.hurries = false;
     version_release(version);
     return status;

@@ -47,13 +47,13 @@ static void take(struct stretch *stretch, const struct part_ref *part)
 }
 
 /* From `at` on, of one day. Empty where a part stands that may not be merged. */
-static struct stretch stretch_at(const struct engine *engine, const struct version *version,
-                                 size_t at)
+static struct stretch stretch_at(struct engine *engine, const struct version *version, size_t at)
 {
     struct stretch stretch = {.start = at};
     int64_t day = version->parts[at]->info.day;
     for (; at < version->part_count && version->parts[at]->info.day == day &&
-           engine_may_merge(engine, version->parts[at]) && takes(&stretch, version->parts[at]);
+           engine_may_merge(version->parts[at]) && takes(&stretch, version->parts[at]) &&
+           (stretch.count == 0 || !engine_gap_before(engine, version, at));
          at++)
         take(&stretch, version->parts[at]);
     return stretch;

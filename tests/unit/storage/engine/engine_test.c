@@ -933,39 +933,6 @@ static void a_part_whose_frame_is_damaged_is_read_whole(void **state)
     }
 }
 
-/* Its samples, if it is put back, belong between those of its neighbours. */
-static void parts_are_not_merged_around_a_missing_one(void **state)
-{
-    (void)state;
-    struct scene scene;
-    scene_begin(&scene, LARGE_HEAD, SERIES);
-    for (int i = 0; i < 3; i++) {
-        scene_put_run(&scene, 1, NOW, 1000, 100, i);
-        store_flush(&scene.store);
-    }
-    char path[160], aside[170];
-    part_path(&scene, path);
-    snprintf(aside, sizeof aside, "%s.aside", path);
-    scene_put_run(&scene, 1, NOW, 1000, 1, 8);
-    engine_close(scene.store.tier);
-    assert_int_equal(rename(path, aside), 0);
-    struct error err = {0};
-    assert_int_equal(engine_open(&scene.store.options, &scene.store.tier, &err), STATUS_OK);
-    for (int i = 0; i < 6; i++) {
-        scene_put_run(&scene, 1, NOW + 1000 * i, 1000, 1, 10 + i);
-        store_flush(&scene.store);
-    }
-    store_settle_down(&scene.store);
-    assert_int_equal(scene_stats(&scene).merges, 0);
-    engine_close(scene.store.tier);
-    assert_int_equal(rename(aside, path), 0);
-    assert_int_equal(engine_open(&scene.store.options, &scene.store.tier, &err), STATUS_OK);
-    store_settle_down(&scene.store);
-    assert_true(scene_stats(&scene).merges > 0);
-    scene_check_all_ways(&scene);
-    scene_end(&scene);
-}
-
 /* ---- many series, few of them in use ----------------------------------------------------- */
 
 static size_t selected_in(struct scene *scene, struct time_range range)
@@ -1121,7 +1088,6 @@ int main(void)
         cmocka_unit_test(a_missing_part_makes_answers_partial),
         cmocka_unit_test(a_part_in_place_of_another_is_not_read),
         cmocka_unit_test(a_part_whose_frame_is_damaged_is_read_whole),
-        cmocka_unit_test(parts_are_not_merged_around_a_missing_one),
         cmocka_unit_test(of_many_series_only_those_with_samples_in_the_range_are_selected),
         cmocka_unit_test(samples_in_order_of_time_are_written_three_times_at_the_most),
         cmocka_unit_test(series_of_many_flushes_stand_in_few_segments),

@@ -21,18 +21,24 @@ static int no_dots(const struct dirent *entry)
     return entry->d_name[0] != '.';
 }
 
-/* Flips a bit of the `place`-th file of a folder, by name; twice is as if nothing had been. */
-static void flip(const struct scene *scene, const char *folder, int place, long offset)
+/* Of the `place`-th file of a folder, by name. */
+static void find_path(const struct scene *scene, const char *folder, int place, char path[600])
 {
-    char path[600];
-    snprintf(path, sizeof path, "%s/%s", scene->store.dir, folder);
+    snprintf(path, 600, "%s/%s", scene->store.dir, folder);
     struct dirent **names;
     int count = scandir(path, &names, no_dots, alphasort);
     assert_true(count > place);
-    snprintf(path, sizeof path, "%s/%s/%s", scene->store.dir, folder, names[place]->d_name);
+    snprintf(path, 600, "%s/%s/%s", scene->store.dir, folder, names[place]->d_name);
     for (int i = 0; i < count; i++)
         free(names[i]);
     free(names);
+}
+
+/* Flips a bit of it; twice is as if nothing had been. */
+static void flip(const struct scene *scene, const char *folder, int place, long offset)
+{
+    char path[600];
+    find_path(scene, folder, place, path);
     FILE *file = fopen(path, "r+b");
     assert_non_null(file);
     assert_int_equal(fseek(file, offset, SEEK_SET), 0);
@@ -88,6 +94,42 @@ static void a_damaged_part_does_not_keep_others_of_its_day_from_merging(void **s
     }
 }
 
+/* Its samples, if it is put back, belong between those of its neighbours. */
+static void a_missing_part_stands_between_two_stretches_of_its_day(void **state)
+{
+    (void)state;
+    enum { PARTS = 13 };
+    for (int missing = 0; missing < PARTS; missing += 3)
+        for (int warm = 0; warm < 2; warm++) {
+            struct scene scene;
+            scene_begin(&scene, HEAD, SERIES);
+            put_parts(&scene, 0, missing);
+            /* What its neighbours say otherwise. */
+            scene_put_run(&scene, 1, FIRST, 1000, 500 * PARTS, 1e6);
+            put_parts(&scene, missing, PARTS);
+            char path[600], aside[610];
+            find_path(&scene, "parts", missing, path);
+            snprintf(aside, sizeof aside, "%s.aside", path);
+            engine_close(scene.store.tier);
+            assert_int_equal(rename(path, aside), 0);
+            if (warm)
+                scene.store.options.warm_after_ms = DAY;
+            struct error err = {0};
+            assert_int_equal(engine_open(&scene.store.options, &scene.store.tier, &err), STATUS_OK);
+            store_settle_down(&scene.store);
+            int before = missing < 4 && !warm ? missing : missing > 0;
+            int after =
+                PARTS - 1 - missing < 4 && !warm ? PARTS - 1 - missing : PARTS - 1 - missing > 0;
+            assert_int_equal(scene_stats(&scene).parts, before + after);
+            assert_int_equal(scene_stats(&scene).warm_parts, warm ? before + after : 0);
+            engine_close(scene.store.tier);
+            assert_int_equal(rename(aside, path), 0);
+            assert_int_equal(engine_open(&scene.store.options, &scene.store.tier, &err), STATUS_OK);
+            scene_check_all_ways(&scene);
+            scene_end(&scene);
+        }
+}
+
 static void a_damaged_segment_does_not_keep_others_of_the_index_from_merging(void **state)
 {
     (void)state;
@@ -115,6 +157,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_damaged_part_does_not_keep_others_of_its_day_from_merging),
+        cmocka_unit_test(a_missing_part_stands_between_two_stretches_of_its_day),
         cmocka_unit_test(a_damaged_segment_does_not_keep_others_of_the_index_from_merging),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
