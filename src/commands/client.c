@@ -348,6 +348,23 @@ enum status client_send(struct client *client, const struct client_request *requ
     return status;
 }
 
+static enum status status_of(int http)
+{
+    switch (http) {
+    case 404:
+        return STATUS_NOT_FOUND;
+    case 413:
+    case 422:
+        return STATUS_LIMIT;
+    case 429:
+    case 503:
+    case 507:
+        return STATUS_BUSY;
+    default:
+        return http >= 500 ? STATUS_IO : STATUS_INVALID;
+    }
+}
+
 enum status client_fail(const struct client *client, const struct client_answer *answer,
                         struct error *err)
 {
@@ -360,10 +377,7 @@ enum status client_fail(const struct client *client, const struct client_answer 
     if (detail.size == 0 && root != NULL)
         detail = json_member_text(root, "title");
     detail.size = utf8_prefix(detail, ERROR_MESSAGE_SIZE / 2);
-    enum status status = answer->status == 429 || answer->status == 503 || answer->status == 507
-                             ? STATUS_BUSY
-                         : answer->status >= 500 ? STATUS_IO
-                                                 : STATUS_INVALID;
+    enum status status = status_of(answer->status);
     if (detail.size > 0)
         fail(err, status, "%s answered %d: %.*s", client->shown, answer->status, (int)detail.size,
              (const char *)detail.data);

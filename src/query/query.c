@@ -1,5 +1,23 @@
 #include "query/query.h"
 
+#include <string.h>
+
+/* Whoever meets the bound knows its share of it alone; who asked sets the whole. */
+static enum status end(struct arena *arena, const struct query_environment *environment,
+                       enum status status, struct error *err)
+{
+    arena_release(arena);
+    if (status != STATUS_LIMIT || err == NULL || err->code == NULL ||
+        strcmp(err->code, "query_memory_limit") != 0)
+        return status;
+    return fail_code(err, status, "query_memory_limit",
+                     "the query needs more memory than the %zu bytes that it may take; ask for "
+                     "fewer series, fewer groups, a longer interval or a shorter range, or raise "
+                     "query.max_memory, or for a server memory.limit, of which a quarter is for "
+                     "all query.threads together",
+                     environment->limits.max_memory_bytes);
+}
+
 static enum status answer(const struct query_environment *environment,
                           const struct query_request *request, struct query_sink *sink,
                           struct arena *arena, struct error *err)
@@ -30,8 +48,7 @@ enum status query_answer(const struct query_environment *environment,
         status = answer(environment, &request, sink, &arena, err);
         query_request_release(&request);
     }
-    arena_release(&arena);
-    return status;
+    return end(&arena, environment, status, err);
 }
 
 enum status query_list_metrics(const struct query_environment *environment,
@@ -50,8 +67,7 @@ enum status query_list_metrics(const struct query_environment *environment,
             status = answer_write_metrics(&listing, sink, &arena, err);
         metrics_request_release(&request);
     }
-    arena_release(&arena);
-    return status;
+    return end(&arena, environment, status, err);
 }
 
 enum status query_export(const struct query_environment *environment,
@@ -69,8 +85,7 @@ enum status query_export(const struct query_environment *environment,
         status = export_run(environment, &request, sink, &arena, outcome, err);
         export_request_release(&request);
     }
-    arena_release(&arena);
-    return status;
+    return end(&arena, environment, status, err);
 }
 
 enum status query_delete(const struct query_environment *environment,
@@ -87,6 +102,5 @@ enum status query_delete(const struct query_environment *environment,
                                 request.range, result, err);
         delete_request_release(&request);
     }
-    arena_release(&arena);
-    return status;
+    return end(&arena, environment, status, err);
 }

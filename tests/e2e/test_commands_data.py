@@ -652,3 +652,18 @@ def test_an_answer_that_is_no_metric_store_is_named(commands):
         result = commands.run("query", "--url", fake.url, "x")
         assert result.returncode in (1, 2)
         assert result.stdout == b"" and b"metric-store" in result.stderr
+
+
+def test_a_query_that_is_too_large_fails_in_the_same_way_from_a_server_and_from_a_store(
+        commands, make_server):
+    server = make_server("query.max_points=100").start()
+    too_many = ["--aggregate", "sum", "--interval", "1s", "--start", "now-1h", "m"]
+    senseless = ["--start", "nonsense", "m"]
+    server.ingest([{"name": "m", "value": 1}])
+    asked = [commands.run("query", "--url", server.url, *arguments).returncode
+             for arguments in (too_many, senseless)]
+    assert commands.run("query", "--url", server.url + "/elsewhere", "m").returncode == 1
+    assert server.stop() == 0
+    read = [commands.run("query", "--data", server.data, "--set", "query.max_points=100",
+                         *arguments).returncode for arguments in (too_many, senseless)]
+    assert asked == read == [1, 2]

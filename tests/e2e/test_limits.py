@@ -229,7 +229,13 @@ def test_a_query_that_decodes_too_many_samples_is_refused(heavy):
 
 def test_a_query_that_takes_too_much_memory_is_refused(heavy):
     check_refused(get_query(heavy, metric="heavy", start=T0, end=T0 + 90_000, aggregate="p50",
-                            by="n", over="samples"), 422, "query_memory_limit", "query.max_memory")
+                            by="n", over="samples"), 422, "query_memory_limit", "query.max_memory",
+                  f" {2 << 20} bytes", "memory.limit")
+
+
+def test_a_regular_expression_that_compiles_to_too_much_is_understood_and_impossible(heavy):
+    check_refused(get_query(heavy, match=r'{n=~"\\pL{1000}"}'), 422, "regex_invalid", "too large")
+    check_refused(get_query(heavy, match='{n=~"("}'), 400, "regex_invalid")
 
 
 def test_a_query_for_too_many_points_is_refused(heavy):
