@@ -28,6 +28,8 @@ class Sites(unittest.TestCase):
             subprocess.run(["gcc", "-O1", "-fPIC", "-x", "c", "-", "-c", "-o", path], input=SOURCE, text=True, check=True)
             syncs = sim_sites.sites_in_object(path, {"file_sync"})
             self.assertEqual(sorted(site.split("+")[0] for site in syncs), ["shown", "shown", "some.c:hidden"])
+            self.assertEqual(set(syncs.values()), {sim_sites.Site("file_sync", "some.c", "shown"),
+                                                   sim_sites.Site("file_sync", "some.c", "hidden")})
             self.assertEqual(len(sim_sites.sites_in_object(path, {"file_sync", "file_write"})), 4)
 
     def test_a_report_is_read_line_by_line(self):

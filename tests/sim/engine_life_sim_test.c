@@ -26,7 +26,8 @@
 #include "life.h"
 
 enum {
-    STEPS = 120,
+    STEPS = 120, /* of most lives */
+    STEPS_OF_A_LONG_LIFE = LIFE_STEPS_MAX,
     STATES_OF_A_LIFE = SANITIZED ? 100 : 1000,
     FIXED_SEEDS = SANITIZED ? 8 : 24,
     LIFE_TIMEOUT_S = 600,
@@ -48,8 +49,10 @@ static uint64_t from_environment(const char *name)
 
 static struct life_options options_of(uint64_t seed)
 {
-    return (struct life_options){
-        .seed = seed, .steps = STEPS, .crashes = 2, .most_states = STATES_OF_A_LIFE};
+    return (struct life_options){.seed = seed,
+                                 .steps = seed % 3 == 0 ? STEPS_OF_A_LONG_LIFE : STEPS,
+                                 .crashes = 2,
+                                 .states = STATES_OF_A_LIFE};
 }
 
 static struct report *report_new(void)
@@ -140,7 +143,7 @@ static void shorten(const struct life_options *options, const struct life_result
     shortening.options.crashes = 4;
     shortening.options.every = 1;
     shortening.options.every_in_recovery = 2;
-    shortening.options.most_states = 0;
+    shortening.options.states = 0;
     if (last == 0 || live(&shortening.options, report, true)) {
         printf("it cannot be shortened\n");
         return;
@@ -188,12 +191,29 @@ static void report_sites(const struct sim_sites *sites)
     }
 }
 
+static void add_spread(struct life_spread *sum, const struct life_spread *spread)
+{
+    for (size_t i = 0; i < LIFE_QUARTERS; i++)
+        sum->quarters[i] += spread->quarters[i];
+    for (size_t i = 0; i < LIFE_PASTS; i++)
+        sum->pasts[i] += spread->pasts[i];
+}
+
+static void tell_spread(const struct life_spread *spread)
+{
+    for (unsigned i = 0; i < LIFE_QUARTERS; i++)
+        printf("of them %" PRIu64 " %s\n", spread->quarters[i], life_quarter_name(i));
+    for (unsigned i = 0; i < LIFE_PASTS; i++)
+        printf("of them %" PRIu64 " %s\n", spread->pasts[i], life_past_name((enum life_past)i));
+}
+
 static int live_many(const struct run *run)
 {
     struct report *report = report_new();
     uint64_t states = 0;
     uint64_t lives = 0;
     uint64_t failures = 0;
+    struct life_spread spread = {0};
     time_t began = time(NULL);
     time_t told = began;
     for (uint64_t seed = run->seed;; seed += run->stride) {
@@ -212,8 +232,10 @@ static int live_many(const struct run *run)
             failures++;
         }
         states += report->result.states;
+        add_spread(&spread, &report->result.spread);
         lives++;
     }
+    tell_spread(&spread);
     printf("done: %" PRIu64 " states, %" PRIu64 " lives, %" PRIu64 " failures\n", states, lives,
            failures);
     report_sites(&report->sites);

@@ -26,7 +26,35 @@ enum {
     LIFE_STEPS_MAX = 400
 };
 
-enum { LIFE_RULES = 2, LIFE_SELECTOR_SIZE = 64 };
+enum { LIFE_RULES = 2, LIFE_SELECTOR_SIZE = 64, LIFE_DAYS_KEPT = 1000 };
+
+/* What a life has behind it when a crash is tried. */
+enum life_past {
+    LIFE_RESTARTED,
+    LIFE_RESTARTED_OFTEN,
+    LIFE_MERGED,
+    LIFE_WARMED,
+    LIFE_INDEX_MERGED,
+    LIFE_DELETED,
+    LIFE_DAY_DROPPED,
+    LIFE_RULE_APPLIED,
+    LIFE_RESTORED,
+    LIFE_RECONFIGURED,
+    LIFE_CLOCK_LEAPT,
+    LIFE_PASTS
+};
+
+enum { LIFE_QUARTERS = 4 };
+
+/* Crash states: all, by quarter of their life, and by what it had behind it. */
+struct life_spread {
+    uint64_t quarters[LIFE_QUARTERS];
+    uint64_t pasts[LIFE_PASTS];
+};
+
+/* "in the last quarter of a life", "after a merge" */
+const char *life_quarter_name(unsigned quarter);
+const char *life_past_name(enum life_past past);
 
 /* Of the series of one metric, or of one host. */
 struct life_rule {
@@ -57,10 +85,23 @@ struct life_options {
     unsigned crashes;       /* ways to crash before a call */
     uint64_t every;         /* each so many calls; 0: as the seed says */
     uint64_t every_in_recovery;
-    uint64_t most_states;    /* 0: no limit */
+    uint64_t states;         /* about so many, all over the life; 0: as many as there are */
     struct sim_sites *sites; /* counts where crashes were tried; or NULL */
     bool narrates;           /* every step is printed as it is taken */
     uint64_t shown_state;    /* the calls of its recovery are printed; 0: of none */
+};
+
+/* The latest time that may be believed, by what retention.h promises. */
+struct life_belief {
+    int64_t time_ms;
+    int64_t looked_ns; /* monotonic */
+    int64_t turned_ns; /* when the wall clock was set last, or the store started */
+};
+
+/* What a query or a delete is of. */
+struct life_selector {
+    char text[LIFE_SELECTOR_SIZE];
+    bool only[LIFE_SERIES];
 };
 
 struct life_reader {
@@ -83,7 +124,13 @@ struct life {
     struct life_model model;
     struct life_state seen;        /* with the last look */
     int64_t wall_ms, monotonic_ns; /* while no machine runs */
-    int64_t expired_before;        /* days that retention may have dropped, by any clock so far */
+    int64_t expired_before;        /* days that retention may have dropped so far */
+    int64_t warm_before_ms;        /* days that ended before may have become warm so far */
+    struct life_belief belief;
+    bool wall_stands; /* the wall clock is frozen, time is not */
+    unsigned starts;
+    bool past[LIFE_PASTS];
+    struct life_spread spread;
     struct life_reader readers[LIFE_READERS];
     bool faulty; /* calls are made to fail */
     struct sim_explore explore;
@@ -101,6 +148,7 @@ struct life {
 
 struct life_result {
     uint64_t states, calls, samples;
+    struct life_spread spread;
     unsigned steps; /* taken */
     bool violated;
     unsigned violated_step;
@@ -134,8 +182,6 @@ void life_stop(struct life *life, bool close);
 void life_break(struct life *life, const struct sim_crash *crash);
 /* Whether a reader sees now what it has to: it goes to `seen`. */
 bool life_look(struct life *life);
-/* Right after it. */
-bool life_look_at_metrics(struct life *life);
 /* Whether `dir` on the life's disk is a sound store that holds `state`. */
 bool life_holds(struct life *life, const char *dir, const struct life_state *state);
 void life_remove_store(struct life *life, const char *dir);
@@ -144,6 +190,25 @@ void life_calm(struct life *life);
 bool life_recovers(void *context, struct sim_disk *disk);
 /* Whether commits are refused until a restart. */
 bool life_is_broken(const struct life *life);
+
+/* life_look.c: whether the open store says the same in other ways, if it holds `state`. */
+bool life_look_at_metrics(struct life *life, const struct life_state *state);
+/* Count, sum, least and greatest out of block headers: of everything, and of whole days. */
+bool life_look_at_totals(struct life *life, const struct ledger *ledger, uint64_t *random);
+/* Some matchers, the labels of what they find, and how many series there are. */
+bool life_look_at_selectors(struct life *life, const struct ledger *ledger, uint64_t *random);
+/* No day is warm that could not be. */
+bool life_look_at_chunks(struct life *life);
+void life_selector_random(struct life_selector *selector, uint64_t *random);
+
+/* life_clock.c: the naive model of the time that retention and warm steps go by. */
+void life_clock_starts(struct life *life);
+/* The wall clock was set. */
+void life_clock_turned(struct life *life);
+/* Time has passed: what may go or become warm by now. */
+void life_clock_look(struct life *life);
+/* While no machine runs, the clock is set wrong or right. */
+void life_clock_turn_while_down(struct life *life, uint64_t *random);
 
 /* life_steps.c */
 bool life_take_step(struct life *life);

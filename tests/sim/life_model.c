@@ -143,6 +143,7 @@ static void state_apply(struct life_state *state, const struct life_commit *comm
 static void note_writers(struct life_model *model, const struct life_commit *commit)
 {
     if (commit->deletes) {
+        model->deletes++;
         ledger_delete(&model->writers, commit->only, commit->range);
         return;
     }

@@ -14,7 +14,7 @@
 
 #include "engine_fixture.h"
 
-enum { LIFE_SERIES = 48, LIFE_DAYS = 160 };
+enum { LIFE_SERIES = 48, LIFE_DAYS = 512 };
 
 /* By number of the metric; help 0: not registered. */
 struct life_descriptors {
@@ -71,8 +71,8 @@ struct life_possible {
 
 struct life_model {
     struct life_state now;
-    struct ledger writers; /* of each sample the number of its write, as bits; 0: not known */
-    uint64_t writes;
+    struct ledger writers;    /* of each sample the number of its write, as bits; 0: not known */
+    uint64_t writes, deletes; /* acknowledged */
     struct life_possible *possible; /* in their order; the first is durable */
     size_t possible_count, possible_capacity;
     /* A series' samples of days before this one may go at any time, the oldest writes first. */

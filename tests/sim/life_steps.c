@@ -14,8 +14,8 @@
 #include "model/value.h"
 
 enum {
-    ATTEMPTS = 12,     /* of a commit, with a background step between them */
-    SETTLE_STEPS = 60, /* of the background, far more than there is work */
+    ATTEMPTS = 12,       /* of a commit, with a background step between them */
+    SETTLE_STEPS = 2000, /* of the background, far more than there is work */
     LATE_DAYS = 5,
     STEP_MS = 1000, /* most times are whole multiples of it, so that some come again */
     MANY = 8,       /* a commit in so many has hundreds of samples */
@@ -87,40 +87,20 @@ static bool expected(struct life *life, enum status status, const struct error *
 
 /* ---- the background --------------------------------------------------------------------- */
 
-/* 0: for ever. */
-static int64_t kept_ms(const struct life_config *config, uint32_t series)
+static void pass_time(struct life *life, int64_t duration_ms)
 {
-    for (size_t i = 0; i < config->rule_count; i++) {
-        const struct life_rule *rule = &config->rules[i];
-        uint32_t number =
-            rule->host ? series / FIXTURE_METRICS % FIXTURE_HOSTS : series % FIXTURE_METRICS;
-        if (number == rule->number)
-            return rule->keep_ms;
-    }
-    return config->retention_ms;
-}
-
-/* By the wall clock: where the engine does not believe it, it goes by an earlier time. */
-static void note_expiry(struct life *life)
-{
-    for (uint32_t i = 0; i < LIFE_SERIES; i++) {
-        int64_t keep_ms = kept_ms(&life->config, i);
-        if (keep_ms <= 0)
-            continue;
-        int64_t before = day_of_time(life->machine.clock.wall_ms - keep_ms);
-        life_model_doom(&life->model, i, before);
-        if (before > life->expired_before)
-            life->expired_before = before;
-    }
+    sim_clock_advance(&life->machine.clock, duration_ms);
+    if (life->wall_stands)
+        sim_clock_jump(&life->machine.clock, -duration_ms);
 }
 
 static bool background(struct life *life, bool *did)
 {
     struct error err = {0};
     *did = false;
-    note_expiry(life);
+    life_clock_look(life);
     enum status status = engine_background_step(life->tier, did, &err);
-    if (!expected(life, status, &err, "a background step"))
+    if (!expected(life, status, &err, "a background step") || !life_look_at_chunks(life))
         return false;
     *did = *did && status == STATUS_OK;
     if (life->model.doomed_before == INT64_MIN)
@@ -284,7 +264,7 @@ static void check_refusals(struct life *life, const struct fixture_write *write,
             continue;
         if (write->atomic)
             life_fail(life, "an atomic batch is stored in part");
-        if ((day >= today - 1 && day <= today + 1) || life->config.max_chunks == 100 ||
+        if ((day >= today - 1 && day <= today + 1) || life->config.max_chunks == LIFE_DAYS_KEPT ||
             (day >= life->expired_before && has_day(life, day)))
             life_fail(life,
                       "a sample of day %" PRId64 " is refused, today is %" PRId64 ", %" PRIu32
@@ -371,32 +351,6 @@ static bool commit(struct life *life, uint64_t *random)
 
 /* ---- deletes ---------------------------------------------------------------------------- */
 
-static void make_selector(struct life_commit *commit, uint64_t *random, char *text, size_t size)
-{
-    uint32_t metric = (uint32_t)sim_below(random, FIXTURE_METRICS);
-    uint32_t host = (uint32_t)sim_below(random, FIXTURE_HOSTS);
-    uint32_t number = (uint32_t)sim_below(random, LIFE_SERIES / 4);
-    uint64_t kind = sim_below(random, 10);
-    if (kind < 4)
-        snprintf(text, size, "{n=\"%" PRIu32 "\"}", number);
-    else if (kind < 6)
-        snprintf(text, size, "metric_%" PRIu32, metric);
-    else if (kind < 8)
-        snprintf(text, size, "{host=~\"h[0-%" PRIu32 "]\"}", host);
-    else if (kind < 9)
-        snprintf(text, size, "metric_%" PRIu32 "{host!=\"h%" PRIu32 "\"}", metric, host);
-    else
-        snprintf(text, size, "{n!=\"\"}");
-    for (uint32_t i = 0; i < LIFE_SERIES; i++) {
-        uint32_t its_host = i / FIXTURE_METRICS % FIXTURE_HOSTS;
-        commit->only[i] = kind < 4   ? i == number
-                          : kind < 6 ? i % FIXTURE_METRICS == metric
-                          : kind < 8 ? its_host <= host
-                          : kind < 9 ? i % FIXTURE_METRICS == metric && its_host != host
-                                     : true;
-    }
-}
-
 static struct time_range some_range(const struct life *life, uint64_t *random)
 {
     if (sim_below(random, 4) == 0)
@@ -408,16 +362,17 @@ static struct time_range some_range(const struct life *life, uint64_t *random)
 
 static bool delete(struct life *life, uint64_t *random)
 {
-    char selector[64];
+    struct life_selector selector;
     struct life_commit *commit = &life->commit;
     *commit = (struct life_commit){.deletes = true};
-    make_selector(commit, random, selector, sizeof selector);
+    life_selector_random(&selector, random);
+    memcpy(commit->only, selector.only, sizeof commit->only);
     commit->range = some_range(life, random);
     life_model_begin(&life->model, commit);
     struct delete_result result;
     struct error err = {0};
     enum status status =
-        fixture_delete_matching(life->tier, selector, commit->range, &result, &err);
+        fixture_delete_matching(life->tier, selector.text, commit->range, &result, &err);
     commit->found_nothing = status == STATUS_OK && result.series == 0;
     life_model_end(&life->model, commit, outcome_of(status),
                    life->config.sync == ENGINE_SYNC_ALWAYS);
@@ -468,24 +423,36 @@ static bool read_or_open(struct life *life, uint64_t *random)
     return passed;
 }
 
-static bool look(struct life *life)
+static bool look(struct life *life, uint64_t *random)
 {
-    return life_look(life) && life_look_at_metrics(life);
+    if (!life_look(life))
+        return false;
+    sim_disk_pause_faults(life->disk, true);
+    bool same = life_look_at_metrics(life, &life->seen) &&
+                life_look_at_totals(life, &life->seen.ledger, random) &&
+                life_look_at_selectors(life, &life->seen.ledger, random);
+    sim_disk_pause_faults(life->disk, false);
+    return same;
 }
 
 /* ---- the rest --------------------------------------------------------------------------- */
 
 static bool turn_clock(struct life *life, uint64_t *random)
 {
-    static const int64_t days[] = {1, 1, 1, 2, 4, -1, -3, 365, -365};
+    static const int64_t days[] = {1, 1, 1, 2, 4, -1, -3, 365, 365, -365, -365};
     struct sim_clock *clock = &life->machine.clock;
-    uint64_t way = sim_below(random, 4);
-    if (way == 0)
+    uint64_t way = sim_below(random, 5);
+    if (way == 0) {
         sim_clock_jump(clock, days[sim_below(random, sizeof days / sizeof days[0])] * MS_PER_DAY);
-    else if (way == 1)
-        clock->step_ns = clock->step_ns == 0 ? 1 : 0; /* frozen, or goes again */
-    else
-        sim_clock_advance(clock, (int64_t)sim_below(random, 30 * MS_PER_HOUR));
+        life_clock_turned(life);
+    } else if (way == 1) {
+        clock->step_ns = clock->step_ns == 0 ? 1 : 0; /* no time passes, or some does again */
+    } else if (way == 2) {
+        life->wall_stands = !life->wall_stands;
+    } else {
+        pass_time(life, (int64_t)sim_below(random, 30 * MS_PER_HOUR));
+    }
+    life_clock_look(life);
     return true;
 }
 
@@ -496,6 +463,7 @@ static bool reload(struct life *life, uint64_t *random)
     struct retention_rule rules[LIFE_RULES];
     struct error err = {0};
     life_config_random(&config, random);
+    life->past[LIFE_RECONFIGURED] = true;
     memcpy(life->config.rules, config.rules, sizeof config.rules);
     life->config.rule_count = config.rule_count;
     life->config.retention_ms = config.retention_ms;
@@ -532,14 +500,22 @@ static bool snapshot(struct life *life, uint64_t *random, bool restore)
     life_stop(life, false);
     life_remove_store(life, life->dir);
     snprintf(life->dir, sizeof life->dir, "%s", dir);
+    life->past[LIFE_RESTORED] = true;
     return life_open(life);
+}
+
+static void reconfigure(struct life *life, uint64_t *random)
+{
+    life_config_random(&life->config, random);
+    life->past[LIFE_RECONFIGURED] = true;
 }
 
 static bool restart(struct life *life, uint64_t *random)
 {
     life_stop(life, true);
     if (sim_below(random, 2) == 0)
-        life_config_random(&life->config, random);
+        reconfigure(life, random);
+    life_clock_turn_while_down(life, random);
     return life_open(life);
 }
 
@@ -549,7 +525,8 @@ static bool break_down(struct life *life, uint64_t *random, bool crashes)
                               .names_in_any_order = sim_below(random, 2) == 0};
     life_break(life, crashes ? &crash : NULL);
     if (sim_below(random, 3) == 0)
-        life_config_random(&life->config, random);
+        reconfigure(life, random);
+    life_clock_turn_while_down(life, random);
     return life_open(life);
 }
 
@@ -601,7 +578,7 @@ static bool take(struct life *life)
     case STEP_READER:
         return read_or_open(life, &random);
     case STEP_LOOK:
-        return look(life);
+        return look(life, &random);
     case STEP_SETTINGS:
         return reload(life, &random);
     case STEP_SNAPSHOT:
@@ -624,7 +601,8 @@ static bool take(struct life *life)
 bool life_take_step(struct life *life)
 {
     if (life->machine.clock.step_ns != 0)
-        sim_clock_advance(&life->machine.clock, STEP_MS);
+        pass_time(life, STEP_MS);
+    life_clock_look(life);
     if (!take(life))
         return false;
     /* Nothing is written any more until somebody starts it anew. */

@@ -36,13 +36,13 @@ void life_config_random(struct life_config *config, uint64_t *random)
         .raw_cache_bytes = (size_t)ONE_OF(random, 4 * KIB, 64 * KIB),
         .tombstone_bytes = (size_t)ONE_OF(random, 0, 0, KIB),
         .log_segment_bytes = (uint64_t)ONE_OF(random, 64 * KIB, 64 * KIB, 128 * KIB),
-        .max_chunks = (uint32_t)ONE_OF(random, 100, 100, 100, 6),
+        .max_chunks = (uint32_t)ONE_OF(random, LIFE_DAYS_KEPT, LIFE_DAYS_KEPT, 100, 6),
         .merge_fan_in = (uint32_t)ONE_OF(random, 2, 2, 3, 4, 8),
         .retention_ms = ONE_OF(random, 0, 0, 0, 3, 8) * MS_PER_DAY,
         .warm_after_ms = ONE_OF(random, 0, 1, 1, 2) * MS_PER_DAY,
         .delete_rest_ms = ONE_OF(random, 0, 0, MS_PER_MINUTE),
         .warm_rest_ms = ONE_OF(random, 0, 0, 10 * MS_PER_MINUTE),
-        .clock_leap_ms = ONE_OF(random, 0, 0, 2) * MS_PER_HOUR,
+        .clock_leap_ms = ONE_OF(random, 0, 2, 2, 2, 30, 30) * MS_PER_HOUR,
         .rule_count = (size_t)ONE_OF(random, 0, 0, 1, 2),
         .admitted_series = (uint64_t)ONE_OF(random, 0, 0, 0, 12, 30),
     };
@@ -150,13 +150,6 @@ static bool verifies(struct life *life, const char *dir, bool crashed)
     return true;
 }
 
-static bool totals_same(struct life *life, const struct ledger *ledger)
-{
-    char why[FIXTURE_WHY_SIZE];
-    return fixture_totals_same(life->tier, ledger, fixture_always(), why) ||
-           life_fail(life, "by block headers: %s", why);
-}
-
 bool life_is_broken(const struct life *life)
 {
     struct storage_condition condition;
@@ -173,76 +166,9 @@ bool life_look(struct life *life)
     bool same = (life_state_read(&life->seen, life->tier, why) &&
                  life_model_shows(&life->model, &life->seen, why)) ||
                 life_fail(life, "a reader: %s", why);
-    same = same && totals_same(life, &life->seen.ledger);
+    same = same && life_look_at_totals(life, &life->seen.ledger, NULL);
     sim_disk_pause_faults(life->disk, false);
     return same;
-}
-
-/* ---- the list of metrics ---------------------------------------------------------------- */
-
-struct metric_look {
-    struct life *life;
-    bool seen[FIXTURE_METRICS];
-    struct metric_info must[FIXTURE_METRICS]; /* of series with samples */
-};
-
-static void widen(struct metric_info *info, const struct ledger_series *series)
-{
-    if (series->count == 0)
-        return;
-    int64_t first_ms = series->times[0];
-    int64_t last_ms = series->times[series->count - 1];
-    if (!info->has_samples || first_ms < info->first_ms)
-        info->first_ms = first_ms;
-    if (!info->has_samples || last_ms > info->last_ms)
-        info->last_ms = last_ms;
-    info->has_samples = true;
-    info->series++;
-}
-
-static enum status look_at_metric(void *context, const struct metric_info *info, struct error *err)
-{
-    struct metric_look *look = context;
-    (void)err;
-    uint32_t number = 0;
-    char name[32];
-    for (; number < FIXTURE_METRICS; number++) {
-        fixture_metric_name(number, name);
-        if (slice_equal_text(info->metric.name, name))
-            break;
-    }
-    if (number == FIXTURE_METRICS || look->seen[number]) {
-        life_fail(look->life, "the list of metrics has one twice, or one that nobody wrote");
-        return STATUS_OK;
-    }
-    look->seen[number] = true;
-    const struct metric_info *must = &look->must[number];
-    if (info->series < must->series || info->has_samples != must->has_samples ||
-        (must->has_samples && (info->first_ms != must->first_ms || info->last_ms != must->last_ms)))
-        life_fail(look->life,
-                  "the list of metrics says that %s has %" PRIu64 " series from %" PRId64
-                  " to %" PRId64 " (%d) instead of %" PRIu64 " from %" PRId64 " to %" PRId64
-                  " (%d)",
-                  name, info->series, info->first_ms, info->last_ms, info->has_samples,
-                  must->series, must->first_ms, must->last_ms, must->has_samples);
-    return STATUS_OK;
-}
-
-bool life_look_at_metrics(struct life *life)
-{
-    struct metric_look look = {.life = life};
-    for (uint32_t i = 0; i < LIFE_SERIES; i++)
-        widen(&look.must[i % FIXTURE_METRICS], &life->seen.ledger.series[i]);
-    struct error err = {0};
-    sim_disk_pause_faults(life->disk, true);
-    enum status status = storage_metrics(life->tier, NULL, look_at_metric, &look, &err);
-    sim_disk_pause_faults(life->disk, false);
-    if (status != STATUS_OK)
-        return life_fail(life, "the list of metrics: %s", err.message);
-    for (uint32_t i = 0; i < FIXTURE_METRICS; i++)
-        if (!look.seen[i] && (look.must[i].has_samples || life->seen.descriptors.help[i] != 0))
-            return life_fail(life, "the list of metrics lacks number %" PRIu32, i);
-    return life->why[0] == '\0';
 }
 
 /* ---- opening and breaking --------------------------------------------------------------- */
@@ -275,7 +201,10 @@ static bool look_after_start(struct life *life)
         return life_fail(life, "after a start: %s", why);
     }
     life_model_adopt(&life->model, &found);
-    return totals_same(life, &life->model.now.ledger);
+    uint64_t random = life_random(life, life->starts + (UINT64_C(6) << 40));
+    const struct life_state *now = &life->model.now;
+    return life_look_at_totals(life, &now->ledger, &random) && life_look_at_metrics(life, now) &&
+           life_look_at_selectors(life, &now->ledger, &random) && life_look_at_chunks(life);
 }
 
 bool life_open(struct life *life)
@@ -286,10 +215,12 @@ bool life_open(struct life *life)
         if (attempt == CALM_AFTER)
             life_calm(life);
         machine_init(life);
+        life_clock_starts(life);
         status = engine_open(&life->machine.options, &life->tier, &err);
         if (status != STATUS_OK && !life->faulty)
             return life_fail(life, "cannot open the store: %s", err.message);
     }
+    life->starts++;
     sim_disk_pause_faults(life->disk, true);
     bool same = recovered_clean(life) && look_after_start(life);
     sim_disk_pause_faults(life->disk, false);
@@ -352,6 +283,10 @@ static void second_init(struct life *second, const struct life *life, struct sim
     second->step = life->step;
     second->config = life->config;
     second->expired_before = life->expired_before;
+    second->warm_before_ms = life->warm_before_ms;
+    second->belief = life->belief;
+    second->wall_stands = life->wall_stands;
+    second->starts = life->starts;
     second->wall_ms = life->tier != NULL ? life->machine.clock.wall_ms : life->wall_ms;
     second->salt = life->salt * 31 + sim_disk_calls(disk) * 1000 + life->explore.states;
     snprintf(second->dir, sizeof second->dir, "%s", life->dir);
@@ -466,6 +401,7 @@ static bool lives_on(struct life *second, const struct life *life, struct life_s
     life_model_copy(&second->model, &life->model);
     life_model_adopt(&second->model, found);
     life_state_init(found);
+    life_clock_starts(second);
     uint64_t steps = 1 + sim_below(random, LIVES_ON_MAX);
     bool goes_on = true;
     for (uint64_t i = 0; i < steps && goes_on; i++) {
@@ -525,7 +461,12 @@ static bool compare(struct life *second, const struct life *life, struct life_st
         return false;
     if (!life_state_read(found, second->tier, why) || !life_model_allows(&life->model, found, why))
         return life_fail(second, "%s", why);
-    if (sim_below(random, 3) == 0 && !totals_same(second, &found->ledger))
+    if (sim_below(random, 3) == 0 && !life_look_at_totals(second, &found->ledger, random))
+        return false;
+    if (sim_below(random, 3) == 0 && !(life_look_at_selectors(second, &found->ledger, random) &&
+                                       life_look_at_metrics(second, found)))
+        return false;
+    if (!life_look_at_chunks(second))
         return false;
     if (life->snapshot != NULL && sim_below(random, 4) == 0 &&
         !snapshot_is_whole_or_none(second, life))
@@ -560,9 +501,19 @@ static bool recovers(struct life *second, const struct life *life, uint64_t *ran
     return passed;
 }
 
+static void note_spread(struct life *life)
+{
+    if (life->depth > 0)
+        return;
+    life->spread.quarters[life->step * LIFE_QUARTERS / life->options.steps]++;
+    for (size_t i = 0; i < LIFE_PASTS; i++)
+        life->spread.pasts[i] += life->past[i];
+}
+
 bool life_recovers(void *context, struct sim_disk *disk)
 {
-    const struct life *life = context;
+    struct life *life = context;
+    note_spread(life);
     struct life *second = malloc(sizeof *second);
     invariant(second != NULL);
     second_init(second, life, disk);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WAY_KILL = 1000 };
+enum { WAY_KILL = 1000, SELDOM = 4 };
 
 static void crash_once(struct sim_explore *explore, const struct sim_disk *disk, uint64_t number,
                        unsigned way)
@@ -53,17 +53,30 @@ static void explore_call(struct sim_explore *explore, const struct sim_disk *dis
         crash_once(explore, disk, number, WAY_KILL);
 }
 
+/* The 1st, 4th, 16th, ... call from there. */
+static bool is_seldom(struct sim_explore *explore, uintptr_t site)
+{
+    if (!explore->each_site || explore->level > 0 || site == 0)
+        return false;
+    uint64_t calls = sim_sites_count(&explore->met, site);
+    while (calls % SELDOM == 0)
+        calls /= SELDOM;
+    return calls == 1;
+}
+
 static void explore_hook(void *context, struct sim_disk *disk, const struct sim_call *call)
 {
     struct sim_explore *explore = context;
     uint64_t every = explore->level > 0 && explore->every_in_recovery != 0
                          ? explore->every_in_recovery
                          : explore->every;
-    if ((call->kind & SIM_CHANGING_CALL) == 0 ||
-        (every > 1 && (call->number + explore->phase) % every != 0))
+    if ((call->kind & SIM_CHANGING_CALL) == 0)
+        return;
+    bool seldom = is_seldom(explore, call->site);
+    if (!seldom && every > 1 && (call->number + explore->phase) % every != 0)
         return;
     if (explore->sites != NULL && goes_on(explore))
-        sim_sites_count(explore->sites, call->site);
+        (void)sim_sites_count(explore->sites, call->site);
     explore_call(explore, disk, call->number);
 }
 

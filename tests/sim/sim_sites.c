@@ -26,10 +26,10 @@ static uintptr_t site_of(const void *address)
     return (uintptr_t)address - (uintptr_t)__executable_start;
 }
 
-void sim_sites_count(struct sim_sites *sites, uintptr_t site)
+uint64_t sim_sites_count(struct sim_sites *sites, uintptr_t site)
 {
     if (site == 0)
-        return;
+        return 0;
     size_t at = 0;
     while (at < sites->count && sites->sites[at].site != site)
         at++;
@@ -37,14 +37,14 @@ void sim_sites_count(struct sim_sites *sites, uintptr_t site)
         invariant(sites->count < SIM_SITES_MAX);
         sites->sites[sites->count++] = (struct sim_site){.site = site};
     }
-    sites->sites[at].calls++;
+    return ++sites->sites[at].calls;
 }
 
 bool sim_sites_sync(struct sim_sites *sites, uintptr_t site)
 {
     if (sites == NULL || site == 0)
         return false;
-    sim_sites_count(sites, site);
+    (void)sim_sites_count(sites, site);
     if (sites->suppressed != site)
         return false;
     sites->suppressed_calls++;

@@ -38,8 +38,8 @@ struct sim_sites {
 /* The site of the call that the wrapper is in; 0 outside of one or without --wrap. */
 uintptr_t sim_site_current(void);
 
-/* Counts a call of this site, where the wrapper told one. */
-void sim_sites_count(struct sim_sites *sites, uintptr_t site);
+/* Counts a call of this site, where the wrapper told one: which one it is, from 1. */
+uint64_t sim_sites_count(struct sim_sites *sites, uintptr_t site);
 
 /* Counts a sync at `site`; true when it must do nothing. */
 bool sim_sites_sync(struct sim_sites *sites, uintptr_t site);

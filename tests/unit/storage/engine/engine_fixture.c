@@ -601,8 +601,9 @@ bool fixture_selection_same(struct tier *tier, struct selection *selection,
     return walk(tier, selection, ledger, range, only, series_same, why);
 }
 
-static bool select_and_walk(struct tier *tier, const struct ledger *ledger, struct time_range range,
-                            visit_series *visit, char why[FIXTURE_WHY_SIZE])
+static bool select_and_count(struct tier *tier, const struct ledger *ledger,
+                             struct time_range range, visit_series *visit, uint64_t *decoded,
+                             char why[FIXTURE_WHY_SIZE])
 {
     struct matchers everything = {0};
     struct select_options options = {.range = range};
@@ -615,8 +616,16 @@ static bool select_and_walk(struct tier *tier, const struct ledger *ledger, stru
     selection_stats(tier, selection, &stats);
     if (same && stats.partial)
         same = fixture_no(why, "the answer is partial");
+    *decoded = stats.samples_decoded;
     selection_close(tier, selection);
     return same;
+}
+
+static bool select_and_walk(struct tier *tier, const struct ledger *ledger, struct time_range range,
+                            visit_series *visit, char why[FIXTURE_WHY_SIZE])
+{
+    uint64_t decoded;
+    return select_and_count(tier, ledger, range, visit, &decoded, why);
 }
 
 bool fixture_same(struct tier *tier, const struct ledger *ledger, struct time_range range,
@@ -673,6 +682,12 @@ bool fixture_totals_same(struct tier *tier, const struct ledger *ledger, struct 
                          char why[FIXTURE_WHY_SIZE])
 {
     return select_and_walk(tier, ledger, range, totals_same, why);
+}
+
+bool fixture_totals_counted(struct tier *tier, const struct ledger *ledger, struct time_range range,
+                            uint64_t *decoded, char why[FIXTURE_WHY_SIZE])
+{
+    return select_and_count(tier, ledger, range, totals_same, decoded, why);
 }
 
 enum status fixture_ignore_metric(void *context, const struct metric_info *info, struct error *err)

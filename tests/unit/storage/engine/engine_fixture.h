@@ -134,9 +134,12 @@ bool fixture_same(struct tier *tier, const struct ledger *ledger, struct time_ra
  * answer is partial. */
 bool fixture_read(struct tier *tier, struct ledger *ledger, char why[FIXTURE_WHY_SIZE]);
 
-/* Count, sum and increase of every series out of block headers where there are any, against those
- * of the ledger: nothing twice. */
+/* Count, sum, least, greatest and increase of every series out of block headers where there are
+ * any, against those of the ledger: nothing twice. */
 bool fixture_totals_same(struct tier *tier, const struct ledger *ledger, struct time_range range,
                          char why[FIXTURE_WHY_SIZE]);
+/* The same; says also how many samples had to be decoded for it. */
+bool fixture_totals_counted(struct tier *tier, const struct ledger *ledger, struct time_range range,
+                            uint64_t *decoded, char why[FIXTURE_WHY_SIZE]);
 
 #endif

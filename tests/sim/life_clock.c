@@ -1,0 +1,90 @@
+/*
+ * life_clock - what the clock of a life may make go, or become warm, if the engine keeps what
+ * retention.h promises: a leap of the wall clock is not believed before it has stood for
+ * clock_leap_ms, over restarts too. The very first start believes what it sees: nothing says
+ * otherwise.
+ *
+ * The model may believe in more than the engine does, as one that looks all the time, and never in
+ * less: what it denies is an error.
+ */
+#include "life.h"
+
+enum { NS_PER_MS = 1000000, TURNED_ONE_IN = 6 };
+
+/* Nothing was acknowledged yet: what the store may have noted is of no weight. */
+static bool is_new(const struct life *life)
+{
+    return life->model.writes == 0 && life->model.deletes == 0;
+}
+
+void life_clock_starts(struct life *life)
+{
+    struct life_belief *belief = &life->belief;
+    belief->looked_ns = belief->turned_ns = life->machine.clock.monotonic_ns;
+    if (is_new(life))
+        belief->time_ms = life->machine.clock.wall_ms;
+}
+
+void life_clock_turned(struct life *life)
+{
+    life->belief.turned_ns = life->machine.clock.monotonic_ns;
+    life->past[LIFE_CLOCK_LEAPT] = true;
+}
+
+/* A clock that was set back lowers nothing: the engine may not have looked meanwhile, or not have
+ * noted what it saw, and a start goes by what was noted. */
+static void believe(struct life *life)
+{
+    struct life_belief *belief = &life->belief;
+    const struct sim_clock *clock = &life->machine.clock;
+    int64_t leap_ms = life->config.clock_leap_ms;
+    int64_t passed_ms = (clock->monotonic_ns - belief->looked_ns) / NS_PER_MS;
+    belief->time_ms += passed_ms;
+    belief->looked_ns += passed_ms * NS_PER_MS;
+    int64_t by_ms = clock->wall_ms - belief->time_ms;
+    bool stood = clock->monotonic_ns - belief->turned_ns >= leap_ms * NS_PER_MS;
+    if (by_ms > 0 && (by_ms <= leap_ms || stood))
+        belief->time_ms = clock->wall_ms;
+}
+
+/* 0: for ever. */
+static int64_t kept_ms(const struct life_config *config, uint32_t series)
+{
+    for (size_t i = 0; i < config->rule_count; i++) {
+        const struct life_rule *rule = &config->rules[i];
+        uint32_t number =
+            rule->host ? series / FIXTURE_METRICS % FIXTURE_HOSTS : series % FIXTURE_METRICS;
+        if (number == rule->number)
+            return rule->keep_ms;
+    }
+    return config->retention_ms;
+}
+
+void life_clock_look(struct life *life)
+{
+    believe(life);
+    int64_t now_ms = life->machine.clock.wall_ms;
+    if (life->belief.time_ms < now_ms)
+        now_ms = life->belief.time_ms;
+    for (uint32_t i = 0; i < LIFE_SERIES; i++) {
+        int64_t keep_ms = kept_ms(&life->config, i);
+        if (keep_ms <= 0)
+            continue;
+        int64_t before = day_of_time(now_ms - keep_ms);
+        life_model_doom(&life->model, i, before);
+        if (before > life->expired_before)
+            life->expired_before = before;
+    }
+    int64_t warm_ms = life->config.warm_after_ms;
+    if (warm_ms > 0 && now_ms - warm_ms > life->warm_before_ms)
+        life->warm_before_ms = now_ms - warm_ms;
+}
+
+void life_clock_turn_while_down(struct life *life, uint64_t *random)
+{
+    static const int64_t days[] = {1, 10, -10, 365, -365};
+    if (sim_below(random, TURNED_ONE_IN) != 0)
+        return;
+    life->wall_ms += days[sim_below(random, sizeof days / sizeof days[0])] * MS_PER_DAY;
+    life->past[LIFE_CLOCK_LEAPT] = true;
+}
