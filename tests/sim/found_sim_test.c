@@ -370,9 +370,61 @@ static void each_sync_of_a_snapshot_that_is_undone_is_needed(void **state)
 }
 #endif
 
+static void set_clock(struct sim_machine *machine, struct sim_disk *disk, int64_t wall_ms)
+{
+    sim_machine_init(machine, disk, "/data/store", 1);
+    sim_clock_init(&machine->clock, wall_ms);
+    machine->options.retention_ms = 3 * MS_PER_DAY;
+    machine->options.warm_after_ms = MS_PER_DAY;
+    machine->options.clock_leap_ms = MS_PER_DAY;
+}
+
+static enum status note_warm(void *context, const struct chunk_info *info, struct error *err)
+{
+    bool *warm = context;
+    (void)err;
+    *warm = *warm || info->tier == CHUNK_WARM;
+    return STATUS_OK;
+}
+
+/*
+ * The time that is believed is noted with edits of the manifest, and a new store makes none before
+ * its first flush. One that was killed before then, and started with a clock that was a year ahead,
+ * had nothing to hold against it: all went at once.
+ */
+static void a_new_store_knows_its_time_before_the_first_flush(void **state)
+{
+    (void)state;
+    struct sim_disk *disk = sim_machine_disk(1);
+    struct sim_machine machine;
+    struct ledger ledger;
+    struct error err = {0};
+    char why[FIXTURE_WHY_SIZE] = "";
+    set_clock(&machine, disk, SIM_START_MS);
+    struct tier *tier = open_store(&machine);
+    ledger_init(&ledger, SERIES);
+    for (uint32_t i = 0; i < SERIES; i++)
+        put(tier, &ledger, i, SIM_START_MS, 10);
+    engine_abandon(tier);
+    set_clock(&machine, disk, SIM_START_MS + INT64_C(365) * MS_PER_DAY);
+    tier = open_store(&machine);
+    settle_down(tier);
+    assert_int_equal(engine_flush(tier, &err), STATUS_OK);
+    settle_down(tier);
+    bool warm = false;
+    assert_int_equal(storage_chunks(tier, note_warm, &warm, &err), STATUS_OK);
+    assert_false(warm);
+    if (!fixture_same(tier, &ledger, fixture_always(), why))
+        test_fail("%s", why);
+    ledger_release(&ledger);
+    engine_abandon(tier);
+    sim_disk_free(disk);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_new_store_knows_its_time_before_the_first_flush),
         cmocka_unit_test(a_segment_whose_making_failed_is_not_taken_for_a_spare),
         cmocka_unit_test(a_flush_while_the_log_is_replayed_names_no_more_of_it_than_is_durable),
         cmocka_unit_test(a_start_that_cannot_sync_the_manifests_name_leaves_a_manifest),

@@ -165,7 +165,9 @@ static void start_clock(struct engine *engine, struct retention_clock *clock, in
                         int64_t now_ns)
 {
     mutex_lock(&engine->manifest_lock);
-    int64_t written_ms = manifest_state(engine->manifest)->time_ms;
+    const struct manifest_state *state = manifest_state(engine->manifest);
+    /* Before its first edit a store knows when it was made. */
+    int64_t written_ms = state->time_ms != 0 ? state->time_ms : state->created_ms;
     mutex_unlock(&engine->manifest_lock);
     bool known = written_ms > TIME_MIN_MS && written_ms < TIME_MAX_MS && written_ms != 0;
     *clock = (struct retention_clock){

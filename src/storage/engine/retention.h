@@ -8,8 +8,9 @@
  * The time is the wall clock's as long as it can be believed. A clock that is wrong for a while is
  * common; what it made go would never come back. So a leap of more than options.clock_leap_ms,
  * against the time that has passed since by the monotonic clock, or since the store was last
- * written to, is believed only when it has stood for as long. Until then time goes on as if there
- * had been none, and never beyond what the clock says.
+ * written to (or made), is believed only when it has stood for as long. Until then time goes on as
+ * if there had been none, and never beyond what the clock says. The clock that a new store is made
+ * by is believed, since nothing contradicts it.
  *
  * Threads: the policy is replaced by any; the rest is of whoever holds maintenance_lock.
  */
