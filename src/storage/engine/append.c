@@ -138,12 +138,12 @@ enum status engine_refuse_broken(struct error *err)
 
 static enum status sync_now(struct engine *engine, struct error *err)
 {
+    struct error local = {0};
+    err = err == NULL ? &local : err;
     enum status status = wal_sync(engine->wal, err);
     if (status != STATUS_OK) {
         /* Nobody knows what is on disk now. Only a restart, which reads it, may go on. */
-        atomic_store(&engine->broken, true);
-        log_event(engine->log, LOG_ERROR, "engine", "sync of the log failed: writes stop",
-                  log_text("error", err == NULL ? "" : err->message));
+        engine_break(engine, "log", "sync of the log failed: writes stop", err);
         /* Whatever the disk said: NO_SPACE would mean that nothing was written. */
         return fail(err, STATUS_IO, "the log could not be synced: writes stop until a restart");
     }
@@ -152,14 +152,13 @@ static enum status sync_now(struct engine *engine, struct error *err)
     return STATUS_OK;
 }
 
-void engine_note_broken_log(struct engine *engine)
+void engine_note_broken_log(struct engine *engine, const struct error *why)
 {
     struct wal_stats stats;
     wal_stats(engine->wal, &stats);
-    if (stats.broken && !atomic_exchange(&engine->broken, true))
-        log_event(engine->log, LOG_ERROR, "engine",
-                  "a segment of the log could not be named durably: writes stop",
-                  log_text("store", engine->dir));
+    if (stats.broken)
+        engine_break(engine, "log", "a segment of the log could not be named durably: writes stop",
+                     why);
 }
 
 enum status engine_sync_log(struct engine *engine, struct error *err)
@@ -381,7 +380,7 @@ enum status engine_append(struct tier *tier, struct batch *const *batches, size_
         status = log_all(engine, batches, count, err);
         note_log(engine, status, err);
         if (status != STATUS_OK)
-            engine_note_broken_log(engine);
+            engine_note_broken_log(engine, err);
     }
     if (status == STATUS_OK) {
         rwlock_write(&engine->head_lock);

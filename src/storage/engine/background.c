@@ -64,7 +64,7 @@ static enum status prepare_log(struct engine *engine, struct error *err)
 {
     enum status status = wal_prepare(engine->wal, err);
     if (status != STATUS_OK)
-        engine_note_broken_log(engine);
+        engine_note_broken_log(engine, err);
     return status;
 }
 

@@ -433,17 +433,26 @@ void engine_trouble(struct engine *engine, enum trouble_source source, enum stor
     va_end(args);
 }
 
+void engine_break(struct engine *engine, const char *what, const char *event,
+                  const struct error *why)
+{
+    if (atomic_load(&engine->broken))
+        return;
+    const char *reason = why == NULL || why->message[0] == '\0' ? "not known" : why->message;
+    /* Who sees that it is broken finds the reason. */
+    engine_trouble(engine, TROUBLE_SYNC, STORAGE_FAILING,
+                   "a sync of the %s failed: writes are refused until a restart; look at the disk "
+                   "before it (dmesg). The reason: %s",
+                   what, reason);
+    if (!atomic_exchange(&engine->broken, true))
+        log_event(engine->log, LOG_ERROR, "engine", event, log_text("error", reason));
+}
+
 enum { DISK_LOW_PERCENT = 10 };
 
 void engine_condition(struct tier *tier, struct storage_condition *condition)
 {
     struct engine *engine = engine_of(tier);
-    if (atomic_load(&engine->broken)) {
-        *condition = (struct storage_condition){.health = STORAGE_FAILING};
-        snprintf(condition->message, sizeof condition->message,
-                 "a sync of the log or the manifest failed: writes are refused until a restart");
-        return;
-    }
     mutex_lock(&engine->trouble_lock);
     *condition = engine->troubles[0];
     for (int i = 1; i < TROUBLE_SOURCES; i++)

@@ -149,7 +149,7 @@ static enum status log_tombstones(struct job *job)
     if (status == STATUS_OK)
         status = engine_commit_log(engine, job->err);
     if (status != STATUS_OK)
-        engine_note_broken_log(engine);
+        engine_note_broken_log(engine, job->err);
     return status;
 }
 

@@ -57,6 +57,7 @@ struct engine_counters {
 
 /* Each has a condition of its own; the worst is the store's. */
 enum trouble_source {
+    TROUBLE_SYNC, /* that broke the engine */
     TROUBLE_LOG,
     TROUBLE_DAMAGE,
     TROUBLE_FLUSH,
@@ -181,7 +182,7 @@ enum status engine_append(struct tier *tier, struct batch *const *batches, size_
 enum status engine_sync_log(struct engine *engine, struct error *err);
 /* After a call on the log that failed: it breaks by itself where the name of a new segment cannot
  * be synced, and then the engine is broken too. */
-void engine_note_broken_log(struct engine *engine);
+void engine_note_broken_log(struct engine *engine, const struct error *why);
 /* Commits the frame that was begun, and syncs it where options.sync says so. With append_lock. */
 enum status engine_commit_log(struct engine *engine, struct error *err);
 /* UNAVAILABLE, with the reason. */
@@ -345,6 +346,10 @@ void engine_note_damage(struct engine *engine, const char *message, const struct
 /* The version of now, held: end with version_release. */
 struct version *engine_version(struct engine *engine);
 /* Replaces what this source said before. */
+/* A sync failed, of "log" or "manifest": nothing is written until a restart, and the condition says
+ * why. `why` may be NULL; `event` is logged, the first time. */
+void engine_break(struct engine *engine, const char *what, const char *event,
+                  const struct error *why);
 void engine_trouble(struct engine *engine, enum trouble_source source, enum storage_health health,
                     const char *format, ...) PRINTF_LIKE(4, 5);
 

@@ -74,11 +74,8 @@ static enum status commit(struct engine *engine, struct manifest_edit *edit, str
         manifest_set_time(edit, time_ms);
     enum status status = manifest_commit(engine->manifest, edit, err);
     engine_note_index(engine);
-    if (status == STATUS_OK || !manifest_broken(engine->manifest) ||
-        atomic_exchange(&engine->broken, true))
-        return status;
-    log_event(engine->log, LOG_ERROR, "engine", "sync of the manifest failed: writes stop",
-              log_text("error", err == NULL ? "" : err->message));
+    if (status != STATUS_OK && manifest_broken(engine->manifest))
+        engine_break(engine, "manifest", "sync of the manifest failed: writes stop", err);
     return status;
 }
 
