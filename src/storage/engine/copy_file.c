@@ -51,13 +51,3 @@ enum status copy_file(struct filesystem *fs, const char *from, const char *to, s
     free(piece);
     return status;
 }
-
-enum status link_or_copy_file(struct filesystem *fs, const char *from, const char *to,
-                              struct error *err)
-{
-    struct error why = {0};
-    enum status status = filesystem_link(fs, from, to, &why);
-    if (status == STATUS_UNSUPPORTED)
-        return copy_file(fs, from, to, err);
-    return status == STATUS_OK ? status : fail(err, status, "%s", why.message);
-}

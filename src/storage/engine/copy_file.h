@@ -1,8 +1,7 @@
 /*
- * copy_file - a second file with the same bytes, or a second name for one.
+ * copy_file - a second file with the same bytes.
  *
- * Bytes of a copy are synced; names become durable with their directory, which is left to the
- * caller.
+ * The bytes are synced; the name becomes durable with its directory, which is left to the caller.
  */
 #ifndef METRIC_STORE_STORAGE_ENGINE_COPY_FILE_H
 #define METRIC_STORE_STORAGE_ENGINE_COPY_FILE_H
@@ -12,9 +11,5 @@
 /* Runs of zeros stay holes. On failure nothing is left. CONFLICT when `to` is there. */
 MUST_CHECK enum status copy_file(struct filesystem *fs, const char *from, const char *to,
                                  struct error *err);
-
-/* A hard link, or a copy where the file system makes none. */
-MUST_CHECK enum status link_or_copy_file(struct filesystem *fs, const char *from, const char *to,
-                                         struct error *err);
 
 #endif
