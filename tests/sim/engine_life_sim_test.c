@@ -18,6 +18,7 @@
 #include <malloc.h>
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -30,7 +31,8 @@ enum {
     STEPS_OF_A_LONG_LIFE = LIFE_STEPS_MAX,
     STATES_OF_A_LIFE = SANITIZED ? 100 : 1000,
     FIXED_SEEDS = SANITIZED ? 8 : 24,
-    LIFE_TIMEOUT_S = 600,
+    LIFE_PROCESSOR_S = 600,
+    LIFE_TIMEOUT_S = 3600, /* one that hangs; a machine may be busy or asleep */
     SHORTEN_S = 120,
     PROGRESS_S = 1,
 };
@@ -82,6 +84,8 @@ static bool live(const struct life_options *options, struct report *report, bool
                        freopen("/dev/null", "w", stderr) == NULL))
             _exit(3);
         alarm(LIFE_TIMEOUT_S);
+        struct rlimit limit = {LIFE_PROCESSOR_S, LIFE_PROCESSOR_S};
+        invariant(setrlimit(RLIMIT_CPU, &limit) == 0);
         life_run(options, &report->result);
         fflush(stdout);
         _exit(0);
