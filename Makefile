@@ -29,7 +29,7 @@ NIGHTLY_STATES ?= 1000000
 nightly:
 	./scripts/setup build test
 	./scripts/build release --tests
-	./scripts/simulate --states $(NIGHTLY_STATES)
+	./scripts/simulate --states $(NIGHTLY_STATES) --calls
 	METRIC_STORE_SIM_STRIDE=1 build/release/tests/sim/engine_sim_test
 	./scripts/sync-sites
 	./scripts/test --only tsan
