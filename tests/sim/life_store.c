@@ -505,7 +505,9 @@ static void note_spread(struct life *life)
 {
     if (life->depth > 0)
         return;
-    life->spread.quarters[life->step * LIFE_QUARTERS / life->options.steps]++;
+    /* The last crash comes after the last step. */
+    unsigned quarter = life->step * LIFE_QUARTERS / life->options.steps;
+    life->spread.quarters[quarter < LIFE_QUARTERS ? quarter : LIFE_QUARTERS - 1]++;
     for (size_t i = 0; i < LIFE_PASTS; i++)
         life->spread.pasts[i] += life->past[i];
 }
