@@ -82,9 +82,10 @@ enum status storage_delete(struct tier *tier, const struct matchers *matchers, s
 }
 
 enum status storage_metrics(struct tier *tier, const struct matchers *matchers,
-                            storage_visit_metric *visit, void *context, struct error *err)
+                            storage_visit_metric *visit, void *context, bool *partial,
+                            struct error *err)
 {
-    return tier->ops->metrics(tier, matchers, visit, context, err);
+    return tier->ops->metrics(tier, matchers, visit, context, partial, err);
 }
 
 enum status storage_metric(struct tier *tier, struct slice name, struct arena *arena,

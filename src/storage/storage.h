@@ -144,7 +144,8 @@ struct tier_ops {
                                  struct error *err);
 
     enum status (*metrics)(struct tier *tier, const struct matchers *matchers,
-                           storage_visit_metric *visit, void *context, struct error *err);
+                           storage_visit_metric *visit, void *context, bool *partial,
+                           struct error *err);
     enum status (*metric)(struct tier *tier, struct slice name, struct arena *arena,
                           struct metric *metric, struct error *err);
     enum status (*chunks)(struct tier *tier, storage_visit_chunk *visit, void *context,
@@ -226,9 +227,10 @@ MUST_CHECK enum status storage_delete(struct tier *tier, const struct matchers *
                                       struct delete_result *result, struct error *err);
 
 /* Every metric that has series or a descriptor, by name; `matchers` may be NULL, else only metrics
- * with a series that matches. */
+ * with a series that matches. *partial is set where damage may hide metrics, series of theirs, or
+ * their first or last samples, and left alone elsewhere. */
 MUST_CHECK enum status storage_metrics(struct tier *tier, const struct matchers *matchers,
-                                       storage_visit_metric *visit, void *context,
+                                       storage_visit_metric *visit, void *context, bool *partial,
                                        struct error *err);
 /* The registered descriptor; NOT_FOUND. Strings are copied to `arena`. */
 MUST_CHECK enum status storage_metric(struct tier *tier, struct slice name, struct arena *arena,

@@ -391,10 +391,13 @@ bool life_look_at_metrics(struct life *life, const struct life_state *state)
     struct metric_look look = {.life = life};
     for (uint32_t i = 0; i < LIFE_SERIES; i++)
         widen(&look.must[i % FIXTURE_METRICS], &state->ledger.series[i]);
+    bool partial = false;
     struct error err = {0};
-    enum status status = storage_metrics(life->tier, NULL, look_at_metric, &look, &err);
+    enum status status = storage_metrics(life->tier, NULL, look_at_metric, &look, &partial, &err);
     if (status != STATUS_OK)
         return life_fail(life, "the list of metrics: %s", err.message);
+    if (partial)
+        return life_fail(life, "the list of metrics is partial");
     for (uint32_t i = 0; i < FIXTURE_METRICS; i++)
         if (!look.seen[i] && (look.must[i].has_samples || state->descriptors.help[i] != 0))
             return life_fail(life, "the list of metrics lacks number %" PRIu32, i);

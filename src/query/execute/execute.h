@@ -85,7 +85,8 @@ void execution_stats(const struct execution *execution, struct execution_stats *
 struct listing {
     struct metric_info *items; /* in the arena, strings too */
     size_t count;
-    bool more; /* metrics follow */
+    bool more;    /* metrics follow */
+    bool partial; /* damage may hide metrics, or part of what is told of them */
 };
 
 /* One page of the metrics that a tier holds, by name: those with a series that any selector matches

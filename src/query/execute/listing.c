@@ -102,15 +102,18 @@ enum status listing_read(struct listing *listing, const struct query_environment
     struct budget budget;
     budget_init(&budget, environment, 0, environment->limits.timeout_ms);
     struct listing_walk walk = {.request = request, .arena = arena, .budget = &budget};
+    bool partial = false;
     size_t walks = request->selectors.count == 0 ? 1 : request->selectors.count;
     for (size_t i = 0; i < walks; i++) {
         walk.walk_first = walk.count;
         const struct matchers *matchers =
             request->selectors.count == 0 ? NULL : &request->selectors.items[i];
-        enum status status = storage_metrics(environment->tier, matchers, walk_metric, &walk, err);
+        enum status status =
+            storage_metrics(environment->tier, matchers, walk_metric, &walk, &partial, err);
         if (status != STATUS_OK && status != STATUS_END)
             return status;
     }
     listing_cut(listing, &walk, request->limit);
+    listing->partial = partial;
     return STATUS_OK;
 }

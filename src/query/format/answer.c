@@ -68,6 +68,16 @@ static enum status write_series(struct json *json, struct execution *execution, 
     return json_status(json);
 }
 
+static void write_partial(struct json *json, bool partial)
+{
+    json_text(json,
+              partial ? "\"partial\":true,\"warnings\":[" : "\"partial\":false,\"warnings\":[");
+    if (partial)
+        json_string(json, slice_from_text("the answer is partial: damaged blocks were left "
+                                          "out; metric-store verify lists them"));
+    json_text(json, "]");
+}
+
 enum status answer_write(struct execution *execution, struct query_sink *sink, struct arena *arena,
                          struct error *err)
 {
@@ -89,12 +99,9 @@ enum status answer_write(struct execution *execution, struct query_sink *sink, s
     json_string(json, slice_from_text(stats.tier));
     json_text(json, "],\"duration_ms\":");
     json_value(json, (double)stats.duration_ns / NS_PER_MS);
-    json_text(json, stats.partial ? "},\n\"partial\":true,\"warnings\":["
-                                  : "},\n\"partial\":false,\"warnings\":[");
-    if (stats.partial)
-        json_string(json, slice_from_text("the answer is partial: damaged blocks were left "
-                                          "out; metric-store verify lists them"));
-    json_text(json, "],\"next\":");
+    json_text(json, "},\n");
+    write_partial(json, stats.partial);
+    json_text(json, ",\"next\":");
     struct slice next = execution_next_page(execution);
     if (next.size > 0)
         json_string(json, next);
@@ -146,7 +153,9 @@ enum status answer_write_metrics(const struct listing *listing, struct query_sin
             json_text(json, ",\n");
         write_metric(json, &listing->items[i]);
     }
-    json_text(json, "],\n\"next\":");
+    json_text(json, "],\n");
+    write_partial(json, listing->partial);
+    json_text(json, ",\"next\":");
     if (listing->more)
         json_string(json, listing->items[listing->count - 1].metric.name);
     else

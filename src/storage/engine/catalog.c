@@ -29,6 +29,7 @@ struct listing {
     struct arena arena;
     struct metric_row *rows;
     size_t count, capacity;
+    bool partial;
 };
 
 static enum status no_memory(struct error *err)
@@ -62,18 +63,19 @@ static enum status add_row(struct listing *listing, const struct metric *metric,
 }
 
 /* Of the series in `matched`, those of each metric. */
-static enum status count_matched(struct engine *engine, const struct matched *matched,
+static enum status count_matched(struct listing *listing, const struct matched *matched,
                                  uint32_t *counts, uint32_t metric_count, struct error *err)
 {
     size_t count = (size_t)roaring_bitmap_get_cardinality(matched->ids);
     uint32_t *ids = malloc((count + 1) * sizeof ids[0]);
     uint32_t *metrics = malloc((count + 1) * sizeof metrics[0]);
-    bool partial = false;
     enum status status = ids == NULL || metrics == NULL ? no_memory(err) : STATUS_OK;
     if (status == STATUS_OK) {
         roaring_bitmap_to_uint32_array(matched->ids, ids);
-        status = engine_metrics_of(engine, matched->set, ids, count, metrics, &partial, err);
+        status = engine_metrics_of(listing->engine, matched->set, ids, count, metrics,
+                                   &listing->partial, err);
     }
+    listing->partial = listing->partial || matched->partial;
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
         if (metrics[i] < metric_count)
             counts[metrics[i]]++;
@@ -135,7 +137,7 @@ static enum status fill_listing(struct listing *listing, const struct matchers *
     if (status == STATUS_OK && counts == NULL)
         status = no_memory(err);
     if (status == STATUS_OK && matchers != NULL)
-        status = count_matched(engine, &matched, counts, metric_count, err);
+        status = count_matched(listing, &matched, counts, metric_count, err);
     rwlock_read(&engine->series_lock);
     if (status == STATUS_OK &&
         add_rows(listing, counts, metric_count, matchers == NULL) != STATUS_OK)
@@ -164,6 +166,7 @@ static void widen(struct metric_info *info, int64_t first_ms, int64_t last_ms)
 
 /* First and last sample of every metric: out of block headers and heads, nothing is decoded. */
 struct spans {
+    struct listing *listing;
     struct metric_info **by_id;
     uint32_t count;
     struct cuts cuts;
@@ -175,6 +178,12 @@ static void widen_by_samples(const struct spans *spans, struct metric_info *info
     const struct sample_array *samples = &spans->samples;
     if (samples->count > 0)
         widen(info, samples->times[0], samples->times[samples->count - 1]);
+}
+
+static void note_damage(struct spans *spans, const struct error *why)
+{
+    engine_note_damage(spans->listing->engine, "a damaged block was passed over", why);
+    spans->listing->partial = true;
 }
 
 /* A damaged block has no samples. */
@@ -193,10 +202,15 @@ static enum status span_of_block(struct spans *spans, struct metric_info *info,
     if (sample_array_reach(samples, block->count) != STATUS_OK)
         return no_memory(err);
     struct part_block copy = *block;
+    struct error why = {0};
     enum status status =
-        part_block_read(cursor, &copy, 0, copy.count, samples->times, samples->values, err);
+        part_block_read(cursor, &copy, 0, copy.count, samples->times, samples->values, &why);
+    if (status == STATUS_CORRUPT) {
+        note_damage(spans, &why);
+        return STATUS_OK;
+    }
     if (status != STATUS_OK)
-        return status == STATUS_CORRUPT ? STATUS_OK : status;
+        return fail(err, status, "%s", why.message);
     samples->count =
         cuts_apply(&spans->cuts, sequence, samples->times, samples->values, copy.count);
     widen_by_samples(spans, info);
@@ -220,9 +234,14 @@ static enum status spans_of_part(struct spans *spans, struct part_ref *part, str
         for (;;) {
             const struct part_block *block;
             struct part_loss lost;
-            status = part_cursor_next(cursor, &block, &lost, err);
-            if (status == STATUS_CORRUPT)
+            struct error why = {0};
+            status = part_cursor_next(cursor, &block, &lost, &why);
+            if (status == STATUS_CORRUPT) {
+                note_damage(spans, &why);
                 continue;
+            }
+            if (status != STATUS_OK && status != STATUS_END)
+                status = fail(err, status, "%s", why.message);
             if (status != STATUS_OK || block->metric != id)
                 break;
             status = span_of_block(spans, info, cursor, block, sequence, err);
@@ -273,11 +292,11 @@ static enum status spans_of_head(struct spans *spans, struct engine *engine,
     size_t count = (size_t)roaring_bitmap_get_cardinality(series);
     uint32_t *ids = malloc((count + 1) * sizeof ids[0]);
     uint32_t *metrics = malloc((count + 1) * sizeof metrics[0]);
-    bool partial = false;
     enum status status = ids == NULL || metrics == NULL ? no_memory(err) : STATUS_OK;
     if (status == STATUS_OK) {
         roaring_bitmap_to_uint32_array(series, ids);
-        status = engine_metrics_of(engine, NULL, ids, count, metrics, &partial, err);
+        status =
+            engine_metrics_of(engine, NULL, ids, count, metrics, &spans->listing->partial, err);
     }
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         rwlock_read(&engine->head_lock);
@@ -293,7 +312,7 @@ static enum status spans_of_head(struct spans *spans, struct engine *engine,
 
 static enum status fill_spans(struct listing *listing, struct error *err)
 {
-    struct spans spans = {.count = 0};
+    struct spans spans = {.listing = listing};
     for (size_t i = 0; i < listing->count; i++)
         if (listing->rows[i].id != METRIC_ID_NONE && listing->rows[i].id >= spans.count)
             spans.count = listing->rows[i].id + 1;
@@ -322,9 +341,11 @@ static enum status fill_spans(struct listing *listing, struct error *err)
 }
 
 enum status engine_metrics(struct tier *tier, const struct matchers *matchers,
-                           storage_visit_metric *visit, void *context, struct error *err)
+                           storage_visit_metric *visit, void *context, bool *partial,
+                           struct error *err)
 {
     struct listing listing = {.engine = engine_of(tier)};
+    listing.partial = listing.engine->definitions_lost || listing.engine->lost_days.count > 0;
     arena_init(&listing.arena, (size_t)256 * 1024 * 1024);
     uint8_t gate = gate_enter(&listing.engine->selections);
     enum status status = fill_listing(&listing, matchers, err);
@@ -333,6 +354,7 @@ enum status engine_metrics(struct tier *tier, const struct matchers *matchers,
     gate_leave(&listing.engine->selections, &gate);
     if (status == STATUS_OK && listing.count > 0)
         qsort(listing.rows, listing.count, sizeof listing.rows[0], compare_rows);
+    *partial = *partial || listing.partial;
     for (size_t i = 0; i < listing.count && status == STATUS_OK; i++)
         status = visit(context, &listing.rows[i].info, err);
     free(listing.rows);

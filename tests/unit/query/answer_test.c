@@ -367,7 +367,7 @@ static void the_list_of_metrics_has_all_that_is_known_of_each(void **state)
                         "{\"status\":\"success\",\"metrics\":[\n"
                         "{\"name\":\"b_total\",\"type\":\"counter\",\"unit\":\"bytes\","
                         "\"help\":\"Help \\\"me\\\".\",\"series\":2,\"limit\":5,"
-                        "\"first\":1000,\"last\":2000}],\n\"next\":null}\n");
+                        "\"first\":1000,\"last\":2000}],\n\"partial\":false,\"warnings\":[],\"next\":null}\n");
     assert_int_equal(harness_list(harness, "search=registered"), STATUS_OK);
     assert_non_null(strstr((const char *)harness->output.data,
                            "\"type\":\"gauge\",\"unit\":\"\",\"help\":\"\",\"series\":0,"

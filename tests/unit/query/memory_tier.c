@@ -302,8 +302,10 @@ static void describe_metric(const struct memory_tier *memory, struct slice name,
 }
 
 static enum status memory_metrics(struct tier *tier, const struct matchers *matchers,
-                                  storage_visit_metric *visit, void *context, struct error *err)
+                                  storage_visit_metric *visit, void *context, bool *partial,
+                                  struct error *err)
 {
+    (void)partial;
     struct memory_tier *memory = of_tier(tier);
     size_t count = 0;
     struct slice *names = must(calloc(memory->count + memory->metric_count + 1, sizeof names[0]));

@@ -285,9 +285,10 @@ static void *list_and_set(void *context)
         if (condition.health != STORAGE_HEALTHY)
             found_wrong(scene, "condition", condition.message);
         struct matchers everything = {0};
+        bool partial = false;
         if (storage_metrics(scene->tier, i % 2 == 0 ? NULL : &everything, fixture_ignore_metric,
-                            NULL, NULL) != STATUS_OK ||
-            storage_chunks(scene->tier, fixture_ignore_chunk, NULL, NULL) != STATUS_OK)
+                            NULL, &partial, NULL) != STATUS_OK ||
+            partial || storage_chunks(scene->tier, fixture_ignore_chunk, NULL, NULL) != STATUS_OK)
             found_wrong(scene, "list", "cannot list");
         engine_set_warm_after(scene->tier, i % 2 == 0 ? DAY / 24 : 100 * DAY);
         engine_set_retention(scene->tier, (DAYS + 1) * DAY);

@@ -334,12 +334,14 @@ static struct listed list_metrics(struct scene *scene, const char *selector)
     struct arena arena;
     arena_init(&arena, 1 << 20);
     struct matchers matchers = {0};
+    bool partial = false;
     struct error err = {0};
     if (selector != NULL &&
         matchers_parse(slice_from_text(selector), &arena, &matchers, &err) != STATUS_OK)
         test_fail("%s", err.message);
     if (storage_metrics(scene->store.tier, selector == NULL ? NULL : &matchers, list_metric,
-                        &listed, &err) != STATUS_OK)
+                        &listed, &partial, &err) != STATUS_OK ||
+        partial)
         test_fail("%s", err.message);
     matchers_release(&matchers);
     arena_release(&arena);
