@@ -6,114 +6,9 @@
 
 #include "base/bits.h"
 
-/* ---- answers ---------------------------------------------------------------------------- */
-
-static void answer_say(struct answer *answer, const char *format, ...) PRINTF_LIKE(2, 3);
-static void answer_say(struct answer *answer, const char *format, ...)
+static bool is_refusal(enum status status)
 {
-    va_list args;
-    va_start(args, format);
-    vsnprintf(answer->why, sizeof answer->why, format, args);
-    va_end(args);
-    answer->wrong = true;
-}
-
-static bool number_of(const struct labels *labels, uint32_t *number)
-{
-    char metric[32];
-    struct slice text = labels_get(labels, slice_from_text("n"));
-    if (text.size == 0 || text.size > 4)
-        return false;
-    char digits[8] = {0};
-    memcpy(digits, text.data, text.size);
-    *number = (uint32_t)strtoul(digits, NULL, 10);
-    fixture_metric_name(*number, metric);
-    return *number < SMALL_SERIES && slice_equal_text(labels_metric_name(labels), metric);
-}
-
-/* Every sample that is told is one that was written. */
-static void check_samples(struct answer *answer, const struct ledger_series *written,
-                          const struct storage_block *block)
-{
-    for (uint32_t i = 0; i < block->count; i++) {
-        size_t place = 0;
-        while (place < written->count && written->times[place] != block->times[i])
-            place++;
-        if (place == written->count || written->bits[place] != bits_of_double(block->values[i])) {
-            answer_say(answer, "a sample at %" PRId64 " that nobody wrote", block->times[i]);
-            return;
-        }
-        answer->samples++;
-    }
-}
-
-static void read_series(struct answer *answer, struct tier *tier, struct selection *selection,
-                        size_t index, const struct ledger *ledger, struct storage_cursor **cursor)
-{
-    struct selected_series series;
-    uint32_t number = 0;
-    answer->status = selection_series(tier, selection, index, &series, NULL);
-    /* It is left out, and the answer is partial. */
-    if (answer->status == STATUS_CORRUPT) {
-        answer->status = STATUS_OK;
-        return;
-    }
-    if (answer->status != STATUS_OK)
-        return;
-    if (!number_of(&series.labels, &number)) {
-        answer_say(answer, "series %zu has labels that nobody wrote", index);
-        return;
-    }
-    answer->status = selection_read(tier, selection, index, fixture_always(), cursor, NULL);
-    struct storage_block block;
-    while (answer->status == STATUS_OK && !answer->wrong &&
-           (answer->status = storage_cursor_next(tier, *cursor, &block, NULL)) == STATUS_OK) {
-        answer->status = storage_cursor_load(tier, *cursor, &block, NULL);
-        if (answer->status == STATUS_OK)
-            check_samples(answer, &ledger->series[number], &block);
-    }
-    if (answer->status == STATUS_END)
-        answer->status = STATUS_OK;
-}
-
-void answer_read(struct answer *answer, struct tier *tier, const struct ledger *ledger)
-{
-    struct matchers everything = {0};
-    struct select_options options = {.range = fixture_always()};
-    struct selection *selection;
-    struct storage_cursor *cursor = NULL;
-    answer->status = storage_select(tier, &everything, 1, &options, &selection, NULL);
-    if (answer->status != STATUS_OK)
-        return;
-    for (size_t i = 0;
-         i < selection_count(tier, selection) && answer->status == STATUS_OK && !answer->wrong; i++)
-        read_series(answer, tier, selection, i, ledger, &cursor);
-    struct read_stats stats;
-    selection_stats(tier, selection, &stats);
-    answer->partial = stats.partial;
-    selection_close(tier, selection);
-}
-
-struct answer world_ask(const struct world *world, struct sim_disk *disk, bool read_only)
-{
-    struct answer answer = {0};
-    struct sim_machine machine;
-    struct tier *tier;
-    world_machine_init(&machine, disk);
-    machine.options.read_only = read_only;
-    answer.status = engine_open(&machine.options, &tier, NULL);
-    if (answer.status != STATUS_OK)
-        return answer;
-    answer_read(&answer, tier, &world->ledger);
-    uint64_t all = world->alive;
-    if (!answer.wrong && answer.status == STATUS_OK && !answer.partial && answer.samples != all)
-        answer_say(&answer, "%" PRIu64 " of %" PRIu64 " samples, in silence", answer.samples, all);
-    struct storage_condition condition;
-    storage_condition(tier, &condition);
-    if (!answer.wrong && answer.partial && condition.health == STORAGE_HEALTHY)
-        answer_say(&answer, "the answer is partial, and health says nothing");
-    engine_abandon(tier);
-    return answer;
+    return status == STATUS_CORRUPT || status == STATUS_UNSUPPORTED;
 }
 
 void expect_honest(const struct world *world, const struct sim_disk *damaged, const char *what,
@@ -125,10 +20,123 @@ void expect_honest(const struct world *world, const struct sim_disk *damaged, co
         sim_disk_free(disk);
         if (answer.wrong)
             test_fail("%s, byte %" PRIu64 ": %s", what, where, answer.why);
-        if (answer.status != STATUS_OK && answer.status != STATUS_CORRUPT &&
-            answer.status != STATUS_UNSUPPORTED)
+        if (answer.status != STATUS_OK && !is_refusal(answer.status))
             test_fail("%s, byte %" PRIu64 ": %s", what, where, status_name(answer.status));
     }
+}
+
+/* ---- writes ----------------------------------------------------------------------------- */
+
+/* Beside all old samples, on a day that has some and on one that has none. */
+static size_t new_samples(const struct world *world, struct fixture_sample *samples)
+{
+    size_t count = 0;
+    uint32_t all = world->kind->series + world->kind->new_series;
+    for (uint32_t i = 0; i < all; i++)
+        for (int64_t day = 0; day <= 40; day += 40) {
+            int64_t time_ms = SIM_START_MS + day * MS_PER_DAY + MS_PER_DAY - 60000 + i;
+            samples[count++] = (struct fixture_sample){i, time_ms, world_value(i, time_ms)};
+        }
+    return count;
+}
+
+static void put_new(struct world *fork, struct tier *tier, const char *what, uint64_t where)
+{
+    size_t room = 2 * (size_t)(fork->kind->series + fork->kind->new_series);
+    struct fixture_sample *samples = calloc(room, sizeof samples[0]);
+    assert_non_null(samples);
+    size_t count = new_samples(fork, samples);
+    struct error err = {0};
+    if (world_commit(fork, tier, samples, count, &err) != STATUS_OK)
+        test_fail("%s, byte %" PRIu64 ": new samples are refused: %s", what, where, err.message);
+    free(samples);
+}
+
+/* Whether all that was put last, commit by commit, is told. */
+static void expect_new(const struct world *fork, const struct ledger *told, const char *what,
+                       uint64_t where, const char *when)
+{
+    for (size_t i = 0; i < fork->commits.series_count; i++) {
+        const struct ledger_series *commits = &fork->commits.series[i];
+        size_t at = 0;
+        for (size_t j = 0; j < commits->count; j++) {
+            if (commits->bits[j] != fork->commit_count)
+                continue;
+            const struct ledger_series *found = &told->series[i];
+            while (at < found->count && found->times[at] < commits->times[j])
+                at++;
+            if (at == found->count || found->times[at] != commits->times[j])
+                test_fail("%s, byte %" PRIu64 ": %s: series %zu lacks its new sample at %" PRId64,
+                          what, where, when, i, commits->times[j]);
+        }
+    }
+}
+
+static void ask_fork(const struct world *fork, struct tier *tier, bool may_lack, const char *what,
+                     uint64_t where, const char *when)
+{
+    struct ledger told;
+    struct answer answer = {.told = &told, .may_lack = may_lack};
+    ledger_init(&told, fork->living.series_count);
+    world_questions(fork, tier, &answer);
+    if (answer.wrong || answer.status != STATUS_OK)
+        test_fail("%s, byte %" PRIu64 ": %s: %s %s", what, where, when, answer.why,
+                  status_name(answer.status));
+    expect_new(fork, &told, what, where, when);
+    ledger_release(&told);
+}
+
+static struct tier *start(const struct world *fork, struct sim_machine *machine,
+                          struct sim_disk *disk, const char *what, uint64_t where)
+{
+    struct tier *tier = NULL;
+    struct error err = {0};
+    world_machine_init(fork, machine, disk);
+    if (engine_open(&machine->options, &tier, &err) != STATUS_OK && !is_refusal(err.status))
+        test_fail("%s, byte %" PRIu64 ": %s", what, where, err.message);
+    return tier;
+}
+
+static void settle_down(struct tier *tier)
+{
+    struct error err = {0};
+    bool did = true;
+    assert_int_equal(engine_flush(tier, &err), STATUS_OK);
+    /* What stands in a job's way is damage: the job is left. */
+    while (did)
+        if (engine_background_step(tier, &did, &err) != STATUS_OK)
+            break;
+}
+
+void expect_ingest(const struct world *world, const struct sim_disk *damaged, const char *what,
+                   uint64_t where)
+{
+    struct sim_disk *disk = sim_disk_clone(damaged);
+    struct sim_machine machine;
+    struct world fork;
+    struct told told = {0};
+    struct error err = {0};
+    world_fork(&fork, world);
+    struct tier *tier = start(&fork, &machine, disk, what, where);
+    if (tier != NULL) {
+        put_new(&fork, tier, what, where);
+        ask_fork(&fork, tier, false, what, where, "after a write");
+        engine_abandon(tier);
+        tier = start(&fork, &machine, disk, what, where);
+        assert_non_null(tier);
+        ask_fork(&fork, tier, false, what, where, "after a restart");
+        settle_down(tier);
+        ask_fork(&fork, tier, false, what, where, "after merges");
+        engine_close(tier);
+        if (world_repair(&fork, disk, &told, &err) != STATUS_OK)
+            test_fail("%s, byte %" PRIu64 ": no repair: %s", what, where, err.message);
+        tier = start(&fork, &machine, disk, what, where);
+        assert_non_null(tier);
+        ask_fork(&fork, tier, told.result.losses > 0, what, where, "after a repair");
+        engine_abandon(tier);
+    }
+    world_fork_release(&fork);
+    sim_disk_free(disk);
 }
 
 /* ---- repairs ---------------------------------------------------------------------------- */
@@ -143,14 +151,15 @@ static void take_finding(void *context, enum engine_finding finding, const char 
         snprintf(told->last, sizeof told->last, "%s: %s", path, description);
 }
 
-enum status world_repair(struct sim_disk *disk, struct told *told, struct error *err)
+enum status world_repair(const struct world *world, struct sim_disk *disk, struct told *told,
+                         struct error *err)
 {
     struct sim_machine machine;
-    world_machine_init(&machine, disk);
+    world_machine_init(world, &machine, disk);
     return engine_repair(&machine.options, take_finding, NULL, told, &told->result, err);
 }
 
-/* After a repair: sound, complete but for what was told to be lost, and it stays so. */
+/* Sound, complete but for what was told to be lost, and it stays so. */
 static void expect_sound(const struct world *world, struct sim_disk *disk, struct told *told,
                          const char *what, uint64_t where)
 {
@@ -159,15 +168,16 @@ static void expect_sound(const struct world *world, struct sim_disk *disk, struc
     struct sim_machine machine;
     struct tier *tier;
     struct error err = {0};
-    world_machine_init(&machine, disk);
+    world_machine_init(world, &machine, disk);
     if (engine_open(&machine.options, &tier, &err) != STATUS_OK)
         test_fail("%s, byte %" PRIu64 ": %s", what, where, err.message);
-    struct answer answer = {0};
-    answer_read(&answer, tier, &world->ledger);
+    /* What is lost is as if it had never been written: answers are not partial any more. */
+    struct answer answer = {.may_lack = told->result.losses > 0};
+    world_questions(world, tier, &answer);
     told->samples = answer.samples;
     struct engine_stats stats;
     engine_stats(tier, &stats);
-    uint64_t all = world->alive;
+    uint64_t all = ledger_count(&world->living);
     if (answer.wrong || answer.status != STATUS_OK || answer.partial || stats.recovery.damaged > 0)
         test_fail("%s, byte %" PRIu64 ": after the repair: %s%s", what, where, answer.why,
                   answer.partial ? "partial" : "");
@@ -183,15 +193,15 @@ void expect_repair(const struct world *world, const struct sim_disk *damaged, co
     struct sim_disk *disk = sim_disk_clone(damaged);
     struct error err = {0};
     *told = (struct told){0};
-    enum status status = world_repair(disk, told, &err);
+    enum status status = world_repair(world, disk, told, &err);
     /* Nothing helps where nobody knows what the store is. */
     if (status == STATUS_OK)
         expect_sound(world, disk, told, what, where);
-    else if (status != STATUS_CORRUPT && status != STATUS_UNSUPPORTED && status != STATUS_NOT_FOUND)
+    else if (!is_refusal(status) && status != STATUS_NOT_FOUND)
         test_fail("%s, byte %" PRIu64 ": %s: %s", what, where, status_name(status), err.message);
     struct told again = {0};
     if (status == STATUS_OK) {
-        assert_int_equal(world_repair(disk, &again, &err), STATUS_OK);
+        assert_int_equal(world_repair(world, disk, &again, &err), STATUS_OK);
         assert_int_equal(again.result.found.damaged, 0);
         assert_int_equal(again.result.kept, 0);
     }

@@ -69,10 +69,7 @@ static void swapped_files_are_answered_honestly_and_repaired(void **state)
             if (!same_folder(a, b) || file_is_log(&world.files[i]))
                 continue;
             struct sim_disk *disk = sim_disk_clone(world.disk);
-            struct filesystem *fs = sim_disk_filesystem(disk);
-            assert_int_equal(filesystem_rename(fs, a, "/aside", NULL), STATUS_OK);
-            assert_int_equal(filesystem_rename(fs, b, a, NULL), STATUS_OK);
-            assert_int_equal(filesystem_rename(fs, "/aside", b, NULL), STATUS_OK);
+            disk_swap(disk, a, b);
             look_and_repair(&world, disk, a, j);
             swaps++;
         }
@@ -86,17 +83,15 @@ static void a_file_of_another_store_is_answered_honestly(void **state)
     (void)state;
     struct world world, other;
     world_make_small(&world, 6);
-    other = (struct world){.seed = 7, .disk = sim_disk_new(7)};
-    ledger_init(&other.ledger, SMALL_SERIES);
+    world_init(&other, &small_world, 7);
     struct sim_machine machine;
     struct tier *tier;
     struct error err = {0};
-    world_machine_init(&machine, other.disk);
-    machine.random.state += 99;
+    world_machine_init(&other, &machine, other.disk);
     assert_int_equal(engine_open(&machine.options, &tier, &err), STATUS_OK);
     for (uint32_t i = SMALL_SERIES; i-- > 0;)
         world_put(&other, tier, i, SIM_START_MS + 777, 20, i % 2 == 0);
-    world_describe(tier);
+    world_describe(&other, tier);
     assert_int_equal(engine_flush(tier, &err), STATUS_OK);
     /* Its log goes on where ours does, and further. */
     for (uint32_t i = 0; i < 8 * SMALL_SERIES; i++)
@@ -113,7 +108,7 @@ static void a_file_of_another_store_is_answered_honestly(void **state)
         if (!has || file_is_spare(file))
             continue;
         struct sim_disk *disk = sim_disk_clone(world.disk);
-        disk_bring(disk, other.disk, file->path);
+        disk_bring(disk, file->path, other.disk, file->path);
         /* A manifest makes the files of this store into those of another: none is what it names. */
         if (strstr(file->path, "manifest") != NULL) {
             expect_honest(&world, disk, file->path, 0);

@@ -41,19 +41,20 @@ static bool repair_again(void *context, struct sim_disk *disk)
     sim_disk_set_sites(disk, NULL);
     if (crashed->kept && !is_kept(crashed, disk))
         return false;
-    if (world_repair(disk, &told, &err) != STATUS_OK || told.result.left.damaged > 0) {
+    if (world_repair(crashed->world, disk, &told, &err) != STATUS_OK ||
+        told.result.left.damaged > 0) {
         printf("%s: the second repair: %s%s\n", crashed->what, err.message, told.last);
         return false;
     }
-    struct answer answer = {0};
+    struct answer answer = {.may_lack = true};
     struct sim_machine machine;
     struct tier *tier;
-    world_machine_init(&machine, disk);
+    world_machine_init(crashed->world, &machine, disk);
     if (engine_open(&machine.options, &tier, &err) != STATUS_OK) {
         printf("%s: %s\n", crashed->what, err.message);
         return false;
     }
-    answer_read(&answer, tier, &crashed->world->ledger);
+    world_question(crashed->world, tier, ASK_SAMPLES, &answer);
     engine_abandon(tier);
     if (!answer.wrong && answer.status == STATUS_OK && !answer.partial &&
         answer.samples >= crashed->least)
@@ -68,7 +69,7 @@ static uint64_t samples_after_repair(const struct world *world, const struct sim
     struct sim_disk *disk = sim_disk_clone(damaged);
     struct told told = {0};
     struct error err = {0};
-    assert_int_equal(world_repair(disk, &told, &err), STATUS_OK);
+    assert_int_equal(world_repair(world, disk, &told, &err), STATUS_OK);
     struct answer answer = world_ask(world, disk, true);
     sim_disk_free(disk);
     return answer.samples;
@@ -109,7 +110,7 @@ static bool crash_a_repair(const struct world *world, size_t i, struct sim_sites
     struct error err = {0};
     sim_explore_attach(&explore, disk);
     sim_disk_set_sites(disk, sites);
-    if (world_repair(disk, &told, &err) != STATUS_OK)
+    if (world_repair(world, disk, &told, &err) != STATUS_OK)
         test_fail("%s: %s", file->path, err.message);
     sim_disk_set_sites(disk, NULL);
     sim_explore_now(&explore, disk);

@@ -49,21 +49,6 @@ static void one_bit_of_any_byte_is_answered_honestly_and_repaired(void **state)
     world_release(&world);
 }
 
-/* In it all is told twice. */
-static bool is_series_segment(const struct world *world, const struct stored_file *file)
-{
-    struct file *opened = NULL;
-    uint8_t magic[8] = {0};
-    if (strstr(file->path, ".seg") == NULL)
-        return false;
-    assert_int_equal(
-        filesystem_open(sim_disk_filesystem(world->disk), file->path, FILE_READ, &opened, NULL),
-        STATUS_OK);
-    assert_int_equal(file_read_exactly(opened, magic, sizeof magic, 0, NULL), STATUS_OK);
-    file_close(opened);
-    return memcmp(magic, "MSSERIES", sizeof magic) == 0;
-}
-
 static void expect_no_loss(const struct world *world, const struct stored_file *file, uint64_t byte)
 {
     struct sim_disk *disk = sim_disk_clone(world->disk);
@@ -83,8 +68,8 @@ static void frames_and_derived_sections_are_rebuilt_without_loss(void **state)
     world_make_small(&world, 2);
     for (size_t i = 0; i < world.count; i++) {
         const struct stored_file *file = &world.files[i];
-        bool part = strstr(file->path, ".part") != NULL;
-        if (is_series_segment(&world, file))
+        bool part = file_is_part(file);
+        if (file_is_series_segment(&world, file))
             for (uint64_t byte = 0; byte < file->size; byte += SANITIZED ? 401 : 41)
                 expect_no_loss(&world, file, byte);
         if (!part && strstr(file->path, "manifest") == NULL)
@@ -103,7 +88,6 @@ static void fill_the_log(struct world *world, struct tier *tier)
     struct error err = {0};
     for (int i = 1; i <= (SANITIZED ? 240 : 400); i++) {
         world_put(world, tier, 1, SIM_START_MS + MS_PER_DAY + 777 + i * INT64_C(100000), 64, true);
-        world->alive += 64;
         if (i % 40 == 0)
             assert_int_equal(engine_flush(tier, &err), STATUS_OK);
     }
@@ -122,14 +106,14 @@ static void files_of_lost_edits_are_found_again(void **state)
         struct tier *tier;
         struct error err = {0};
         bool did = true;
-        world_machine_init(&machine, world.disk);
+        world_machine_init(&world, &machine, world.disk);
         machine.options.merge_fan_in = 2;
         assert_int_equal(engine_open(&machine.options, &tier, &err), STATUS_OK);
         assert_int_equal(engine_flush(tier, &err), STATUS_OK);
         while (merged == 1 && did)
             assert_int_equal(engine_background_step(tier, &did, &err), STATUS_OK);
         int64_t second = SIM_START_MS + MS_PER_DAY / 2;
-        world.alive -= world_delete(&world, tier, (struct time_range){second, second + 2500});
+        world_delete(&world, tier, NULL, (struct time_range){second, second + 2500});
         assert_int_equal(engine_flush(tier, &err), STATUS_OK);
         fill_the_log(&world, tier);
         engine_abandon(tier);
@@ -145,9 +129,9 @@ static void files_of_lost_edits_are_found_again(void **state)
                 if (told.result.lost_samples > 0 || told.result.lost_series > 0)
                     test_fail("edit %u: %" PRIu64 " samples are lost: %s", nth,
                               told.result.lost_samples, told.last);
-                if (told.samples != world.alive)
+                if (told.samples != ledger_count(&world.living))
                     test_fail("edit %u: %" PRIu64 " samples instead of %" PRIu64, nth, told.samples,
-                              world.alive);
+                              ledger_count(&world.living));
                 lost++;
             }
             sim_disk_free(disk);
