@@ -120,9 +120,14 @@ struct missed {
 };
 
 /* A series of the segments keeps its id, SERIES_ID_NONE of one that is in none. */
-static enum status find_on_disk(const struct segment_set *set, struct missed *missed)
+static enum status find_on_disk(struct engine *engine, const struct segment_set *set,
+                                struct missed *missed)
 {
-    enum status status = segment_set_find(set, missed->key, &missed->id, &missed->why);
+    struct error damage = {0};
+    enum status status =
+        segment_set_find(set, &missed->labels, missed->key, &missed->id, &damage, &missed->why);
+    if (damage.status == STATUS_CORRUPT)
+        engine_note_damage(engine, "a damaged page of the index was got round", &damage);
     if (status == STATUS_OK)
         return status;
     missed->id = SERIES_ID_NONE;
@@ -142,7 +147,7 @@ static enum status find_or_reserve(struct resolution *work, struct missed *misse
         id = series_index_find(index, labels);
     /* Seldom: a flush moved series to a new segment since. */
     if (id == SERIES_ID_NONE && index->segments != set) {
-        enum status status = find_on_disk(index->segments, missed);
+        enum status status = find_on_disk(work->engine, index->segments, missed);
         if (status != STATUS_OK)
             return status;
         id = missed->id;
@@ -191,7 +196,7 @@ static enum status resolve_group(struct resolution *work, const uint32_t *entrie
             one->why.status = labels_canonicalise(&one->labels, &one->why);
         if (one->why.status == STATUS_OK) {
             one->key = series_key_of(&one->labels, work->engine->index.seed);
-            one->why.status = find_on_disk(set, one);
+            one->why.status = find_on_disk(work->engine, set, one);
         }
         if (one->why.status != STATUS_OK && !is_refusal(one->why.status))
             return fail(work->err, one->why.status, "%s", one->why.message);

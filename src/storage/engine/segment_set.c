@@ -110,11 +110,84 @@ struct segment_set *segment_set_replace(const struct segment_set *set,
 
 /* ---- looking up ------------------------------------------------------------------------- */
 
-enum status segment_set_find(const struct segment_set *set, struct series_key key, uint32_t *id,
+/* Narrows *ids (NULL: everything) to those that have the pair. A page that is damaged does not
+ * narrow them. */
+static enum status narrow(const struct series_segment *segment, const struct label *label,
+                          roaring_bitmap_t **ids, struct error *err)
+{
+    roaring_bitmap_t *with = roaring_bitmap_create();
+    if (with == NULL)
+        return fail(err, STATUS_MEMORY, "no memory to look for a series");
+    struct error why = {0};
+    enum status status = series_segment_pair(segment, label->name, label->value, with, &why);
+    if (status == STATUS_OK && *ids == NULL) {
+        *ids = with;
+        return STATUS_OK;
+    }
+    if (status == STATUS_OK)
+        roaring_bitmap_and_inplace(*ids, with);
+    roaring_bitmap_free(with);
+    return status == STATUS_OK || status == STATUS_CORRUPT ? STATUS_OK
+                                                           : fail(err, status, "%s", why.message);
+}
+
+/* Of `ids`, the one with exactly these labels. CORRUPT where it may be one whose definition cannot
+ * be read. */
+static enum status find_defined(const struct series_segment *segment, const struct labels *labels,
+                                const roaring_bitmap_t *ids, uint32_t *id, struct error *err)
+{
+    struct series_segment_cursor *cursor;
+    enum status status = series_segment_cursor_new(&cursor, segment, err);
+    if (status != STATUS_OK)
+        return status;
+    status = STATUS_NOT_FOUND;
+    roaring_uint32_iterator_t at;
+    roaring_init_iterator(ids, &at);
+    for (; at.has_value && (status == STATUS_NOT_FOUND || status == STATUS_CORRUPT);
+         roaring_advance_uint32_iterator(&at)) {
+        struct series_definition definition;
+        enum status read = series_segment_read(cursor, at.current_value, &definition, err);
+        if (read == STATUS_OK && labels_compare(&definition.labels, labels) == 0) {
+            *id = at.current_value;
+            status = STATUS_OK;
+        } else if (read != STATUS_OK) {
+            status = read == STATUS_NOT_FOUND ? STATUS_CORRUPT : read;
+        }
+    }
+    series_segment_cursor_free(cursor);
+    return status;
+}
+
+static enum status find_by_pairs(const struct series_segment *segment, const struct labels *labels,
+                                 uint32_t *id, struct error *err)
+{
+    roaring_bitmap_t *ids = NULL;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < labels->count && status == STATUS_OK; i++)
+        if (ids == NULL || !roaring_bitmap_is_empty(ids))
+            status = narrow(segment, &labels->items[i], &ids, err);
+    if (status == STATUS_OK)
+        status =
+            find_defined(segment, labels, ids == NULL ? series_segment_ids(segment) : ids, id, err);
+    if (ids != NULL)
+        roaring_bitmap_free(ids);
+    return status;
+}
+
+enum status segment_set_find(const struct segment_set *set, const struct labels *labels,
+                             struct series_key key, uint32_t *id, struct error *damage,
                              struct error *err)
 {
     for (size_t i = set->count; i-- > 0;) {
-        enum status status = series_segment_find(set->segments[i]->segment, key, id, err);
+        const struct series_segment *segment = set->segments[i]->segment;
+        struct error why = {0};
+        enum status status = series_segment_find(segment, key, id, &why);
+        if (status == STATUS_CORRUPT) {
+            *damage = why;
+            status = find_by_pairs(segment, labels, id, err);
+        } else if (status != STATUS_OK && status != STATUS_NOT_FOUND) {
+            return fail(err, status, "%s", why.message);
+        }
         if (status != STATUS_NOT_FOUND)
             return status;
     }

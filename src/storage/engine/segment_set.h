@@ -48,9 +48,15 @@ struct segment_set *segment_set_replace(const struct segment_set *set,
                                         struct segment_ref *const *removed, size_t removed_count,
                                         struct segment_ref *added);
 
-/* NOT_FOUND when no segment has the key. */
-MUST_CHECK enum status segment_set_find(const struct segment_set *set, struct series_key key,
-                                        uint32_t *id, struct error *err);
+/*
+ * The series with these canonical labels, of which `key` is the key; NOT_FOUND when no segment has
+ * it. Where the page that would name the key is damaged, which *damage then says (its status is
+ * CORRUPT), the pairs of the labels are asked instead, and the definitions; CORRUPT when these
+ * cannot tell either.
+ */
+MUST_CHECK enum status segment_set_find(const struct segment_set *set, const struct labels *labels,
+                                        struct series_key key, uint32_t *id, struct error *damage,
+                                        struct error *err);
 /* The one that defines `id`; NULL when none does. */
 struct series_segment *segment_set_with(const struct segment_set *set, uint32_t id);
 /* metrics[i] of ids[i], which rise; of those that are in no segment it stays as it was. */
