@@ -253,10 +253,10 @@ enum status engine_delete(struct tier *tier, const struct matchers *matchers, si
     size_t tombstones = 0;
     enum status status = match_and_lock(&request);
     /* Where a part of the index cannot be read, something that should go would stay. */
-    if (status == STATUS_OK && request.matched.partial)
+    if (status == STATUS_OK && (request.matched.partial || engine->definitions_lost))
         status = fail(err, STATUS_CORRUPT,
                       "the series index is damaged, so that not all series that match are known: "
-                      "run metric-store verify");
+                      "run metric-store verify --repair");
     struct doomed_samples doomed = {.ids = request.matched.ids, .range = range};
     if (status == STATUS_OK)
         status = engine_commit_deletes(engine, &doomed, 1, &tombstones, err);
