@@ -11,6 +11,7 @@
 #include "base/times.h"
 #include "storage/engine/engine_internal.h"
 #include "storage/engine/paths.h"
+#include "storage/engine/repair_state.h"
 #include "storage/engine/segment_owner.h"
 
 struct recovery {
@@ -24,6 +25,8 @@ struct recovery {
     uint64_t replay_from;             /* of the log */
     struct tombstone_set *tombstones; /* of segments */
     struct wal *replaying;            /* while the log is replayed */
+    struct manifest_segment *closed;  /* series segments that did not open */
+    size_t closed_count;
 };
 
 static void note_damage(void *context, const char *description)
@@ -94,23 +97,94 @@ static enum status restore_record(void *context, enum record_type type, struct s
     return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
 }
 
-static enum status open_index(struct recovery *recovery, const struct manifest_segment *info,
-                              struct error *err)
+static enum status take_index(struct recovery *recovery, const struct manifest_segment *info,
+                              bool *opened, struct error *err)
 {
     struct engine *engine = recovery->engine;
     struct segment_ref *segment = NULL;
-    struct error why = {0};
-    enum status status = segment_ref_open(&segment, engine->os, engine->dir, info, &why);
+    enum status status = segment_ref_open(&segment, engine->os, engine->dir, info, err);
+    *opened = status == STATUS_OK;
     if (status == STATUS_OK)
-        status = segment_expect_own(segment->segment, engine->index.seed, &why);
+        status = segment_expect_own(segment->segment, engine->index.seed, err);
     if (status == STATUS_OK)
-        status = series_index_restore_segment(&engine->index, segment, &why);
+        status = series_index_restore_segment(&engine->index, segment, err);
     segment_ref_release(segment);
+    return status;
+}
+
+static enum status open_index(struct recovery *recovery, const struct manifest_segment *info,
+                              struct error *err)
+{
+    bool opened;
+    struct error why = {0};
+    enum status status = take_index(recovery, info, &opened, &why);
+    if (status == STATUS_CORRUPT && !opened) {
+        recovery->closed[recovery->closed_count++] = *info;
+        return STATUS_OK;
+    }
     if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) {
         note_damage(recovery, why.message);
         return STATUS_OK;
     }
     return status == STATUS_OK ? status : fail(err, status, "%s", why.message);
+}
+
+static void ignore_finding(void *context, enum engine_finding finding, const char *path,
+                           const char *description)
+{
+    (void)context, (void)finding, (void)path, (void)description;
+}
+
+/* CORRUPT, and anything that stands in the way of writing: it stays closed. */
+static enum status make_anew(struct recovery *recovery, const struct manifest_segment *info,
+                             struct error *err)
+{
+    struct engine *engine = recovery->engine;
+    struct engine_repair_result result = {0};
+    struct repair repair = {
+        .os = engine->os,
+        .dir = engine->dir,
+        .report = ignore_finding,
+        .result = &result,
+        .manifest = engine->manifest,
+        .state = *manifest_state(engine->manifest),
+        .next_file = engine->next_file,
+    };
+    struct manifest_segment made;
+    bool opened;
+    if (engine->options.read_only || repair.state.edits_lost)
+        return fail(err, STATUS_CORRUPT, "nothing is written here");
+    enum status status = repair_whole_segment(&repair, info, &made, err);
+    engine->next_file = repair.next_file;
+    return status == STATUS_OK ? take_index(recovery, &made, &opened, err) : status;
+}
+
+/*
+ * A segment of which the directories or the trailer are damaged has all of its series still. They
+ * are not left unknown: samples that the log has of them would be lost with the next flush, and
+ * what comes for them would make them again under other ids.
+ */
+static enum status open_closed(struct recovery *recovery, struct error *err)
+{
+    for (size_t i = 0; i < recovery->closed_count; i++) {
+        struct error damage = {0};
+        struct error why = {0};
+        bool opened;
+        enum status status = take_index(recovery, &recovery->closed[i], &opened, &damage);
+        if (status != STATUS_CORRUPT)
+            return status == STATUS_OK ? status : fail(err, status, "%s", damage.message);
+        status = make_anew(recovery, &recovery->closed[i], &why);
+        if (status == STATUS_OK)
+            note_known_loss(recovery, damage.message);
+        else
+            note_damage(recovery, damage.message);
+        log_event(recovery->engine->log, LOG_WARN, "engine",
+                  status == STATUS_OK ? "a damaged index segment was made anew; the old one is in "
+                                        "the quarantine"
+                                      : "a damaged index segment cannot be made anew at a start",
+                  log_text("reason", status == STATUS_OK ? damage.message : why.message));
+    }
+    return STATUS_OK;
 }
 
 /* A segment whose records are read into memory. */
@@ -136,12 +210,15 @@ static enum status load_records(struct recovery *recovery, const struct manifest
 static enum status load_segments(struct recovery *recovery, struct error *err)
 {
     const struct manifest_state *state = manifest_state(recovery->engine->manifest);
+    recovery->closed = malloc((state->segment_count + 1) * sizeof recovery->closed[0]);
+    if (recovery->closed == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for the index");
     enum status status = STATUS_OK;
     for (size_t i = 0; i < state->segment_count && status == STATUS_OK; i++)
         status = state->segments[i].kind == SEGMENT_INDEX
                      ? open_index(recovery, &state->segments[i], err)
                      : load_records(recovery, &state->segments[i], err);
-    return status;
+    return status == STATUS_OK ? open_closed(recovery, err) : status;
 }
 
 /* ---- parts ------------------------------------------------------------------------------ */
@@ -506,6 +583,7 @@ enum status engine_recover(struct engine *engine, struct error *err)
                              ? fail(err, STATUS_MEMORY, "no memory to recover the store")
                              : recover(&recovery, err);
     tombstone_set_release(recovery.tombstones);
+    free(recovery.closed);
     free(recovery.ids);
     free(recovery.times);
     free(recovery.values);

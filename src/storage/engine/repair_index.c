@@ -100,6 +100,36 @@ static enum status rebuild(struct mending *mending, struct error *err)
     return status;
 }
 
+enum status repair_whole_segment(struct repair *repair, const struct manifest_segment *told,
+                                 struct manifest_segment *made, struct error *err)
+{
+    struct mending mending = {
+        .repair = repair, .told = told, .path = path_of_segment(repair->dir, told->id)};
+    struct series_segment_stats stats;
+    char *path = NULL;
+    *made = (struct manifest_segment){.kind = SEGMENT_INDEX};
+    if (mending.path == NULL)
+        return repair_no_path(err);
+    enum status status = repair_new_file(repair, path_of_segment, &made->id, &path, err);
+    if (status == STATUS_OK)
+        status = series_segment_rebuild(repair->os, mending.path, told->id, path, made->id,
+                                        repair->state.secret, count_damage, &mending, &stats, err);
+    if (status == STATUS_OK && stats.series != told->entries) {
+        status = filesystem_remove(repair->os.fs, path, err);
+        if (status == STATUS_OK)
+            status =
+                fail(err, STATUS_CORRUPT, "%s: only %" PRIu64 " of %" PRIu64 " series are left",
+                     mending.path, stats.series, told->entries);
+    } else if (status == STATUS_OK) {
+        made->entries = stats.series;
+        made->bytes = stats.bytes;
+        status = replace(&mending, made, err);
+    }
+    free(path);
+    free(mending.path);
+    return status;
+}
+
 /* Of one that cannot be opened nobody knows; its definitions, which carry its id, are believed. */
 static enum status look_at_owner(const struct mending *mending, bool *foreign, struct error *err)
 {

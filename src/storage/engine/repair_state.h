@@ -54,6 +54,12 @@ MUST_CHECK enum status repair_go_on(struct repair *repair, struct error *err);
 /* repair_index.c: each segment that is damaged is made anew from what can be read of it. */
 MUST_CHECK enum status repair_segments(struct repair *repair, struct error *err);
 
+/* The same of one series segment, if nothing of it is lost: *made takes its place. CORRUPT: some of
+ * its definitions are lost, or it is something else; nothing has changed then. */
+MUST_CHECK enum status repair_whole_segment(struct repair *repair,
+                                            const struct manifest_segment *told,
+                                            struct manifest_segment *made, struct error *err);
+
 /* repair_part.c: each part that is damaged, or has samples of series that nothing defines, is
  * written anew without what is lost. */
 MUST_CHECK enum status repair_parts(struct repair *repair, struct error *err);
