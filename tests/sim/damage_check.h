@@ -19,6 +19,10 @@ void expect_honest(const struct world *world, const struct sim_disk *damaged, co
 void expect_ingest(const struct world *world, const struct sim_disk *damaged, const char *what,
                    uint64_t where);
 
+/* A delete is refused, or takes all that it says, also what a repair brings to light again. */
+void expect_delete(const struct world *world, const struct sim_disk *damaged, const char *what,
+                   uint64_t where);
+
 struct told {
     struct engine_repair_result result;
     uint64_t samples; /* that are there afterwards */

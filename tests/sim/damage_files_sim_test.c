@@ -11,6 +11,8 @@ static void look_and_repair(const struct world *world, struct sim_disk *disk, co
     struct told told;
     expect_honest(world, disk, what, where);
     expect_repair(world, disk, what, where, &told);
+    expect_ingest(world, disk, what, where);
+    expect_delete(world, disk, what, where);
     sim_disk_free(disk);
 }
 

@@ -10,12 +10,17 @@
 
 #include "damage_check.h"
 
-/* Of all bytes, so many are looked at; repairs, which take longer, at one of REPAIR_EVERY. */
-enum { READ_EVERY = SANITIZED ? 17 : 1, REPAIR_EVERY = SANITIZED ? 131 : 11, REST_EVERY = 997 };
+/* Of all bytes, so many are looked at; repairs and writes, which take longer, at fewer. */
+enum {
+    READ_EVERY = SANITIZED ? 17 : 1,
+    REPAIR_EVERY = SANITIZED ? 131 : 11,
+    INGEST_EVERY = SANITIZED ? 97 : 7,
+    REST_EVERY = 997
+};
 /* ---- one bit ---------------------------------------------------------------------------- */
 
 static void flip_and_look(const struct world *world, const struct stored_file *file, uint64_t byte,
-                          bool repaired)
+                          bool repaired, bool written)
 {
     struct sim_disk *disk = sim_disk_clone(world->disk);
     sim_disk_flip(disk, file->path, byte * 8 + byte % 8);
@@ -26,6 +31,10 @@ static void flip_and_look(const struct world *world, const struct stored_file *f
         if (!file_is_log(file) && told.result.found.damaged == 0)
             test_fail("%s, byte %" PRIu64 ": verify finds nothing", file->path, byte);
     }
+    if (written && byte % 2 == 0)
+        expect_ingest(world, disk, file->path, byte);
+    else if (written)
+        expect_delete(world, disk, file->path, byte);
     sim_disk_free(disk);
 }
 
@@ -40,9 +49,10 @@ static void one_bit_of_any_byte_is_answered_honestly_and_repaired(void **state)
         if (file_is_spare(file))
             continue;
         for (uint64_t byte = i % READ_EVERY; byte < file->used; byte += READ_EVERY, looked++)
-            flip_and_look(&world, file, byte, (byte + i) % REPAIR_EVERY == 0);
+            flip_and_look(&world, file, byte, (byte + i) % REPAIR_EVERY == 0,
+                          (byte + i) % INGEST_EVERY == 0);
         for (uint64_t byte = file->used; byte < file->size; byte += REST_EVERY, looked++)
-            flip_and_look(&world, file, byte, true);
+            flip_and_look(&world, file, byte, true, false);
     }
     printf("%zu files, %" PRIu64 " bytes\n", world.count, looked);
     assert_true(world.count >= 7);
