@@ -235,7 +235,8 @@ static void damage_makes_an_answer_partial_with_a_warning(void **state)
     struct harness *harness = *state;
     harness->memory->damaged = true;
     const char *answer = answered(harness, "metric=x");
-    assert_non_null(strstr(answer, "\"partial\":true,\"warnings\":[\"damaged blocks"));
+    assert_non_null(
+        strstr(answer, "\"partial\":true,\"warnings\":[\"the answer is partial: damaged blocks"));
 }
 
 static void a_sink_that_refuses_ends_the_query(void **state)
@@ -363,11 +364,12 @@ static void the_list_of_metrics_has_all_that_is_known_of_each(void **state)
     struct harness *harness = *state;
     fill_metrics(harness->memory);
     assert_int_equal(harness_list(harness, "search=TOTAL"), STATUS_OK);
-    assert_string_equal((const char *)harness->output.data,
-                        "{\"status\":\"success\",\"metrics\":[\n"
-                        "{\"name\":\"b_total\",\"type\":\"counter\",\"unit\":\"bytes\","
-                        "\"help\":\"Help \\\"me\\\".\",\"series\":2,\"limit\":5,"
-                        "\"first\":1000,\"last\":2000}],\n\"partial\":false,\"warnings\":[],\"next\":null}\n");
+    assert_string_equal(
+        (const char *)harness->output.data,
+        "{\"status\":\"success\",\"metrics\":[\n"
+        "{\"name\":\"b_total\",\"type\":\"counter\",\"unit\":\"bytes\","
+        "\"help\":\"Help \\\"me\\\".\",\"series\":2,\"limit\":5,"
+        "\"first\":1000,\"last\":2000}],\n\"partial\":false,\"warnings\":[],\"next\":null}\n");
     assert_int_equal(harness_list(harness, "search=registered"), STATUS_OK);
     assert_non_null(strstr((const char *)harness->output.data,
                            "\"type\":\"gauge\",\"unit\":\"\",\"help\":\"\",\"series\":0,"
