@@ -1,8 +1,8 @@
 /*
- * background - one thread flushes, so that no merge makes writers wait; one merges and drops old
- * days, and steps back where requests want the processor; with storage.sync=interval a third one
- * syncs the log, so that a long flush delays no sync. The jobs are plain functions: the simulator
- * calls background_step itself.
+ * background - one thread flushes, so that no merge makes writers wait; one merges, and steps back
+ * where requests want the processor; one drops old days, so that they never wait for a merge; with
+ * storage.sync=interval a fourth one syncs the log, so that a long flush delays no sync. The jobs
+ * are plain functions: the simulator calls background_step itself.
  */
 #include "storage/engine/engine_internal.h"
 
@@ -94,9 +94,9 @@ static enum status flush_step(struct engine *engine, bool *did, struct error *er
 
 static enum status retention_step(struct engine *engine, bool *did, struct error *err)
 {
-    mutex_lock(&engine->maintenance_lock);
+    mutex_lock(&engine->retention_lock);
     enum status status = engine_retention_step(engine, did, err);
-    mutex_unlock(&engine->maintenance_lock);
+    mutex_unlock(&engine->retention_lock);
     return status;
 }
 
@@ -116,12 +116,6 @@ static enum status merge_step(struct engine *engine, bool *did, struct error *er
         status = engine_rules_step(engine, did, err);
     mutex_unlock(&engine->maintenance_lock);
     return status;
-}
-
-static enum status maintenance_step(struct engine *engine, bool *did, struct error *err)
-{
-    enum status status = retention_step(engine, did, err);
-    return status == STATUS_OK && !*did ? merge_step(engine, did, err) : status;
 }
 
 enum status background_step(struct engine *engine, bool *did, struct error *err)
@@ -223,7 +217,7 @@ static void work(struct worker *worker)
     }
 }
 
-static void run_flusher(void *context)
+static void run_worker(void *context)
 {
     work(context);
 }
@@ -262,17 +256,22 @@ enum status background_start(struct engine *engine, struct error *err)
     struct threads *threads = engine->os.threads;
     engine->flusher.step = flush_step;
     engine->flusher.source = TROUBLE_FLUSH;
-    engine->maintainer.step = maintenance_step;
+    engine->maintainer.step = merge_step;
     engine->maintainer.source = TROUBLE_MAINTENANCE;
+    engine->dropper.step = retention_step;
+    engine->dropper.source = TROUBLE_RETENTION;
     enum status status = STATUS_OK;
     if (engine->options.sync == ENGINE_SYNC_INTERVAL)
         status = threads_start(threads, "log-sync", run_syncs, engine, &engine->sync_thread, err);
     if (status == STATUS_OK)
-        status = threads_start(threads, "flush", run_flusher, &engine->flusher,
+        status = threads_start(threads, "flush", run_worker, &engine->flusher,
                                &engine->flusher.thread, err);
     if (status == STATUS_OK)
         status = threads_start(threads, "merge", run_maintainer, &engine->maintainer,
                                &engine->maintainer.thread, err);
+    if (status == STATUS_OK)
+        status = threads_start(threads, "retention", run_worker, &engine->dropper,
+                               &engine->dropper.thread, err);
     if (status != STATUS_OK)
         background_stop(engine);
     return status;
@@ -291,10 +290,12 @@ void background_stop(struct engine *engine)
     engine->stopping = true;
     condition_signal(&engine->flusher.work);
     condition_signal(&engine->maintainer.work);
+    condition_signal(&engine->dropper.work);
     condition_signal(&engine->sync_due);
     mutex_unlock(&engine->work_lock);
     join(engine, &engine->flusher.thread);
     join(engine, &engine->maintainer.thread);
+    join(engine, &engine->dropper.thread);
     join(engine, &engine->sync_thread);
 }
 

@@ -516,19 +516,20 @@ enum status engine_clean_step(struct engine *engine, bool *did, struct error *er
     enum status status = STATUS_OK;
     uint64_t edits = atomic_load(&engine->edits);
     bool many = are_many(engine, version->tombstones);
-    for (size_t at = first_to_clean(engine, version); at < version->part_count && !*did; at++) {
+    for (size_t at = first_to_clean(engine, version); !*did && at < version->part_count; at++) {
         if (!engine_may_merge(version->parts[at]) || !needs_cleaning(version, at, many))
             continue;
         *did = true;
         engine->clean_from_day = version->parts[at]->info.day;
         status = engine_merge_parts(engine, version, at, 1, version->parts[at]->info.tier, err);
     }
+    if (!*did)
+        version_release(version);
     if (!*did && engine->clean_from_day == INT64_MIN)
         note_look(engine, &engine->clean_look, edits);
     else if (!*did) {
         engine->clean_from_day = INT64_MIN;
         *did = true; /* the days before are looked at in the next step */
     }
-    version_release(version);
     return status;
 }

@@ -33,13 +33,15 @@ static void locks_init(struct engine *engine)
     rwlock_init(&engine->series_lock);
     mutex_init(&engine->flush_lock);
     mutex_init(&engine->maintenance_lock);
+    mutex_init(&engine->retention_lock);
     mutex_init(&engine->manifest_lock);
     mutex_init(&engine->work_lock);
     mutex_init(&engine->trouble_lock);
     condition_init(&engine->flusher.work);
     condition_init(&engine->maintainer.work);
+    condition_init(&engine->dropper.work);
     condition_init(&engine->sync_due);
-    engine->flusher.engine = engine->maintainer.engine = engine;
+    engine->flusher.engine = engine->maintainer.engine = engine->dropper.engine = engine;
 }
 
 static void engine_free(struct engine *engine)
@@ -62,11 +64,13 @@ static void engine_free(struct engine *engine)
     rwlock_release(&engine->series_lock);
     mutex_release(&engine->flush_lock);
     mutex_release(&engine->maintenance_lock);
+    mutex_release(&engine->retention_lock);
     mutex_release(&engine->manifest_lock);
     mutex_release(&engine->work_lock);
     mutex_release(&engine->trouble_lock);
     condition_release(&engine->flusher.work);
     condition_release(&engine->maintainer.work);
+    condition_release(&engine->dropper.work);
     condition_release(&engine->sync_due);
     free(engine->dir);
     free(engine);

@@ -7,8 +7,8 @@
  * few. The manifest (manifest.h) says which files count. docs/ARCHITECTURE.md follows a sample file
  * by file.
  *
- * Threads: see storage.h. One background thread flushes, another merges and drops; without threads
- * (options.background false) the owner calls engine_background_step itself.
+ * Threads: see storage.h. One background thread flushes, one merges, one drops old days; without
+ * threads (options.background false) the owner calls engine_background_step itself.
  */
 #ifndef METRIC_STORE_STORAGE_ENGINE_ENGINE_H
 #define METRIC_STORE_STORAGE_ENGINE_ENGINE_H

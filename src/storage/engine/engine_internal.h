@@ -2,13 +2,12 @@
  * engine_internal - the engine's own state, shared by its files; nobody else includes it.
  *
  * Locks, in the order in which they may be taken:
- *   flush_lock, maintenance_lock   one flush, and beside it one merge or retention step at a time
- *   manifest_lock the manifest, ids of files: while an edit is committed and published
- *   append_lock   the log, the committed sequence: whoever appends, syncs or rotates
- *   head_lock     entries of the active head: a commit is seen whole or not at all; readers copy
- *                 what they need and leave
- *   series_lock   series index, registry, raw cache, days
- *   work_lock     what the background threads wait for
+ *   flush_lock, maintenance_lock, retention_lock   one flush at a time, one merge beside it, and
+ * one drop of days beside both: a long merge must not keep days that nobody wants manifest_lock the
+ * manifest, ids of files: while an edit is committed and published append_lock   the log, the
+ * committed sequence: whoever appends, syncs or rotates head_lock     entries of the active head: a
+ * commit is seen whole or not at all; readers copy what they need and leave series_lock   series
+ * index, registry, raw cache, days work_lock     what the background threads wait for
  */
 #ifndef METRIC_STORE_STORAGE_ENGINE_ENGINE_INTERNAL_H
 #define METRIC_STORE_STORAGE_ENGINE_ENGINE_INTERNAL_H
@@ -62,6 +61,7 @@ enum trouble_source {
     TROUBLE_DAMAGE,
     TROUBLE_FLUSH,
     TROUBLE_MAINTENANCE,
+    TROUBLE_RETENTION,
     TROUBLE_RULES,
     TROUBLE_SOURCES
 };
@@ -120,7 +120,7 @@ struct engine {
     atomic_size_t table_bytes; /* of index.active, as of the last commit */
     bool registry_dirty;       /* the newest metrics segment does not say what the registry does */
 
-    struct mutex flush_lock, maintenance_lock;
+    struct mutex flush_lock, maintenance_lock, retention_lock;
     struct pace pace;
     struct tombstone_look drop_look;  /* of engine_drop_tombstones; with flush_lock */
     struct tombstone_look clean_look; /* of engine_clean_step; with maintenance_lock */
@@ -132,7 +132,7 @@ struct engine {
     atomic_uint_fast64_t edits; /* of the manifest, since the start */
 
     struct mutex work_lock;
-    struct worker flusher, maintainer;
+    struct worker flusher, maintainer, dropper;
     struct thread *sync_thread; /* with ENGINE_SYNC_INTERVAL and background threads */
     struct condition sync_due;
     bool stopping;
@@ -220,7 +220,7 @@ struct index_change {
 struct parts_change {
     struct part_ref *const *added;
     size_t added_count;
-    struct part_ref *const *removed; /* parts of the present version */
+    struct part_ref *const *removed;
     size_t removed_count;
     bool drop_sealed; /* the sealed head is in parts now */
     const bool *gone; /* tombstones of the present version by their places; NULL: none */
@@ -230,9 +230,10 @@ struct parts_change {
 
 /*
  * Completes `edit` with the change, commits it, and publishes the version that it makes: all or
- * nothing. Files of removed parts go with their last reader; those of added parts, which are
- * `doomed` until then, stay. After a failed sync of the manifest the engine is broken, as the log
- * would be, and both stay. Takes manifest_lock.
+ * nothing. CONFLICT: some of `removed` have been removed by somebody else. Files of removed parts
+ * go with their last reader; those of added parts, which are `doomed` until then, stay. After a
+ * failed sync of the manifest the engine is broken, as the log would be, and both stay. Takes
+ * manifest_lock.
  */
 enum status engine_publish(struct engine *engine, struct manifest_edit *edit,
                            const struct parts_change *change, struct error *err);
@@ -247,7 +248,9 @@ enum status engine_recover(struct engine *engine, struct error *err);
 /* merge.c */
 /* Parts [start, start + count) of `version`, neighbours of one day, become one of `tier`, or none
  * where all that they hold is deleted. Damage leaves them as they are, and is OK; the part that has
- * it is not merged any more. With maintenance_lock. */
+ * it is not merged any more. Where their day is dropped meanwhile nothing is made, and that is OK
+ * too. Takes over the reference on `version`, which it does not hold for long: other days' files
+ * must be able to go. With maintenance_lock. */
 enum status engine_merge_parts(struct engine *engine, struct version *version, size_t start,
                                size_t count, enum part_tier tier, struct error *err);
 /* Whether it can be read, as far as merges have found. */
@@ -256,8 +259,8 @@ bool engine_may_merge(const struct part_ref *part);
  * they are no neighbours. */
 bool engine_gap_before(struct engine *engine, const struct version *version, size_t place);
 
-/* merge.c, warm.c, index_merge.c, retention.c, retention_rules.c: *did says whether there was
- * something to do. With maintenance_lock. */
+/* merge.c, warm.c, index_merge.c, retention_rules.c: *did says whether there was something to do.
+ * With maintenance_lock. */
 enum status engine_merge_step(struct engine *engine, bool *did, struct error *err);
 enum status engine_warm_step(struct engine *engine, bool *did, struct error *err);
 /* One segment out of `count`, without some series; then in their place. `made` may be NULL in the
@@ -271,7 +274,7 @@ enum status index_publish_merged(struct engine *engine, struct segment_ref *cons
 enum status engine_index_merge_step(struct engine *engine, bool *did, struct error *err);
 /* The time that retention goes by, now: see retention.h. */
 int64_t engine_retention_time(struct engine *engine);
-/* Drops days that nobody keeps. */
+/* retention.c: drops days that nobody keeps. With retention_lock. */
 enum status engine_retention_step(struct engine *engine, bool *did, struct error *err);
 /* Days without samples count towards storage.max_chunks no more. After parts have gone. */
 void engine_forget_days(struct engine *engine);

@@ -40,7 +40,11 @@ struct lane {
 
 struct merge {
     struct engine *engine;
-    enum part_tier tier;                      /* of what is made */
+    enum part_tier tier;                       /* of what is made */
+    struct part_ref *parts[MERGE_SOURCES_MAX]; /* held */
+    size_t part_count;
+    struct tombstone_set *tombstones;         /* held; of the version in which they were chosen */
+    uint64_t flushed_sequence;                /* likewise */
     struct source sources[MERGE_SOURCES_MAX]; /* by sequence */
     size_t source_count;
     struct part_writer *writer;
@@ -278,9 +282,12 @@ static struct lane *next_lane(struct merge *merge, int64_t *until_ms, enum statu
 /* Where the service stops a merge is begun again after the next start. */
 static enum status go_on(const struct merge *merge)
 {
-    return engine_goes_on(merge->engine)
-               ? STATUS_OK
-               : fail(merge->err, STATUS_CANCELLED, "the merge was stopped");
+    if (!engine_goes_on(merge->engine))
+        return fail(merge->err, STATUS_CANCELLED, "the merge was stopped");
+    /* Days go whole. */
+    if (atomic_load(&merge->parts[0]->doomed))
+        return fail(merge->err, STATUS_CANCELLED, "the day that was merged was dropped");
+    return STATUS_OK;
 }
 
 /* Pieces [start, end) overlap one another: decoded, the later part over the earlier. */
@@ -453,10 +460,11 @@ static void count_merge(struct engine *engine, struct part_ref *const *sources, 
                      made->bytes);
 }
 
-static enum status commit(struct merge *merge, struct part_ref *const *sources, size_t count,
-                          const struct manifest_part *info)
+static enum status commit(struct merge *merge, const struct manifest_part *info)
 {
     struct engine *engine = merge->engine;
+    struct part_ref *const *sources = merge->parts;
+    size_t count = merge->part_count;
     struct part_ref *made = NULL;
     enum status status = info->samples == 0
                              ? STATUS_OK
@@ -481,39 +489,46 @@ static enum status commit(struct merge *merge, struct part_ref *const *sources, 
     if (status == STATUS_OK && made == NULL)
         engine_forget_days(engine);
     /* Series may have lost their last samples. */
-    engine->reclaim.due |= status == STATUS_OK && merge->cuts.count > 0;
+    if (status == STATUS_OK && merge->cuts.count > 0)
+        atomic_store(&engine->reclaim.due, true);
     return status;
 }
 
-static enum status find_cuts(struct merge *merge, const struct version *version, int64_t day)
+static enum status find_cuts(struct merge *merge, int64_t day)
 {
     struct time_range range = {day * MS_PER_DAY, (day + 1) * MS_PER_DAY};
-    enum status status =
-        cuts_init(&merge->cuts, version->tombstones, range, version->flushed_sequence);
+    enum status status = cuts_init(&merge->cuts, merge->tombstones, range, merge->flushed_sequence);
     return status == STATUS_OK ? status : no_memory(merge);
 }
 
-static enum status write_part(struct merge *merge, struct version *version, size_t start,
-                              size_t count, struct manifest_part *info)
+/* Of what is made. */
+static struct manifest_part describe(const struct merge *merge)
 {
-    struct engine *engine = merge->engine;
-    enum status status = find_cuts(merge, version, version->parts[start]->info.day);
-    for (size_t i = 0; i < count && status == STATUS_OK; i++)
-        status = open_source(merge, version->parts[start + i]);
-    if (status != STATUS_OK)
-        return status;
-    *info = (struct manifest_part){
-        .id = engine_take_file_id(engine),
-        .day = version->parts[start]->info.day,
-        .min_sequence = version->parts[start]->info.min_sequence,
-        .max_sequence = version->parts[start + count - 1]->info.max_sequence,
+    size_t count = merge->part_count;
+    struct manifest_part info = {
+        .id = engine_take_file_id(merge->engine),
+        .day = merge->parts[0]->info.day,
+        .min_sequence = merge->parts[0]->info.min_sequence,
+        .max_sequence = merge->parts[count - 1]->info.max_sequence,
         .tier = merge->tier,
     };
-    for (size_t i = start; i < start + count; i++)
-        if (version->parts[i]->info.level >= info->level)
-            info->level = version->parts[i]->info.level + (count > 1 ? 1 : 0);
-    if (merge->cuts.count > 0 && version->flushed_sequence > info->max_sequence)
-        info->cleaned = version->flushed_sequence;
+    for (size_t i = 0; i < count; i++)
+        if (merge->parts[i]->info.level >= info.level)
+            info.level = merge->parts[i]->info.level + (count > 1 ? 1 : 0);
+    if (merge->cuts.count > 0 && merge->flushed_sequence > info.max_sequence)
+        info.cleaned = merge->flushed_sequence;
+    return info;
+}
+
+static enum status write_part(struct merge *merge, struct manifest_part *info)
+{
+    struct engine *engine = merge->engine;
+    enum status status = find_cuts(merge, merge->parts[0]->info.day);
+    for (size_t i = 0; i < merge->part_count && status == STATUS_OK; i++)
+        status = open_source(merge, merge->parts[i]);
+    if (status != STATUS_OK)
+        return status;
+    *info = describe(merge);
     struct part_writer_options options = {
         .identity = manifest_part_identity(info),
         .hash_seed = engine->index.seed,
@@ -549,13 +564,26 @@ static enum status write_part(struct merge *merge, struct version *version, size
     return status;
 }
 
+static void take_sources(struct merge *merge, struct version *version, size_t start, size_t count)
+{
+    invariant(count > 0 && count <= MERGE_SOURCES_MAX);
+    for (size_t i = start; i < start + count; i++)
+        merge->parts[merge->part_count++] = part_ref_acquire(version->parts[i]);
+    merge->tombstones = tombstone_set_acquire(version->tombstones);
+    merge->flushed_sequence = version->flushed_sequence;
+    version_release(version);
+}
+
 static void release(struct merge *merge)
 {
     for (size_t i = 0; i < merge->source_count; i++) {
         part_cursor_free(merge->sources[i].walk);
         part_cursor_free(merge->sources[i].fetch);
     }
+    for (size_t i = 0; i < merge->part_count; i++)
+        part_ref_release(merge->parts[i]);
     cuts_release(&merge->cuts);
+    tombstone_set_release(merge->tombstones);
     pieces_release(&merge->pieces);
     sample_array_release(&merge->waiting);
     sample_array_release(&merge->loaded);
@@ -564,12 +592,12 @@ static void release(struct merge *merge)
 }
 
 /* Where nobody knows which of them is damaged, none is merged again: verify tells. */
-static void leave_alone(const struct merge *merge, struct part_ref *const *sources, size_t count)
+static void leave_alone(const struct merge *merge)
 {
     struct engine *engine = merge->engine;
-    for (size_t i = 0; i < count; i++)
-        if (merge->damaged == NULL || sources[i] == merge->damaged)
-            atomic_store(&sources[i]->unreadable, true);
+    for (size_t i = 0; i < merge->part_count; i++)
+        if (merge->damaged == NULL || merge->parts[i] == merge->damaged)
+            atomic_store(&merge->parts[i]->unreadable, true);
     const char *why = merge->err->message;
     engine_trouble(engine, TROUBLE_DAMAGE, STORAGE_DEGRADED, "damaged data: %s", why);
     log_event(engine->log, LOG_ERROR, "engine",
@@ -584,18 +612,20 @@ enum status engine_merge_parts(struct engine *engine, struct version *version, s
     struct error why = {0};
     struct merge merge = {.engine = engine, .tier = tier, .err = &why};
     struct manifest_part info;
-    enum status status = write_part(&merge, version, start, count, &info);
+    take_sources(&merge, version, start, count);
+    enum status status = write_part(&merge, &info);
     if (status == STATUS_OK)
-        status = commit(&merge, version->parts + start, count, &info);
-    if (status != STATUS_OK && status != STATUS_CANCELLED)
+        status = commit(&merge, &info);
+    /* Their day was dropped: what was made of it has been removed. */
+    if (status == STATUS_CANCELLED || status == STATUS_CONFLICT)
+        status = STATUS_OK;
+    if (status != STATUS_OK)
         atomic_fetch_add(&engine->counters.merge_failures, 1);
     if (status == STATUS_CORRUPT) {
-        leave_alone(&merge, version->parts + start, count);
+        leave_alone(&merge);
         status = STATUS_OK;
     }
     release(&merge);
-    if (status == STATUS_CANCELLED)
-        return STATUS_OK;
     return status == STATUS_OK ? status : fail(err, status, "%s", why.message);
 }
 
@@ -608,7 +638,8 @@ enum status engine_merge_step(struct engine *engine, bool *did, struct error *er
     engine->pace.hurries = count > 0 && is_behind(engine, version, start);
     if (count > 0)
         status = engine_merge_parts(engine, version, start, count, PART_HOT, err);
+    else
+        version_release(version);
     engine->pace.hurries = false;
-    version_release(version);
     return status;
 }

@@ -43,9 +43,10 @@ static bool is_removed(const struct parts_change *change, const struct part_ref 
     return false;
 }
 
-/* The parts as they will be. With manifest_lock, so that nobody else changes them meanwhile. */
+/* The parts as they will be. With manifest_lock, so that nobody else changes them meanwhile.
+ * *removed: how many of those that go are there. NULL without memory. */
 static struct part_ref **changed_parts(struct engine *engine, const struct parts_change *change,
-                                       size_t *count)
+                                       size_t *count, size_t *removed)
 {
     struct version *version = engine_version(engine); /* a rotation may replace it */
     size_t most = version->part_count + change->added_count;
@@ -58,6 +59,7 @@ static struct part_ref **changed_parts(struct engine *engine, const struct parts
     for (size_t i = 0; i < version->part_count; i++)
         if (!is_removed(change, version->parts[i]))
             parts[(*count)++] = version->parts[i];
+    *removed = version->part_count - *count;
     for (size_t i = 0; i < change->added_count; i++)
         parts[(*count)++] = change->added[i];
     if (*count > 0)
@@ -101,7 +103,10 @@ static enum status prepare(struct engine *engine, const struct parts_change *cha
                            struct prepared *prepared, struct error *err)
 {
     *prepared = (struct prepared){0};
-    prepared->parts = changed_parts(engine, change, &prepared->part_count);
+    size_t removed = 0;
+    prepared->parts = changed_parts(engine, change, &prepared->part_count, &removed);
+    if (prepared->parts != NULL && removed < change->removed_count)
+        return fail(err, STATUS_CONFLICT, "parts that were to be replaced are gone");
     prepared->version = version_reserve(prepared->part_count);
     bool complete = prepared->parts != NULL && prepared->version != NULL;
     const struct index_change *index = change->index;

@@ -20,17 +20,16 @@ void reclaim_release(struct reclaim *reclaim)
         roaring_bitmap_free(reclaim->dying);
     if (reclaim->freed != NULL)
         roaring_bitmap_free(reclaim->freed);
-    *reclaim = (struct reclaim){0};
+    reclaim->dying = reclaim->freed = NULL;
+    reclaim->stage = RECLAIM_IDLE;
 }
 
 /* Back to looking. What became due meanwhile stays so. */
 static void start_over(struct engine *engine)
 {
-    bool due = engine->reclaim.due;
     rwlock_write(&engine->series_lock);
     reclaim_release(&engine->reclaim);
     rwlock_unlock(&engine->series_lock);
-    engine->reclaim.due = due;
 }
 
 static enum status no_memory(struct error *err)
@@ -124,7 +123,7 @@ static bool damage_hides(const struct engine *engine)
 static enum status look(struct engine *engine, bool *did, struct error *err)
 {
     struct reclaim *reclaim = &engine->reclaim;
-    reclaim->due = false;
+    atomic_store(&reclaim->due, false);
     if (damage_hides(engine))
         return STATUS_OK;
     roaring_bitmap_t *dying = roaring_bitmap_create();
@@ -402,7 +401,7 @@ enum status engine_reclaim_step(struct engine *engine, bool *did, struct error *
     *did = false;
     switch (engine->reclaim.stage) {
     case RECLAIM_IDLE:
-        return engine->reclaim.due ? look(engine, did, err) : STATUS_OK;
+        return atomic_load(&engine->reclaim.due) ? look(engine, did, err) : STATUS_OK;
     case RECLAIM_DRAINING:
         return drain(engine, did, err);
     case RECLAIM_FREEING:

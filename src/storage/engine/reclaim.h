@@ -15,10 +15,13 @@
  * Ids that neither segments nor tables define are free too. Not while damage hides what is named; a
  * segment that is damaged itself keeps its series.
  *
- * Threads: the maintenance thread; `dying` is guarded by series_lock.
+ * Threads: the merge thread, but for `due`; `dying` is guarded by series_lock. Days may be dropped
+ * meanwhile: then more series are free than is known.
  */
 #ifndef METRIC_STORE_STORAGE_ENGINE_RECLAIM_H
 #define METRIC_STORE_STORAGE_ENGINE_RECLAIM_H
+
+#include <stdatomic.h>
 
 #include <roaring/roaring.h>
 
@@ -30,7 +33,7 @@ enum reclaim_stage { RECLAIM_IDLE, RECLAIM_DRAINING, RECLAIM_FREEING };
 
 struct reclaim {
     enum reclaim_stage stage;
-    bool due;                /* parts went, or the store was opened */
+    atomic_bool due;         /* parts went, or the store was opened; set by any thread */
     roaring_bitmap_t *dying; /* while draining */
     roaring_bitmap_t *freed; /* while freeing; before that, ids that nothing defines */
 };

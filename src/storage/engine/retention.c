@@ -191,7 +191,8 @@ static void note_leap(struct engine *engine, struct retention_clock *clock, int6
               log_text("clock", wall), log_text("believed", believed), log_text("wait", wait));
 }
 
-int64_t engine_retention_time(struct engine *engine)
+/* With retention.lock. */
+static int64_t look_at_clock(struct engine *engine)
 {
     struct retention_clock *clock = &engine->retention.clock;
     int64_t most_ms = engine->options.clock_leap_ms;
@@ -213,26 +214,48 @@ int64_t engine_retention_time(struct engine *engine)
     return wall_ms < clock->believed_ms ? wall_ms : clock->believed_ms;
 }
 
+int64_t engine_retention_time(struct engine *engine)
+{
+    mutex_lock(&engine->retention.lock);
+    int64_t now_ms = look_at_clock(engine);
+    mutex_unlock(&engine->retention.lock);
+    return now_ms;
+}
+
+/* Whether the manifest says a time that is too long ago; the believed one is *believed_ms. */
+static bool is_note_due(struct engine *engine, int64_t *believed_ms)
+{
+    struct retention *retention = &engine->retention;
+    int64_t most_ms = engine->options.clock_leap_ms / NOTES;
+    mutex_lock(&retention->lock);
+    *believed_ms = retention->clock.believed_ms;
+    bool due = llabs(*believed_ms - retention->noted_ms) > most_ms;
+    if (due) {
+        mutex_lock(&engine->manifest_lock);
+        retention->noted_ms = manifest_state(engine->manifest)->time_ms;
+        mutex_unlock(&engine->manifest_lock);
+        due = llabs(*believed_ms - retention->noted_ms) > most_ms;
+    }
+    mutex_unlock(&retention->lock);
+    return due;
+}
+
 /* A store that nobody writes to would have the next start wait as after a leap. */
 static enum status note_time(struct engine *engine, struct error *err)
 {
-    struct retention *retention = &engine->retention;
-    int64_t believed_ms = retention->clock.believed_ms;
-    if (engine->options.clock_leap_ms <= 0 ||
-        llabs(believed_ms - retention->noted_ms) <= engine->options.clock_leap_ms / NOTES)
-        return STATUS_OK;
-    mutex_lock(&engine->manifest_lock);
-    retention->noted_ms = manifest_state(engine->manifest)->time_ms;
-    mutex_unlock(&engine->manifest_lock);
-    if (llabs(believed_ms - retention->noted_ms) <= engine->options.clock_leap_ms / NOTES)
+    int64_t believed_ms;
+    if (engine->options.clock_leap_ms <= 0 || !is_note_due(engine, &believed_ms))
         return STATUS_OK;
     struct manifest_edit edit;
     manifest_edit_init(&edit);
     enum status status = engine_publish(engine, &edit, &(struct parts_change){0}, err);
     manifest_edit_release(&edit);
-    if (status == STATUS_OK)
-        retention->noted_ms = believed_ms;
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    mutex_lock(&engine->retention.lock);
+    engine->retention.noted_ms = believed_ms;
+    mutex_unlock(&engine->retention.lock);
+    return STATUS_OK;
 }
 
 /* ---- whole days ------------------------------------------------------------------------- */
@@ -288,7 +311,7 @@ static enum status drop(struct engine *engine, struct part_ref *const *parts, si
     if (status != STATUS_OK)
         return status;
     engine_forget_days(engine);
-    engine->reclaim.due = true;
+    atomic_store(&engine->reclaim.due, true);
     int64_t days = 0;
     for (size_t i = 0; i < count; i++)
         days += i == 0 || parts[i]->info.day != parts[i - 1]->info.day;
@@ -309,7 +332,8 @@ static enum status drop_expired(struct engine *engine, int64_t keep_from_ms, boo
     *did = count > 0;
     enum status status = count > 0 ? drop(engine, version->parts, count, err) : STATUS_OK;
     version_release(version);
-    return status;
+    /* A merge has replaced some of them since: what it made goes in the next step. */
+    return status == STATUS_CONFLICT ? STATUS_OK : status;
 }
 
 enum status engine_retention_step(struct engine *engine, bool *did, struct error *err)

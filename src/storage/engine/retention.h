@@ -12,7 +12,8 @@
  * if there had been none, and never beyond what the clock says. The clock that a new store is made
  * by is believed, since nothing contradicts it.
  *
- * Threads: the policy is replaced by any; the rest is of whoever holds maintenance_lock.
+ * Threads: the policy is replaced by any, and any may ask for the time: `lock`. `done` is of
+ * whoever holds maintenance_lock.
  */
 #ifndef METRIC_STORE_STORAGE_ENGINE_RETENTION_H
 #define METRIC_STORE_STORAGE_ENGINE_RETENTION_H
@@ -63,7 +64,7 @@ struct retention_done {
 };
 
 struct retention {
-    struct mutex lock; /* of `policy` */
+    struct mutex lock; /* of `policy`, `clock` and `noted_ms`; manifest_lock may be taken in it */
     struct retention_policy *policy;
     uint64_t policies; /* there have been */
     struct retention_clock clock;

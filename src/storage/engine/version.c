@@ -73,6 +73,12 @@ enum status part_ref_open(struct part_ref **result, struct os os, const char *di
     return STATUS_OK;
 }
 
+struct part_ref *part_ref_acquire(struct part_ref *ref)
+{
+    atomic_fetch_add(&ref->references, 1);
+    return ref;
+}
+
 void part_ref_release(struct part_ref *ref)
 {
     if (ref == NULL || atomic_fetch_sub(&ref->references, 1) != 1)
@@ -103,10 +109,8 @@ void version_fill(struct version *version, struct head_ref *active, struct head_
     if (sealed != NULL)
         atomic_fetch_add(&sealed->references, 1);
     version->sealed = sealed;
-    for (size_t i = 0; i < part_count; i++) {
-        atomic_fetch_add(&parts[i]->references, 1);
-        version->parts[i] = parts[i];
-    }
+    for (size_t i = 0; i < part_count; i++)
+        version->parts[i] = part_ref_acquire(parts[i]);
     version->part_count = part_count;
     version->tombstones = tombstone_set_acquire(tombstones);
 }

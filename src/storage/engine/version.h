@@ -79,6 +79,7 @@ void head_ref_release(struct head_ref *ref); /* accepts NULL */
 /* Opens the part's file. */
 MUST_CHECK enum status part_ref_open(struct part_ref **ref, struct os os, const char *dir,
                                      const struct manifest_part *info, struct error *err);
+struct part_ref *part_ref_acquire(struct part_ref *ref);
 void part_ref_release(struct part_ref *ref); /* accepts NULL */
 
 /* Room for a version of that many parts: what follows cannot fail. NULL without memory. Ended by

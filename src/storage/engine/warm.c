@@ -80,7 +80,7 @@ enum status engine_warm_step(struct engine *engine, bool *did, struct error *err
     int64_t before_ms = engine_retention_time(engine) - after_ms;
     struct version *version = engine_version(engine);
     enum status status = STATUS_OK;
-    for (size_t at = 0; at < version->part_count && !*did;) {
+    for (size_t at = 0; !*did && at < version->part_count;) {
         if ((version->parts[at]->info.day + 1) * MS_PER_DAY > before_ms)
             break;
         struct stretch stretch = stretch_at(engine, version, at);
@@ -90,6 +90,7 @@ enum status engine_warm_step(struct engine *engine, bool *did, struct error *err
                 engine_merge_parts(engine, version, stretch.start, stretch.count, PART_WARM, err);
         at += stretch.count > 0 ? stretch.count : 1;
     }
-    version_release(version);
+    if (!*did)
+        version_release(version);
     return status;
 }

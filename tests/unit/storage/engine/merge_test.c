@@ -7,6 +7,8 @@
 #include <dirent.h>
 
 #include "base/times.h"
+#include "hooked_fs.h"
+#include "os/thread.h"
 #include "scene.h"
 
 enum { SERIES = 400, HEAD = 8 << 20 };
@@ -153,12 +155,137 @@ static void a_damaged_segment_does_not_keep_others_of_the_index_from_merging(voi
     }
 }
 
+/* ---- days that are dropped meanwhile ---------------------------------------------------- */
+
+/* Holds the merge thread back, once, as it opens the part that it makes. */
+struct held_back {
+    struct scene scene;
+    struct hooked_fs fs;
+    struct mutex lock;
+    struct condition changed;
+    enum file_mode mode; /* before it is written, or when it is there */
+    char made[300];      /* path of the part */
+    bool armed, held, released;
+};
+
+static void hold_back(void *context, const char *path, enum file_mode mode)
+{
+    struct held_back *test = context;
+    mutex_lock(&test->lock);
+    if (test->armed && mode == FILE_CREATE_NEW && strstr(path, "/parts/") != NULL &&
+        test->made[0] == 0)
+        snprintf(test->made, sizeof test->made, "%s", path);
+    if (mode == test->mode && strcmp(path, test->made) == 0 && !test->held) {
+        test->held = true;
+        condition_signal(&test->changed);
+        while (!test->released)
+            (void)condition_wait_ms(&test->changed, &test->lock, 1000);
+    }
+    mutex_unlock(&test->lock);
+}
+
+static void wait_until_held(struct held_back *test)
+{
+    mutex_lock(&test->lock);
+    for (int i = 0; i < 60 && !test->held; i++)
+        (void)condition_wait_ms(&test->changed, &test->lock, 1000);
+    assert_true(test->held);
+    mutex_unlock(&test->lock);
+}
+
+static void let_go(struct held_back *test)
+{
+    mutex_lock(&test->lock);
+    test->released = true;
+    condition_signal(&test->changed);
+    mutex_unlock(&test->lock);
+}
+
+/* Parts of the day that is merged, of another one that is dropped too, and of one that stays. */
+enum { MERGED_PARTS = 5, OTHER_PARTS = 3, KEPT_PARTS = 2 };
+
+static int64_t put_days(struct scene *scene)
+{
+    int64_t now_ms = clock_wall_ms(clock_system());
+    for (int i = 0; i < MERGED_PARTS; i++) {
+        scene_put_run(scene, 1, now_ms - 9 * DAY + (int64_t)i * 1000, 1, 500, i);
+        if (i < OTHER_PARTS)
+            scene_put_run(scene, 1, now_ms - 7 * DAY + (int64_t)i * 1000, 1, 500, i);
+        if (i < KEPT_PARTS)
+            scene_put_run(scene, 1, now_ms + (int64_t)i * 1000, 1, 500, i);
+        store_flush(&scene->store);
+    }
+    return now_ms;
+}
+
+static void begin_held_back(struct held_back *test, enum file_mode mode)
+{
+    *test = (struct held_back){.mode = mode};
+    mutex_init(&test->lock);
+    condition_init(&test->changed);
+    hooked_fs_init(&test->fs, hold_back, test);
+    scene_begin(&test->scene, HEAD, SERIES);
+    struct engine_options options = test->scene.store.options;
+    options.os.fs = &test->fs.fs;
+    scene_reopen_with(&test->scene, &options);
+}
+
+static void end_held_back(struct held_back *test)
+{
+    scene_end(&test->scene);
+    condition_release(&test->changed);
+    mutex_release(&test->lock);
+}
+
+/* The threads look every second. */
+static void wait_for_files(struct scene *scene, size_t parts)
+{
+    for (int i = 0; i < 60000 && store_files(&scene->store, "parts") != parts; i++)
+        clock_sleep_ms(clock_system(), 1);
+    assert_int_equal(store_files(&scene->store, "parts"), parts);
+}
+
+static void a_long_merge_does_not_keep_days_from_being_dropped(void **state)
+{
+    (void)state;
+    static const enum file_mode modes[] = {FILE_CREATE_NEW, FILE_READ};
+    for (int i = 0; i < 2; i++) {
+        struct held_back test;
+        begin_held_back(&test, modes[i]);
+        struct scene *scene = &test.scene;
+        int64_t now_ms = put_days(scene);
+        test.armed = true;
+        struct engine_options options = scene->store.options;
+        options.background = true;
+        scene_reopen_with(scene, &options);
+        wait_until_held(&test);
+        engine_set_retention(scene->store.tier, 3 * DAY);
+        /* The merge holds its own sources, and no other file. */
+        wait_for_files(scene, MERGED_PARTS + KEPT_PARTS + (modes[i] == FILE_READ));
+        assert_int_equal(scene_stats(scene).chunks_dropped, 2);
+        assert_int_equal(scene_stats(scene).parts, KEPT_PARTS);
+        ledger_drop_before(&scene->ledger, now_ms - 3 * DAY);
+        scene_check(scene);
+
+        let_go(&test);
+        wait_for_files(scene, KEPT_PARTS);
+        assert_int_equal(scene_stats(scene).merges, 0);
+        assert_int_equal(scene_stats(scene).merge_failures, 0);
+        assert_int_equal(health(scene), STORAGE_HEALTHY);
+        scene_check(scene);
+        store_reopen(&scene->store);
+        scene_check(scene);
+        end_held_back(&test);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_damaged_part_does_not_keep_others_of_its_day_from_merging),
         cmocka_unit_test(a_missing_part_stands_between_two_stretches_of_its_day),
         cmocka_unit_test(a_damaged_segment_does_not_keep_others_of_the_index_from_merging),
+        cmocka_unit_test(a_long_merge_does_not_keep_days_from_being_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
