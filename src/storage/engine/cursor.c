@@ -3,9 +3,10 @@
  *
  * Day by day: the block headers that the day's parts hold of the series are collected and sorted by
  * time. Blocks that overlap nothing are handed on as they are, with their summary; the head's
- * samples between them as slices. Where blocks, or a block and the head, overlap, all of that
- * stretch is decoded and merged: at equal times the one with the higher sequence wins, and the
- * heads over all.
+ * samples between them as slices. Where blocks, or a block and the head, overlap, that stretch is
+ * decoded and merged: at equal times the one with the higher sequence wins, and the heads over all.
+ * A long stretch is cut into slices of time, so that memory follows blocks and not the day; a block
+ * that reaches from one slice into the next is decoded for each of them as far as it lies there.
  */
 #include <stdlib.h>
 
@@ -16,6 +17,9 @@
 #include "storage/engine/selection.h"
 
 enum { MAX_PART_CURSORS = 32, HEAD_SLICE = 1024, PART_CURSOR_BYTES = 256 * 1024 };
+
+/* Samples of blocks that are merged at once, or little more. */
+enum { STRETCH_SLICE = 64 << 10 };
 
 /* A part's cursor, one of the few that are there anyway. */
 struct open_part {
@@ -45,6 +49,10 @@ struct storage_cursor {
     size_t part_at, part_end; /* parts of version that may be in the range and are not yet read */
     struct pieces pieces;     /* of the day in hand, by first time */
     size_t piece_at;
+    /* Of the stretch that is being merged, if there is one: its end among the pieces, its last
+     * time, and before when all of it was given. */
+    size_t stretch_end;
+    int64_t stretch_last_ms, given_until_ms;
 
     enum given given;
     const struct piece *block; /* GIVEN_BLOCK: not loaded yet */
@@ -268,7 +276,7 @@ static enum status next_day(struct storage_cursor *cursor, struct error *err)
 {
     const struct version *version = cursor->selection->version;
     cursor->pieces.count = 0;
-    cursor->piece_at = 0;
+    cursor->piece_at = cursor->stretch_end = 0;
     while (cursor->part_at < cursor->part_end && cursor->pieces.count == 0) {
         int64_t day = version->parts[cursor->part_at]->info.day;
         size_t parts = 0;
@@ -288,9 +296,9 @@ static enum status next_day(struct storage_cursor *cursor, struct error *err)
     return cursor->pieces.count > 0 ? STATUS_OK : STATUS_END;
 }
 
-/* Decodes a block's samples within the range into `to`. A damaged block has none. */
+/* Decodes a block's samples within `range` into `to`. A damaged block has none. */
 static enum status load_piece(struct storage_cursor *cursor, const struct piece *piece,
-                              struct sample_array *to, struct error *err)
+                              struct time_range range, struct sample_array *to, struct error *err)
 {
     struct part_cursor *blocks;
     to->count = 0;
@@ -300,8 +308,8 @@ static enum status load_piece(struct storage_cursor *cursor, const struct piece 
     if (status != STATUS_OK)
         return status;
     struct error why = {0};
-    status = part_block_read_range(blocks, &piece->block, cursor->range.start_ms,
-                                   cursor->range.end_ms, to->times, to->values, &to->count, &why);
+    status = part_block_read_range(blocks, &piece->block, range.start_ms, range.end_ms, to->times,
+                                   to->values, &to->count, &why);
     if (status == STATUS_CORRUPT) {
         note_damage(cursor, &why);
         to->count = 0;
@@ -372,7 +380,7 @@ enum status engine_selection_read(struct selection *selection, size_t index,
     cursor->given = GIVEN_NONE;
     cursor->head_at = 0;
     cursor->pieces.count = 0;
-    cursor->piece_at = 0;
+    cursor->piece_at = cursor->stretch_end = 0;
     cursor->part_at = cursor->part_end = 0;
     cursor->head.count = 0;
     if (time_range_empty(range))
@@ -442,16 +450,17 @@ static enum status give_head(struct storage_cursor *cursor, size_t count,
     return STATUS_OK;
 }
 
-/* All of the next piece's part, which has them in rising time. */
-static enum status load_lane(struct storage_cursor *cursor, size_t end, struct error *err)
+/* What pieces [*at, end) of the first one's part, which come in rising time, have within `range`.
+ */
+static enum status load_lane(struct storage_cursor *cursor, size_t *at, size_t end,
+                             struct time_range range, struct error *err)
 {
-    size_t part = cursor->pieces.items[cursor->piece_at].part;
+    const struct piece *pieces = cursor->pieces.items;
+    size_t part = pieces[*at].part;
     struct sample_array *lane = &cursor->lane;
     lane->count = 0;
-    for (; cursor->piece_at < end && cursor->pieces.items[cursor->piece_at].part == part;
-         cursor->piece_at++) {
-        const struct piece *piece = &cursor->pieces.items[cursor->piece_at];
-        enum status status = load_piece(cursor, piece, &cursor->loaded, err);
+    for (; *at < end && pieces[*at].part == part; (*at)++) {
+        enum status status = load_piece(cursor, &pieces[*at], range, &cursor->loaded, err);
         if (status == STATUS_OK)
             status = array_reach(cursor, lane, lane->count + cursor->loaded.count, err);
         if (status != STATUS_OK)
@@ -462,35 +471,108 @@ static enum status load_lane(struct storage_cursor *cursor, size_t end, struct e
     return STATUS_OK;
 }
 
-/* Decodes pieces [piece_at, end), oldest part first, and the head's samples up to `last_ms` over
- * them. */
-static enum status merge_stretch(struct storage_cursor *cursor, size_t end, int64_t last_ms,
-                                 struct error *err)
+/* Pieces [piece_at, end) into `merged`, oldest part first. */
+static enum status merge_pieces(struct storage_cursor *cursor, size_t end, struct time_range range,
+                                struct error *err)
 {
     cursor->merged.count = 0;
     pieces_sort_by_part(&cursor->pieces, cursor->piece_at, end);
-    while (cursor->piece_at < end) {
-        enum status status = load_lane(cursor, end, err);
+    for (size_t at = cursor->piece_at; at < end;) {
+        enum status status = load_lane(cursor, &at, end, range, err);
         if (status == STATUS_OK)
             status = merge_arrays(cursor, &cursor->merged, &cursor->lane, &cursor->spare, err);
         if (status != STATUS_OK)
             return status;
         sample_array_swap(&cursor->merged, &cursor->spare);
     }
-    size_t from_head = last_ms == INT64_MAX ? cursor->head.count - cursor->head_at
-                                            : head_before(cursor, last_ms + 1);
-    if (from_head == 0)
+    return STATUS_OK;
+}
+
+/* `count` samples of the head over what is merged. */
+static enum status merge_head(struct storage_cursor *cursor, size_t count, struct error *err)
+{
+    if (count == 0)
         return STATUS_OK;
     struct sample_array head = {
         .times = cursor->head.times + cursor->head_at,
         .values = cursor->head.values + cursor->head_at,
-        .count = from_head,
+        .count = count,
     };
-    cursor->head_at += from_head;
-    cursor->selection->stats.samples_decoded += from_head;
+    cursor->head_at += count;
+    cursor->selection->stats.samples_decoded += count;
     enum status status = merge_arrays(cursor, &cursor->merged, &head, &cursor->spare, err);
     sample_array_swap(&cursor->merged, &cursor->spare);
     return status;
+}
+
+/* The end of the pieces of the next slice; *until_ms is where it ends: at the first piece that is
+ * not of it, or with the stretch. */
+static size_t slice_end(const struct storage_cursor *cursor, int64_t *until_ms)
+{
+    const struct piece *pieces = cursor->pieces.items;
+    size_t samples = 0;
+    size_t end = cursor->piece_at;
+    for (; end < cursor->stretch_end; end++) {
+        *until_ms = pieces[end].block.first_ms;
+        if (samples >= STRETCH_SLICE && *until_ms > cursor->given_until_ms)
+            return end;
+        samples += pieces[end].block.count;
+    }
+    *until_ms = INT64_MAX;
+    return end;
+}
+
+/* Pieces before `end` that go on after the slice stay, right before it. */
+static void keep_pieces(struct storage_cursor *cursor, size_t end, int64_t until_ms)
+{
+    struct piece *pieces = cursor->pieces.items;
+    size_t kept = end;
+    for (size_t i = end; i-- > cursor->piece_at;)
+        if (pieces[i].block.last_ms >= until_ms)
+            pieces[--kept] = pieces[i];
+    cursor->piece_at = kept;
+    cursor->given_until_ms = until_ms;
+    if (end == cursor->stretch_end)
+        cursor->stretch_end = 0;
+}
+
+/* Decodes the next slice of the stretch, with what the head has of it. */
+static enum status merge_slice(struct storage_cursor *cursor, struct error *err)
+{
+    int64_t until_ms;
+    size_t end = slice_end(cursor, &until_ms);
+    struct time_range range = cursor->range;
+    if (cursor->given_until_ms > range.start_ms)
+        range.start_ms = cursor->given_until_ms;
+    if (until_ms < range.end_ms)
+        range.end_ms = until_ms;
+    enum status status =
+        time_range_empty(range) ? STATUS_OK : merge_pieces(cursor, end, range, err);
+    if (status != STATUS_OK)
+        return status;
+    if (time_range_empty(range))
+        cursor->merged.count = 0;
+    int64_t last_ms = end < cursor->stretch_end ? until_ms - 1 : cursor->stretch_last_ms;
+    keep_pieces(cursor, end, until_ms);
+    return merge_head(cursor,
+                      last_ms == INT64_MAX ? cursor->head.count - cursor->head_at
+                                           : head_before(cursor, last_ms + 1),
+                      err);
+}
+
+/* Whether what comes next is given as it is; a stretch that has to be merged is noted. */
+static bool begin_stretch(struct storage_cursor *cursor, const struct piece *piece)
+{
+    int64_t last_ms;
+    size_t end = pieces_stretch(&cursor->pieces, cursor->piece_at, &last_ms);
+    bool head_within =
+        cursor->head_at < cursor->head.count && cursor->head.times[cursor->head_at] <= last_ms;
+    if (end == cursor->piece_at + 1 && !head_within && !piece->cut)
+        return true;
+    cursor->stretch_end = end;
+    cursor->stretch_last_ms = last_ms;
+    cursor->given_until_ms = INT64_MIN;
+    return false;
 }
 
 enum status engine_cursor_next(struct storage_cursor *cursor, struct storage_block *block,
@@ -500,26 +582,24 @@ enum status engine_cursor_next(struct storage_cursor *cursor, struct storage_blo
         cursor->selection->stats.blocks_skipped++;
     cursor->given = GIVEN_NONE;
     for (;;) {
-        if (cursor->piece_at == cursor->pieces.count) {
+        if (cursor->stretch_end == 0 && cursor->piece_at == cursor->pieces.count) {
             enum status status = next_day(cursor, err);
             if (status == STATUS_END && cursor->head_at < cursor->head.count)
                 return give_head(cursor, cursor->head.count - cursor->head_at, block);
             if (status != STATUS_OK)
                 return status;
         }
-        const struct piece *piece = &cursor->pieces.items[cursor->piece_at];
-        size_t before = head_before(cursor, piece->block.first_ms);
-        if (before > 0)
-            return give_head(cursor, before, block);
-        int64_t last_ms;
-        size_t end = pieces_stretch(&cursor->pieces, cursor->piece_at, &last_ms);
-        bool head_within =
-            cursor->head_at < cursor->head.count && cursor->head.times[cursor->head_at] <= last_ms;
-        if (end == cursor->piece_at + 1 && !head_within && !piece->cut) {
-            cursor->piece_at++;
-            return give_block(cursor, piece, block);
+        if (cursor->stretch_end == 0) {
+            const struct piece *piece = &cursor->pieces.items[cursor->piece_at];
+            size_t before = head_before(cursor, piece->block.first_ms);
+            if (before > 0)
+                return give_head(cursor, before, block);
+            if (begin_stretch(cursor, piece)) {
+                cursor->piece_at++;
+                return give_block(cursor, piece, block);
+            }
         }
-        enum status status = merge_stretch(cursor, end, last_ms, err);
+        enum status status = merge_slice(cursor, err);
         if (status != STATUS_OK)
             return status;
         /* Empty when all of it was outside the range, or damaged. */
@@ -535,7 +615,7 @@ enum status engine_cursor_load(struct storage_cursor *cursor, struct storage_blo
 {
     invariant(cursor->given != GIVEN_NONE);
     if (cursor->given == GIVEN_BLOCK) {
-        enum status status = load_piece(cursor, cursor->block, &cursor->loaded, err);
+        enum status status = load_piece(cursor, cursor->block, cursor->range, &cursor->loaded, err);
         if (status != STATUS_OK)
             return status;
         cursor->given = GIVEN_SAMPLES;

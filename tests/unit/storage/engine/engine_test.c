@@ -708,6 +708,46 @@ static void days_that_are_dropped_while_ids_wait_are_not_forgotten(void **state)
     scene_end(&scene);
 }
 
+/* Two parts and the head, each over the other in all of a day. */
+static void memory_of_a_query_over_overlapping_parts_does_not_follow_their_samples(void **state)
+{
+    (void)state;
+    enum { COUNT = 150000, STEP = 400, RUN = 5000 };
+    struct scene scene;
+    scene_begin(&scene, LARGE_HEAD, SERIES);
+    int64_t day_start = NOW - NOW % MS_PER_DAY;
+    for (int part = 0; part < 3; part++) {
+        for (int i = 0; i < COUNT; i += RUN)
+            scene_put_run(&scene, 1, day_start + (int64_t)i * STEP + part * 100, STEP, RUN, part);
+        /* Some over what is there. */
+        if (part > 0)
+            scene_put_run(&scene, 1, day_start + 1000 * STEP, 100 * STEP, 1000, -part);
+        if (part < 2)
+            store_flush(&scene.store);
+    }
+    assert_int_equal(scene_stats(&scene).parts, 2);
+    /* Some of a block in the middle of a slice, of none, and of all. */
+    static const struct time_range ranges[] = {
+        {0, INT64_MAX}, {1234567, 1234568}, {12345678, 45678901}, {59999000, INT64_MAX}};
+    char why[FIXTURE_WHY_SIZE];
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+        struct time_range range = {day_start + ranges[i].start_ms,
+                                   ranges[i].end_ms == INT64_MAX ? TIME_MAX_MS
+                                                                 : day_start + ranges[i].end_ms};
+        if (!fixture_same(scene.store.tier, &scene.ledger, range, why))
+            test_fail("%s", why);
+    }
+    /* In parts alone: what a head holds of a series is copied in one piece. */
+    store_flush(&scene.store);
+    struct select_options options = {.range = fixture_always(), .max_memory_bytes = 6 << 20};
+    struct selection *selection = select_all(&scene, &options);
+    if (!fixture_selection_same(scene.store.tier, selection, &scene.ledger, fixture_always(), NULL,
+                                why))
+        test_fail("%s", why);
+    selection_close(scene.store.tier, selection);
+    scene_end(&scene);
+}
+
 static void limits_of_a_query_are_kept(void **state)
 {
     (void)state;
@@ -1083,6 +1123,7 @@ int main(void)
         cmocka_unit_test(
             series_stay_and_their_ids_are_not_used_again_while_a_selection_may_mean_them),
         cmocka_unit_test(days_that_are_dropped_while_ids_wait_are_not_forgotten),
+        cmocka_unit_test(memory_of_a_query_over_overlapping_parts_does_not_follow_their_samples),
         cmocka_unit_test(limits_of_a_query_are_kept),
         cmocka_unit_test(count_sum_and_increase_come_from_headers),
         cmocka_unit_test(samples_read_are_counted_once),
