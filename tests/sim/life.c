@@ -146,7 +146,8 @@ static void begin(struct life *life, const struct life_options *options)
                           .dir = "/data/store",
                           .wall_ms = SIM_START_MS,
                           .expired_before = INT64_MIN,
-                          .warm_before_ms = INT64_MIN};
+                          .warm_before_ms = INT64_MIN,
+                          .belief = {.time_ms = INT64_MIN}};
     life->disk = sim_machine_disk(options->seed);
     life->owns_disk = true;
     life->log_fd = memfd_create("log", MFD_CLOEXEC);

@@ -21,7 +21,8 @@ void life_clock_starts(struct life *life)
 {
     struct life_belief *belief = &life->belief;
     belief->looked_ns = belief->turned_ns = life->machine.clock.monotonic_ns;
-    if (is_new(life))
+    /* It may have been made, and noted the time, before a clock that is earlier now. */
+    if (is_new(life) && belief->time_ms < life->machine.clock.wall_ms)
         belief->time_ms = life->machine.clock.wall_ms;
 }
 
