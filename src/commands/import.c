@@ -306,7 +306,11 @@ static void tell_how_to_go_on(const struct import *import, int exit_code)
                  "interrupted in %s after %" PRIu64 " samples; what the summary "
                  "counts is stored",
                  import->file, import->summary.accepted);
-    if (import_resume_possible(import))
+    if (import_resume_possible(import) && options_has(import->options, "restart"))
+        complain(import->options,
+                 "the same command without --restart goes on in %s at line %" PRIu64, import->file,
+                 resume->position.line);
+    else if (import_resume_possible(import))
         complain(import->options,
                  "the same command again goes on in %s at line %" PRIu64
                  " (--restart: from its beginning)",

@@ -266,10 +266,14 @@ static enum status go_on(struct import *import, bool *whole, struct error *err)
         return STATUS_OK;
     }
     progress_erase(&import->progress);
+    char refused[64] = "";
+    if (resume->refused > 0)
+        snprintf(refused, sizeof refused, " (%" PRIu64 " samples of that were refused)",
+                 resume->refused);
     complain(import->options,
-             "%s: going on at line %" PRIu64 ", behind what an earlier run stored (%" PRIu64
-             " samples of that were refused); --restart imports it from its beginning",
-             import->file, at->line, resume->refused);
+             "%s: going on at line %" PRIu64 ", behind what an earlier run stored%s; --restart "
+             "imports it from its beginning",
+             import->file, at->line, refused);
     resume->begun = *at;
     enum status status =
         input_resume(import->input, at->context_start, (size_t)at->context_size, at->offset, err);

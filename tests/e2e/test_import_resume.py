@@ -189,9 +189,21 @@ def cut_short(commands, slow, path, *more):
                              stderr=subprocess.PIPE)
     wait_until(lambda: slow.writes >= slow.held, 120, "the piece that is held")
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=60)
     slow.release()
     assert len(states(commands)) == 1
+    return errors
+
+
+def test_going_on_after_a_restart_is_told_without_it(commands, make_server, tmp_path):
+    path = write(commands, "f.csv", csv())
+    real = make_server(data=tmp_path / "cut").start()
+    slow = SlowServer(real.port, 3)
+    errors = cut_short(commands, slow, path, "--restart")
+    assert b"the same command without --restart goes on in" in errors
+    result = commands.run("import", "--url", slow.url, path)
+    slow.close()
+    assert b"going on at line" in result.stderr and b"were refused" not in result.stderr
 
 
 @pytest.fixture
