@@ -249,6 +249,10 @@ static void print_notes(struct asker *asker, const struct json_node *root,
     /* The warning of it says so already. */
     if (asker->partial && (warnings == NULL || warnings->count == 0))
         complain(asker->options, "the answer is partial: damaged blocks were left out");
+    const struct json_node *all = json_member(root, "series");
+    if (all->count == 0 && !options_has(asker->options, "start") &&
+        !options_has(asker->options, "end") && !options_has(asker->options, "after"))
+        complain(asker->options, "nothing in the last hour; --start now-1d looks further back");
     struct slice next = json_member_text(root, "next");
     if (next.size > 0)
         complain(asker->options, "there are more series; the next page: --after %.*s",

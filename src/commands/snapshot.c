@@ -177,8 +177,10 @@ static int run(struct taker *taker)
         options_answered(options);
     } else if (status == STATUS_OK)
         status = print_text(taker, &err);
-    if (status == STATUS_UNSUPPORTED && stopped)
-        complain(options, "with --copy the files are copied instead");
+    if (status == STATUS_UNSUPPORTED && stopped) {
+        complain(options, "%s; with --copy they are copied", err.message);
+        return COMMAND_FAILED;
+    }
     return status == STATUS_OK ? COMMAND_DONE : complain_of(options, &err);
 }
 

@@ -136,7 +136,10 @@ static int run(struct checker *checker)
     progress_erase(&checker->progress);
     interrupt_close(&checker->interrupt);
     if (status == STATUS_CONFLICT) {
-        complain(checker->options, "%s", err.message);
+        complain(checker->options,
+                 checker->repair ? "%.*s"
+                                 : "%.*s; or verify a snapshot of it (`metric-store snapshot`)",
+                 ERROR_MESSAGE_SIZE, err.message);
         return COMMAND_FAILED;
     }
     if (status != STATUS_OK) {

@@ -155,6 +155,16 @@ static enum status columns_count(struct csv_columns *columns, const char *code, 
         columns->of_kind[CSV_NAME] > 0 ? "value" : "metric's name");
 }
 
+enum { SHOWN_TITLE_SIZE = 100 };
+
+/* One column that is several: of a program that separates them by something else. */
+static bool is_separated_otherwise(const struct slice *titles, size_t count)
+{
+    return count == 1 && titles[0].size > 0 &&
+           (memchr(titles[0].data, ';', titles[0].size) != NULL ||
+            memchr(titles[0].data, '\t', titles[0].size) != NULL);
+}
+
 static enum status put_rules(struct csv_columns *columns, const struct slice *titles,
                              const char *code, struct error *err)
 {
@@ -242,6 +252,11 @@ enum status csv_columns_header(struct csv_columns *columns, const struct slice *
         if (!utf8_valid(titles[i]))
             return fail_code(err, STATUS_INVALID, code,
                              "the name of column %zu in the header is not valid UTF-8", i + 1);
+    if (columns->rule_count == 0 && is_separated_otherwise(titles, count))
+        return fail_code(err, STATUS_INVALID, code,
+                         "the header is one column, \"%.*s\"; columns are separated by commas",
+                         (int)utf8_prefix(titles[0], SHOWN_TITLE_SIZE),
+                         (const char *)titles[0].data);
     enum status status = columns_alloc(columns, count, err);
     if (status == STATUS_OK && columns->rule_count > 0)
         status = put_rules(columns, titles, code, err);

@@ -667,3 +667,22 @@ def test_a_query_that_is_too_large_fails_in_the_same_way_from_a_server_and_from_
     read = [commands.run("query", "--data", server.data, "--set", "query.max_points=100",
                          *arguments).returncode for arguments in (too_many, senseless)]
     assert asked == read == [1, 2]
+
+
+def test_an_empty_table_says_where_it_looked(commands):
+    commands.import_json("--data", "s", "-", data=lines_of(1).encode())
+    result = commands.run("query", "--data", "s", "nothing")
+    assert result.returncode == 0 and b"--start now-1d looks further back" in result.stderr
+    assert commands.run("query", "--data", "s", "--start", "now-1d", "nothing").stderr == b""
+    assert commands.run("query", "--data", "s", "--json", "nothing").stderr == b""
+
+
+def test_an_export_for_what_cannot_be_is_a_wrong_usage(commands, server):
+    for arguments in (["--match", "x{"], ["--start", "nonsense"]):
+        assert commands.run("export", "--url", server.url, *arguments).returncode == 2
+    server.ingest([{"name": "m", "value": 1}])
+    locked = commands.run("verify", "--data", server.data)
+    assert locked.returncode == 1 and b"or verify a snapshot of it" in locked.stderr
+    assert server.stop() == 0
+    for arguments in (["--match", "x{"], ["--start", "nonsense"]):
+        assert commands.run("export", "--data", server.data, *arguments).returncode == 2

@@ -174,6 +174,9 @@ def test_a_wrong_line_is_refused_alone(server):
 
 @pytest.mark.parametrize("body, params, code, sentence", [
     ("a,b\n1,2\n", {}, "csv_header_invalid", "there is no column for the metric's name"),
+    ("name;value\na;1\n", {}, "csv_header_invalid",
+     'one column, "name;value"; columns are separated by commas'),
+    ("name\tvalue\na\t1\n", {}, "csv_header_invalid", "separated by commas"),
     ("name,value,\n", {}, "csv_header_invalid", "column 3 of the header has no name"),
     (b"name,value\xff\n", {}, "csv_header_invalid", "not valid UTF-8"),
     (HEADER, {"format": "1:nmae"}, "invalid_parameter", 'invalid parameter "format": "1:nmae"'),

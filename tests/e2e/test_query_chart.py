@@ -107,7 +107,7 @@ def test_times_are_those_of_the_zone(binary, server):
 
 
 def test_nothing_to_draw_is_said(binary, server):
-    assert chart(binary, server, "absent") == ["nothing to draw: no series has a point"]
+    assert chart(binary, server, "--start", "now-1h", "absent") == ["nothing to draw: no series has a point"]
 
 
 def test_what_excludes_a_chart_is_wrong_usage(binary, server):
