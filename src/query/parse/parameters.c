@@ -124,13 +124,16 @@ const struct slice *parameters_find(const struct query_parameter *parameters, si
 static enum status not_a_time(const char *name, struct slice value, struct error *err)
 {
     struct slice shown = parameter_shown(value);
-    /* A plus sign that was not escaped in a URL arrives as a space. */
-    bool plus_lost = value.size > 4 && memcmp(value.data, "now ", 4) == 0;
+    /* A plus sign that was not escaped in a URL arrives as a space: of now+1h, or of an offset. */
+    enum { DATE_TIME_SIZE = 19 };
+    bool plus_lost = (value.size > 4 && memcmp(value.data, "now ", 4) == 0) ||
+                     (value.size > DATE_TIME_SIZE && memchr(value.data + DATE_TIME_SIZE, ' ',
+                                                            value.size - DATE_TIME_SIZE) != NULL);
     return parameter_invalid(err, name,
                              "\"%.*s\" is not a time; accepted are RFC 3339 "
-                             "(2026-11-23T10:00:00Z), now, now-6h, now+1h%s, or a number: seconds "
-                             "since 1970 below 1e11, else milliseconds",
-                             SLICE_FORMAT(shown), plus_lost ? " (in a URL write + as %2B)" : "");
+                             "(2026-11-23T10:00:00Z), now, now-6h, now+1h, or a number: seconds "
+                             "since 1970 below 1e11, else milliseconds%s",
+                             SLICE_FORMAT(shown), plus_lost ? "; in a URL write + as %2B" : "");
 }
 
 static bool time_from_now(struct slice value, int64_t now_ms, int64_t *time_ms)

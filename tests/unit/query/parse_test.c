@@ -165,6 +165,7 @@ static void every_mistake_is_named(void **state)
         {"metric=x&label=a=~(", {"\"label\"", "("}},
         {"metric=x&start=yesterday", {"\"start\"", "\"yesterday\"", "now-6h"}},
         {"metric=x&end=now 1h", {"\"end\"", "\"now 1h\"", "%2B"}},
+        {"metric=x&start=2026-11-23T10:00:00 01:00", {"\"start\"", "%2B"}},
         {"metric=x&start=now-", {"\"start\"", "\"now-\""}},
         {"metric=x&start=now-6", {"\"start\"", "\"now-6\""}},
         {"metric=x&start=", {"\"start\"", "\"\""}},
