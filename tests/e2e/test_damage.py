@@ -5,6 +5,8 @@ import os
 import shutil
 import subprocess
 
+import pytest
+
 FIRST_MS = 1795305600000
 
 
@@ -194,3 +196,86 @@ def test_a_store_without_its_manifest_is_told_as_what_it_is(make_server):
                                timeout=60, check=False)
         assert shown.returncode == exit_code, shown
         assert "the manifest is missing, but parts, index or log are there" in shown.stderr, shown
+
+
+def cut_manifest(data, copies):
+    """Takes the end off the manifest: so many copies of its last record, and half of the next."""
+    path = os.path.join(data, "manifest")
+    with open(path, "r+b") as manifest:
+        content = manifest.read()
+        at = 0
+        while at < len(content):
+            size = 16 + int.from_bytes(content[at + 4:at + 8], "little")
+            at += 2 * size
+        assert at == len(content)
+        manifest.truncate(len(content) - copies * size - size // 2)
+
+
+def stop_with_the_log_released(server):
+    """The last edit of the manifest is a flush of what came in one run; its log is used again."""
+    server.start()
+    server.ingest([{"name": "aaa", "labels": {"n": str(n)}, "value": p * p % 1013 / 7 + n,
+                    "timestamp": FIRST_MS + 977 * p} for n in range(30) for p in range(400)])
+    before = server.export()
+    assert len(before) == 12000 and server.stop() == 0
+    return before
+
+
+def by_labels(lines):
+    return sorted(json.dumps(line, sort_keys=True) for line in lines)
+
+
+@pytest.mark.parametrize("taken", ["a byte", "half a copy"])
+def test_a_manifest_cut_within_its_second_copy_loses_nothing(make_server, taken):
+    server = make_server("storage.wal_segment_size=64KiB")
+    before = stop_with_the_log_released(server)
+    path = os.path.join(server.data, "manifest")
+    if taken == "a byte":
+        os.truncate(path, os.path.getsize(path) - 1)
+    else:
+        cut_manifest(server.data, 0)
+
+    def verify():
+        return subprocess.run([server.binary, "verify", "--data", server.data],
+                              capture_output=True, text=True, timeout=60, check=False)
+
+    damaged = verify()
+    assert damaged.returncode == 4 and "second copy" in damaged.stdout, damaged
+    server.start()
+    assert by_labels(server.export()) == by_labels(before)
+    assert not stored(server, "aaa")[0]["partial"]
+    assert server.stop() == 0
+    assert verify().returncode == 0
+
+
+def test_a_manifest_that_lost_an_edit_deletes_nothing_and_a_repair_brings_all_of_it_back(
+        make_server):
+    server = make_server("storage.wal_segment_size=64KiB")
+    before = stop_with_the_log_released(server)
+    cut_manifest(server.data, 1)
+    parts = set(os.listdir(os.path.join(server.data, "parts")))
+
+    def verify(*options):
+        return subprocess.run([server.binary, "verify", "--json", *options, "--data", server.data],
+                              capture_output=True, text=True, timeout=60, check=False)
+
+    for run in range(2):
+        server.start()
+        assert parts <= set(os.listdir(os.path.join(server.data, "parts")))
+        answer, count = stored(server, "aaa")
+        assert answer["partial"] and count == len(before), "start deleted what may count"
+        assert server.session.get(server.url + "/api/v1/health").json()["status"] == "degraded"
+        # Known series, under the ids that they have.
+        more = [{"name": "aaa", "labels": {"n": str(n)}, "value": n,
+                 "timestamp": FIRST_MS + 500_000 + run} for n in range(30)]
+        server.ingest(more)
+        before += more
+        assert server.stop() == 0
+        assert verify().returncode == 4
+    repaired = verify("--repair")
+    assert repaired.returncode == 3 and json.loads(repaired.stdout)["damaged"] == 0, repaired
+    assert verify().returncode == 0
+    server.start()
+    assert by_labels(server.export()) == by_labels(before)
+    assert not stored(server, "aaa")[0]["partial"]
+    assert server.session.get(server.url + "/api/v1/health").json()["status"] == "ok"

@@ -161,7 +161,8 @@ MUST_CHECK enum status engine_snapshot(struct tier *tier, const char *dir, bool 
 
 enum engine_finding {
     ENGINE_DAMAGE,
-    ENGINE_LEFTOVER, /* a file that nothing names: the next start removes it */
+    ENGINE_LEFTOVER, /* a file that nothing names: the next start removes it, unless edits of the
+                      * manifest may be lost, which the sentence says then */
     ENGINE_REPAIRED, /* what became of a damaged file */
     ENGINE_LOST,     /* what could not be saved of it */
 };

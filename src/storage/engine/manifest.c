@@ -6,14 +6,17 @@
 
 #include "base/bits.h"
 #include "base/hash.h"
+#include "base/invariant.h"
 #include "storage/engine/paths.h"
+#include "storage/engine/unnamed.h"
 
 /*
  * The file: records back to back, each of them twice, so that damage in one place loses no edit.
  *   u32 crc32c of what follows, u32 payload size, u64 number (from 1, without gaps), payload
  * Both copies are written at once. A first copy counts only if there is room for the second behind
- * it: a write that failed half way may have left it whole. The payload: items, each a varint tag
- * and varints (manifest_state.c). docs/formats/manifest.md
+ * it, or if what is there shows that it has counted: a write that failed half way may have left it
+ * whole. The payload: items, each a varint tag and varints (manifest_state.c).
+ * docs/formats/manifest.md
  */
 enum { RECORD_HEADER = 16, RECORD_MAX = MANIFEST_PAYLOAD_MAX, REWRITE_MIN = 1024 * 1024 };
 struct manifest {
@@ -57,6 +60,8 @@ static size_t next_record(const uint8_t *data, size_t size, size_t at, struct sl
 }
 
 struct replay {
+    struct os os;
+    const char *dir; /* of the store; NULL: the file alone is looked at */
     struct manifest_state *state;
     manifest_damage *damage;
     void *context;
@@ -93,7 +98,13 @@ static enum status replay_record(struct replay *replay, uint64_t number, struct 
         replay->state->edits_lost = true;
     }
     struct error why = {0};
+    bool lost = replay->state->edits_lost;
     enum status status = manifest_state_apply(replay->state, payload, &why);
+    if (status == STATUS_OK && replay->state->edits_lost && !lost)
+        report(replay,
+               "manifest: edits before edit %" PRIu64 " are lost, as a start found: files "
+               "may be there that it does not name",
+               number);
     if (status == STATUS_MEMORY || status == STATUS_UNSUPPORTED)
         return fail(err, status, "manifest, record %" PRIu64 ": %s", number, why.message);
     if (status != STATUS_OK) {
@@ -127,6 +138,48 @@ static bool is_unfinished(const struct replay *replay)
     return true;
 }
 
+/*
+ * The last record's first copy is whole, and the file ends before its second one. Its edit failed,
+ * or was never told to have succeeded, or the file was cut. What an edit takes away (files, and a
+ * stretch of the log) goes after both copies are synced, and what it adds is there before. So where
+ * the state before it lacks something and the state after it lacks nothing, it has counted; and
+ * where it has not, the state before it lacks nothing.
+ */
+static enum status last_has_counted(const struct replay *replay, uint64_t number,
+                                    struct slice payload, bool *counted, struct error *err)
+{
+    bool lacks = false;
+    *counted = false;
+    if (replay->dir == NULL || replay->records == 0 || number != replay->last_number + 1)
+        return STATUS_OK;
+    enum status status = unnamed_state_lacks(replay->os, replay->dir, replay->state, &lacks, err);
+    if (status != STATUS_OK || !lacks)
+        return status;
+    struct manifest_state after;
+    struct error why = {0};
+    status = manifest_state_copy(&after, replay->state, err);
+    if (status != STATUS_OK)
+        return status;
+    status = manifest_state_apply(&after, payload, &why);
+    if (status == STATUS_OK)
+        status = unnamed_state_lacks(replay->os, replay->dir, &after, &lacks, &why);
+    manifest_state_release(&after);
+    *counted = status == STATUS_OK && !lacks;
+    return status == STATUS_OK || status == STATUS_CORRUPT ? STATUS_OK
+                                                           : fail(err, status, "%s", why.message);
+}
+
+/* Whether to go on with the new record in hand, which is the last one. */
+static enum status judge_last(struct replay *replay, uint64_t number, struct slice payload,
+                              bool *counted, struct error *err)
+{
+    enum status status = last_has_counted(replay, number, payload, counted, err);
+    if (status == STATUS_OK && *counted)
+        report(replay, "manifest: the second copy of edit %" PRIu64 ", the last, is cut off",
+               number);
+    return status;
+}
+
 static enum status replay_all(struct replay *replay, struct error *err)
 {
     size_t at = 0;
@@ -138,9 +191,14 @@ static enum status replay_all(struct replay *replay, struct error *err)
         size_t record_size = RECORD_HEADER + payload.size;
         bool is_new = replay->records == 0 || number > replay->last_number;
         /* Both copies bad, or cut off, at the end: an edit that never finished. */
-        if (at == replay->size ||
-            (is_new && at - bad < record_size && replay->size - at < 2 * record_size))
+        if (at == replay->size)
             break;
+        if (is_new && at - bad < record_size && replay->size - at < 2 * record_size) {
+            bool counted = false;
+            enum status judged = judge_last(replay, number, payload, &counted, err);
+            if (judged != STATUS_OK || !counted)
+                return judged;
+        }
         if (at > bad)
             report(replay, "manifest: bytes %zu to %zu are damaged", bad, at);
         enum status status = is_new ? replay_record(replay, number, payload, err) : STATUS_OK;
@@ -301,7 +359,11 @@ static enum status make_durable(struct manifest *manifest, const struct replay *
 static enum status open_existing(struct manifest *manifest, manifest_damage *damage, void *context,
                                  struct error *err)
 {
-    struct replay replay = {.state = &manifest->state, .damage = damage, .context = context};
+    struct replay replay = {.os = manifest->os,
+                            .dir = manifest->dir,
+                            .state = &manifest->state,
+                            .damage = damage,
+                            .context = context};
     enum status status = load(manifest->file, &replay, err);
     if (status == STATUS_OK) {
         manifest->next_number = replay.last_number + 1;
@@ -386,30 +448,37 @@ bool manifest_broken(const struct manifest *manifest)
     return manifest->broken;
 }
 
+static enum status read_file(const char *path, struct replay *replay, struct error *err)
+{
+    *replay->state = (struct manifest_state){.next_file = 1};
+    struct file *file = NULL;
+    enum status status = filesystem_open(replay->os.fs, path, FILE_READ, &file, err);
+    if (status == STATUS_OK)
+        status = load(file, replay, err);
+    if (status != STATUS_OK)
+        manifest_state_release(replay->state);
+    free(replay->data);
+    file_close(file);
+    return status;
+}
+
 enum status manifest_read(struct os os, const char *path, manifest_damage *damage, void *context,
                           struct manifest_state *state, struct error *err)
 {
-    *state = (struct manifest_state){.next_file = 1};
-    struct file *file = NULL;
-    enum status status = filesystem_open(os.fs, path, FILE_READ, &file, err);
-    struct replay replay = {.state = state, .damage = damage, .context = context};
-    if (status == STATUS_OK)
-        status = load(file, &replay, err);
-    if (status != STATUS_OK)
-        manifest_state_release(state);
-    free(replay.data);
-    file_close(file);
-    return status;
+    struct replay replay = {.os = os, .state = state, .damage = damage, .context = context};
+    return read_file(path, &replay, err);
 }
 
 enum status manifest_verify(struct os os, const char *dir, manifest_damage *damage, void *context,
                             struct manifest_state *state, struct error *err)
 {
+    struct replay replay = {
+        .os = os, .dir = dir, .state = state, .damage = damage, .context = context};
     *state = (struct manifest_state){.next_file = 1};
     char *path = path_format("%s/manifest", dir);
     if (path == NULL)
         return fail(err, STATUS_MEMORY, "no memory for a path");
-    enum status status = manifest_read(os, path, damage, context, state, err);
+    enum status status = read_file(path, &replay, err);
     free(path);
     return status;
 }
@@ -431,21 +500,45 @@ static enum status append_record(struct manifest *manifest, struct slice payload
     return status;
 }
 
+/* The state as it will be; the caller releases it, or what was before. */
+static enum status state_after(const struct manifest *manifest, const struct manifest_edit *edit,
+                               struct manifest_state *after, struct error *err)
+{
+    if (edit->failed)
+        return fail(err, STATUS_MEMORY, "no memory for a manifest edit");
+    enum status status = manifest_state_copy(after, &manifest->state, err);
+    if (status != STATUS_OK)
+        return status;
+    status = manifest_state_apply(after, bytes_slice(&edit->bytes), err);
+    if (status != STATUS_OK)
+        manifest_state_release(after);
+    return status;
+}
+
+enum status manifest_assume(struct manifest *manifest, const struct manifest_edit *edit,
+                            struct error *err)
+{
+    struct manifest_state after;
+    invariant(manifest->file == NULL);
+    enum status status = state_after(manifest, edit, &after, err);
+    if (status != STATUS_OK)
+        return status;
+    manifest_state_release(&manifest->state);
+    manifest->state = after;
+    return STATUS_OK;
+}
+
 enum status manifest_commit(struct manifest *manifest, const struct manifest_edit *edit,
                             struct error *err)
 {
     if (manifest->broken)
         return fail(err, STATUS_UNAVAILABLE,
                     "the manifest could not be written or synced before: restart to recover");
-    if (edit->failed)
-        return fail(err, STATUS_MEMORY, "no memory for a manifest edit");
     struct manifest_state after;
-    enum status status = manifest_state_copy(&after, &manifest->state, err);
+    enum status status = state_after(manifest, edit, &after, err);
     if (status != STATUS_OK)
         return status;
-    status = manifest_state_apply(&after, bytes_slice(&edit->bytes), err);
-    if (status == STATUS_OK)
-        status = append_record(manifest, bytes_slice(&edit->bytes), err);
+    status = append_record(manifest, bytes_slice(&edit->bytes), err);
     if (status != STATUS_OK) {
         manifest_state_release(&after);
         return status;

@@ -62,8 +62,9 @@ struct manifest_state {
     uint32_t next_series;   /* what parts may name lies below, whatever became of its definition */
     uint32_t next_metric;   /* likewise */
     int64_t time_ms;        /* that was believed lately (retention.h); 0: nobody said */
-    /* By damage: files may be there that it does not name but should. All other damage was healed
-     * from second copies, or is an edit that a crash cut short. */
+    /* By damage: files may be there that it does not name but should. A start that finds what it
+     * says to be incomplete notes it (manifest_note_lost); a repair ends it. All other damage was
+     * healed from second copies, or is an edit that a crash cut short. */
     bool edits_lost;
     struct manifest_part *parts; /* by (day, min_sequence) */
     size_t part_count;
@@ -123,9 +124,14 @@ void manifest_set_next_file(struct manifest_edit *edit, uint64_t next);
 /* Series and metric ids below these may stand in parts. */
 void manifest_set_next_ids(struct manifest_edit *edit, uint32_t next_series, uint32_t next_metric);
 void manifest_set_time(struct manifest_edit *edit, int64_t time_ms);
+/* Edits before this one are lost: edits_lost from then on. */
+void manifest_note_lost(struct manifest_edit *edit);
 
 /* Writes, syncs, applies. After a failure the state is as it was. */
 MUST_CHECK enum status manifest_commit(struct manifest *manifest, const struct manifest_edit *edit,
+                                       struct error *err);
+/* Applies to the state of one that was opened read-only, and writes nothing. */
+MUST_CHECK enum status manifest_assume(struct manifest *manifest, const struct manifest_edit *edit,
                                        struct error *err);
 
 #endif

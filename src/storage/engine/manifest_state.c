@@ -20,7 +20,8 @@ enum item_tag {
     ITEM_PART_TIER = 9,
     ITEM_PART_CLEANED = 10,
     ITEM_TIME = 11,
-    ITEM_LAST = ITEM_TIME,
+    ITEM_LOST = 12,
+    ITEM_LAST = ITEM_LOST,
 };
 enum { FORMAT_VERSION = 1, MAX_FIELDS = 12 };
 
@@ -28,7 +29,7 @@ static const uint8_t field_counts[] = {
     [ITEM_STORE] = 5,        [ITEM_PART_ADD] = 9,       [ITEM_PART_REMOVE] = 1,
     [ITEM_SEGMENT_ADD] = 4,  [ITEM_SEGMENT_REMOVE] = 1, [ITEM_FLUSHED] = 2,
     [ITEM_NEXT_FILE] = 1,    [ITEM_NEXT_IDS] = 2,       [ITEM_PART_TIER] = 2,
-    [ITEM_PART_CLEANED] = 2, [ITEM_TIME] = 1,
+    [ITEM_PART_CLEANED] = 2, [ITEM_TIME] = 1,           [ITEM_LOST] = 0,
 };
 
 /* ---- items ------------------------------------------------------------------------------ */
@@ -102,6 +103,11 @@ void manifest_set_next_ids(struct manifest_edit *edit, uint32_t next_series, uin
 void manifest_set_time(struct manifest_edit *edit, int64_t time_ms)
 {
     item_put(edit, ITEM_TIME, (const uint64_t[]){zigzag_encode(time_ms)});
+}
+
+void manifest_note_lost(struct manifest_edit *edit)
+{
+    item_put(edit, ITEM_LOST, NULL);
 }
 
 static void put_store(struct manifest_edit *edit, const struct manifest_state *state)
@@ -259,6 +265,9 @@ static enum status item_apply(struct manifest_state *state, uint64_t tag, const 
     case ITEM_TIME:
         state->time_ms = zigzag_decode(f[0]);
         return STATUS_OK;
+    case ITEM_LOST:
+        state->edits_lost = true;
+        return STATUS_OK;
     }
     return STATUS_UNSUPPORTED;
 }
@@ -329,4 +338,6 @@ void manifest_put_state(struct manifest_edit *edit, const struct manifest_state 
         manifest_set_next_ids(edit, state->next_series, state->next_metric);
     if (state->time_ms != 0)
         manifest_set_time(edit, state->time_ms);
+    if (state->edits_lost)
+        manifest_note_lost(edit);
 }

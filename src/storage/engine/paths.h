@@ -9,7 +9,7 @@
  *   DIR/snapshots/      stores of their own, made on demand (engine_snapshot)
  *   DIR/quarantine/     files that a repair replaced (engine_repair)
  * A file under index/ or parts/ that the manifest does not name is a leftover and is removed at
- * start.
+ * start, unless edits of the manifest may be lost (unnamed.h).
  */
 #ifndef METRIC_STORE_STORAGE_ENGINE_PATHS_H
 #define METRIC_STORE_STORAGE_ENGINE_PATHS_H

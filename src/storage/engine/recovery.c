@@ -9,6 +9,7 @@
 #include "base/bits.h"
 #include "base/invariant.h"
 #include "base/times.h"
+#include "storage/engine/adopt.h"
 #include "storage/engine/engine_internal.h"
 #include "storage/engine/paths.h"
 #include "storage/engine/repair_state.h"
@@ -223,6 +224,17 @@ static enum status load_segments(struct recovery *recovery, struct error *err)
 
 /* ---- parts ------------------------------------------------------------------------------ */
 
+/* It was got round, and costs nothing yet. */
+static void note_part_damage(struct recovery *recovery, const struct part_ref *part)
+{
+    const char *damage = part_damage(part->part);
+    char text[ERROR_MESSAGE_SIZE];
+    if (damage == NULL)
+        return;
+    snprintf(text, sizeof text, "%s: %s", part->path, damage);
+    note_known_loss(recovery, text);
+}
+
 static enum status open_parts(struct recovery *recovery, struct head_ref *head, struct error *err)
 {
     struct engine *engine = recovery->engine;
@@ -236,10 +248,7 @@ static enum status open_parts(struct recovery *recovery, struct head_ref *head, 
         struct error why = {0};
         status = part_ref_open(&parts[opened], engine->os, engine->dir, &state->parts[i], &why);
         if (status == STATUS_OK) {
-            const char *damage = part_damage(parts[opened++]->part);
-            /* It was got round, and costs nothing yet. */
-            if (damage != NULL)
-                note_known_loss(recovery, damage);
+            note_part_damage(recovery, parts[opened++]);
         } else if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) {
             /* The manifest keeps naming it, so that verify does too and its file stays. */
             note_known_loss(recovery, why.message);
@@ -331,6 +340,113 @@ static enum status replay_delete(struct recovery *recovery, struct slice record,
     return status;
 }
 
+/* ---- series that the log defines anew ---------------------------------------------------- */
+
+/* Ids of the log's series that a segment has for other labels. An id is given again only after the
+ * edit that takes its series out of the index: where that edit is lost, the log proves it. */
+static enum status find_given_again(struct engine *engine, roaring_bitmap_t *again,
+                                    struct error *err)
+{
+    const struct series_table *table = &engine->index.active;
+    struct segment_labels segments;
+    enum status status = segment_labels_open(&segments, engine->index.segments, err);
+    uint32_t id = series_table_next_committed(table, 0);
+    for (; id != SERIES_ID_NONE && status == STATUS_OK;
+         id = series_table_next_committed(table, id + 1)) {
+        struct series_definition definition;
+        struct label items[LABELS_MAX_COUNT];
+        struct labels labels;
+        struct error why = {0};
+        status = segment_labels_read(&segments, id, &definition, &why);
+        if (status == STATUS_NOT_FOUND || status == STATUS_CORRUPT) {
+            status = STATUS_OK;
+        } else if (status != STATUS_OK) {
+            fail(err, status, "%s", why.message);
+        } else {
+            series_table_labels(table, id, items, &labels);
+            if (labels_compare(&labels, &definition.labels) != 0)
+                roaring_bitmap_add(again, id);
+        }
+    }
+    segment_labels_close(&segments);
+    return status;
+}
+
+/* The metrics of those that go have so many series less. */
+static enum status forget_series(struct engine *engine, struct segment_set *set,
+                                 const roaring_bitmap_t *gone, struct error *err)
+{
+    size_t count = (size_t)roaring_bitmap_get_cardinality(gone);
+    uint32_t *ids = malloc((count + 1) * sizeof ids[0]);
+    uint32_t *metrics = malloc((count + 1) * sizeof metrics[0]);
+    enum status status = ids == NULL || metrics == NULL
+                             ? fail(err, STATUS_MEMORY, "no memory for the index")
+                             : STATUS_OK;
+    if (status == STATUS_OK) {
+        roaring_bitmap_to_uint32_array(gone, ids);
+        for (size_t i = 0; i < count; i++)
+            metrics[i] = METRIC_ID_NONE;
+        status = segment_set_metrics_of(set, ids, count, metrics, err);
+    }
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        if (metrics[i] != METRIC_ID_NONE)
+            series_space_remove(&engine->index.space, metrics[i]);
+    free(ids);
+    free(metrics);
+    return status;
+}
+
+static enum status write_without(struct engine *engine, struct segment_ref *ref,
+                                 const roaring_bitmap_t *gone, struct error *err)
+{
+    struct segment_ref *made = NULL;
+    enum status status = STATUS_OK;
+    if (!roaring_bitmap_is_subset(series_segment_ids(ref->segment), gone))
+        status = index_write_merged(engine, &ref, 1, gone, &made, err);
+    if (status == STATUS_OK)
+        status = index_publish_merged(engine, &ref, 1, made, err);
+    segment_ref_release(made);
+    return status;
+}
+
+static enum status take_out(struct recovery *recovery, const roaring_bitmap_t *gone,
+                            struct error *err)
+{
+    struct engine *engine = recovery->engine;
+    if (engine->options.read_only)
+        return fail(err, STATUS_CORRUPT,
+                    "edits of the manifest are lost: log and index define series differently; "
+                    "start the service, or run metric-store verify --repair");
+    /* Nothing has them: otherwise their ids would not have been given again. */
+    note_known_loss(recovery, "edits of the manifest are lost: series that the log defines anew "
+                              "are taken out of the index");
+    struct segment_set *set = segment_set_acquire(engine->index.segments);
+    enum status status = forget_series(engine, set, gone, err);
+    for (size_t i = 0; i < set->count && status == STATUS_OK; i++)
+        if (roaring_bitmap_intersect(series_segment_ids(set->segments[i]->segment), gone))
+            status = write_without(engine, set->segments[i], gone, err);
+    segment_set_release(set);
+    return status;
+}
+
+/* What the log has defined so far is in a segment too, if a flush wrote it: there it stays. */
+static enum status settle_series(struct recovery *recovery, struct error *err)
+{
+    struct engine *engine = recovery->engine;
+    roaring_bitmap_t *again = roaring_bitmap_create();
+    if (again == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for the index");
+    enum status status = find_given_again(engine, again, err);
+    if (status == STATUS_OK && !roaring_bitmap_is_empty(again))
+        status = take_out(recovery, again, err);
+    if (status == STATUS_OK)
+        series_index_drop_known(&engine->index);
+    roaring_bitmap_free(again);
+    return status;
+}
+
+/* ---- replay ------------------------------------------------------------------------------ */
+
 /* A head that is full is sealed and flushed before the next frame is replayed. */
 static enum status make_room(struct recovery *recovery, uint64_t frame, struct error *err)
 {
@@ -357,9 +473,10 @@ static enum status make_room(struct recovery *recovery, uint64_t frame, struct e
     version->flushed_sequence = old->flushed_sequence;
     old->active->end_position = before;
     version_release(version_slot_replace(&engine->version, version));
-    series_index_drop_known(&engine->index);
+    enum status status = settle_series(recovery, err);
     /* The manifest is about to say that this much of the log is there and not needed any more. */
-    enum status status = wal_sync_replayed(recovery->replaying, err);
+    if (status == STATUS_OK)
+        status = wal_sync_replayed(recovery->replaying, err);
     if (status == STATUS_OK)
         status = engine_flush_sealed(engine, err);
     if (status != STATUS_NO_SPACE)
@@ -404,67 +521,92 @@ static enum status replay(void *context, struct slice record, uint8_t type, uint
     return status == STATUS_OK ? status : fail(err, status, "%s", why.message);
 }
 
-/* ---- leftovers -------------------------------------------------------------------------- */
+/* ---- files that nothing names ----------------------------------------------------------- */
 
-struct leftovers {
-    struct engine *engine;
-    const char *folder; /* "parts" or "index" */
-    const char *ending;
-    bool part;
-};
-
-static bool is_named(const struct leftovers *leftovers, uint64_t id)
+static enum status note_decision(void *context, const char *path, const char *brings,
+                                 struct error *err)
 {
-    const struct manifest_state *state = manifest_state(leftovers->engine->manifest);
-    for (size_t i = 0; i < state->part_count && leftovers->part; i++)
-        if (state->parts[i].id == id)
-            return true;
-    for (size_t i = 0; i < state->segment_count && !leftovers->part; i++)
-        if (state->segments[i].id == id)
-            return true;
-    return false;
+    const struct recovery *recovery = context;
+    (void)err;
+    log_event(recovery->engine->log, LOG_WARN, "engine",
+              brings == NULL ? "a file that the manifest does not name is left where it is"
+                             : "a file that the manifest does not name is taken in",
+              log_text("path", path), log_text("brings", brings == NULL ? "" : brings));
+    return STATUS_OK;
 }
 
-static enum status remove_leftover(void *context, const char *name, bool is_directory,
-                                   struct error *err)
+/*
+ * What they hold must not wait for a repair: what is behind it in the log needs their definitions,
+ * series that come in again must not get other ids, nor commits the sequences that theirs have, and
+ * merges must not close over them.
+ */
+static enum status take_in(struct recovery *recovery, const struct unnamed *unnamed,
+                           struct error *err)
 {
-    const struct leftovers *leftovers = context;
-    struct engine *engine = leftovers->engine;
-    char *end;
-    uint64_t id = strtoull(name, &end, 16);
-    if (is_directory || end != name + 16 || strcmp(end, leftovers->ending) != 0 ||
-        is_named(leftovers, id))
-        return STATUS_OK;
-    /* What a damaged manifest does not name may be all that is left of somebody's samples. */
-    if (manifest_state(engine->manifest)->edits_lost) {
-        if (id >= engine->next_file)
-            engine->next_file = id + 1;
-        return STATUS_OK;
-    }
-    char *path = path_format("%s/%s/%s", engine->dir, leftovers->folder, name);
-    if (path == NULL)
-        return fail(err, STATUS_MEMORY, "no memory for a path");
-    enum status status = filesystem_remove(engine->os.fs, path, err);
-    free(path);
+    struct engine *engine = recovery->engine;
+    const struct manifest_state *state = manifest_state(engine->manifest);
+    struct adoption adoption = {.os = engine->os,
+                                .dir = engine->dir,
+                                .state = state,
+                                .unnamed = unnamed,
+                                .whole_only = true,
+                                .decided = note_decision,
+                                .context = recovery};
+    struct manifest_edit edit;
+    size_t taken = 0;
+    bool known = state->edits_lost;
+    manifest_edit_init(&edit);
+    enum status status = adopt_files(&adoption, &edit, &taken, err);
+    manifest_set_next_file(&edit, engine->next_file);
+    /* The next start would find a log that has gone on, and nothing missing. */
+    if (!known)
+        manifest_note_lost(&edit);
+    if (status == STATUS_OK && (taken > 0 || !known))
+        status = (engine->options.read_only ? manifest_assume : manifest_commit)(engine->manifest,
+                                                                                 &edit, err);
+    manifest_edit_release(&edit);
+    if (status != STATUS_OK || known)
+        return status;
+    char text[160];
+    snprintf(
+        text, sizeof text,
+        "edits of the manifest are lost: of %zu files that it does not name %zu were taken in; "
+        "run metric-store verify --repair",
+        unnamed_count(unnamed), taken);
+    note_damage(recovery, text);
+    return STATUS_OK;
+}
+
+static enum status look_after_unnamed(struct recovery *recovery, struct error *err)
+{
+    struct engine *engine = recovery->engine;
+    const struct manifest_state *state = manifest_state(engine->manifest);
+    struct unnamed unnamed;
+    bool lost = false;
+    enum status status = unnamed_list(&unnamed, engine->os, engine->dir, state, err);
+    if (status == STATUS_OK)
+        status = unnamed_may_count(&unnamed, engine->os, engine->dir, state, &lost, err);
+    if (lost && unnamed.next_file > engine->next_file)
+        engine->next_file = unnamed.next_file;
+    if (status == STATUS_OK && unnamed_count(&unnamed) > 0 && lost)
+        status = take_in(recovery, &unnamed, err);
+    else if (status == STATUS_OK && !lost && !engine->options.read_only)
+        status = unnamed_remove(&unnamed, engine->os, engine->dir, err);
+    unnamed_release(&unnamed);
     return status;
 }
 
-static enum status prepare_folder(struct engine *engine, const char *folder, const char *ending,
-                                  bool part, struct error *err)
+static enum status make_folder(struct engine *engine, const char *folder, struct error *err)
 {
     char *path = path_format("%s/%s", engine->dir, folder);
     if (path == NULL)
         return fail(err, STATUS_MEMORY, "no memory for a path");
-    struct leftovers leftovers = {
-        .engine = engine, .folder = folder, .ending = ending, .part = part};
     enum status status = filesystem_make_directory(engine->os.fs, path, err);
-    if (status == STATUS_OK)
-        status = filesystem_list(engine->os.fs, path, remove_leftover, &leftovers, err);
     free(path);
     return status;
 }
 
-/* ---- all of it -------------------------------------------------------------------------- */
+/* ---- the log, opened -------------------------------------------------------------------- */
 
 static enum status open_log(struct recovery *recovery, struct error *err)
 {
@@ -527,7 +669,6 @@ static enum status recover(struct recovery *recovery, struct error *err)
     }
     const struct manifest_state *state = manifest_state(engine->manifest);
     engine->next_file = state->next_file;
-    engine->sequence = state->last_sequence;
     if (series_index_init(&engine->index, state->secret) != STATUS_OK ||
         registry_init(&engine->registry, state->secret) != STATUS_OK ||
         raw_cache_init(&engine->raw_cache, engine->options.raw_cache_bytes) != STATUS_OK)
@@ -535,9 +676,12 @@ static enum status recover(struct recovery *recovery, struct error *err)
     /* The names of both become durable with the log's own (wal_open), before anything is in them.
      */
     if (!read_only)
-        status = prepare_folder(engine, "parts", ".part", true, err);
+        status = make_folder(engine, "parts", err);
     if (!read_only && status == STATUS_OK)
-        status = prepare_folder(engine, "index", ".seg", false, err);
+        status = make_folder(engine, "index", err);
+    if (status == STATUS_OK)
+        status = look_after_unnamed(recovery, err);
+    engine->sequence = state->last_sequence;
     if (status == STATUS_OK)
         status = load_segments(recovery, err);
     struct head_ref *head = NULL;
@@ -560,7 +704,8 @@ static enum status recover(struct recovery *recovery, struct error *err)
         engine->recovery.torn_tail = log.torn_lsn != 0;
         engine_note_index(engine);
     }
-    series_index_drop_known(&engine->index);
+    if (status == STATUS_OK)
+        status = settle_series(recovery, err);
     const struct segment_set *set = engine->index.segments;
     for (size_t i = 0; i < set->count && status == STATUS_OK; i++)
         set->segments[i]->logged_until = wal_position(engine->wal);

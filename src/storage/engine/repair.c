@@ -273,6 +273,26 @@ static void findings_release(struct findings *findings)
 
 /* ---- manifest and index ----------------------------------------------------------------- */
 
+/* Files that nothing names and that may count after all; the next start removes others. */
+static enum status repair_edits(struct repair *repair, const struct findings *findings,
+                                struct error *err)
+{
+    struct unnamed unnamed;
+    bool lost = false;
+    enum status status = unnamed_list(&unnamed, repair->os, repair->dir, &repair->state, err);
+    if (status == STATUS_OK)
+        status = unnamed_may_count(&unnamed, repair->os, repair->dir, &repair->state, &lost, err);
+    if (unnamed.next_file > repair->next_file)
+        repair->next_file = unnamed.next_file;
+    if (status == STATUS_OK && (repair->state.edits_lost || (lost && unnamed_count(&unnamed) > 0)))
+        status = repair_manifest(repair, &unnamed, err);
+    else if (status == STATUS_OK && findings->manifest_damaged)
+        repair_tell(repair, ENGINE_REPAIRED, findings->manifest,
+                    "written anew from the copies that are whole");
+    unnamed_release(&unnamed);
+    return status;
+}
+
 static enum status repair_definitions(struct repair *repair, const struct findings *findings,
                                       struct error *err)
 {
@@ -283,11 +303,7 @@ static enum status repair_definitions(struct repair *repair, const struct findin
         status = pass_begin(&pass, repair, err);
     if (status != STATUS_OK)
         return status;
-    if (repair->state.edits_lost)
-        status = repair_manifest(repair, err);
-    else if (findings->manifest_damaged)
-        repair_tell(repair, ENGINE_REPAIRED, findings->manifest,
-                    "written anew from the copies that are whole");
+    status = repair_edits(repair, findings, err);
     if (status == STATUS_OK)
         status = repair_segments(repair, err);
     pass_end(&pass);

@@ -7,6 +7,7 @@
 #include "storage/engine/engine.h"
 #include "storage/engine/manifest.h"
 #include "storage/engine/series_segment.h"
+#include "storage/engine/unnamed.h"
 
 struct repair {
     struct os os;
@@ -66,6 +67,7 @@ MUST_CHECK enum status repair_parts(struct repair *repair, struct error *err);
 
 /* repair_manifest.c: files that a damaged manifest does not name are taken in where they fit, and
  * go to the quarantine where they do not; then it says all of it again. */
-MUST_CHECK enum status repair_manifest(struct repair *repair, struct error *err);
+MUST_CHECK enum status repair_manifest(struct repair *repair, const struct unnamed *unnamed,
+                                       struct error *err);
 
 #endif

@@ -45,7 +45,8 @@ struct verifier {
     uint64_t log_files;
     uint64_t undefined; /* series of one file that nothing defines */
     uint64_t unflushed; /* samples that only the log holds */
-    uint32_t *ids;      /* room for RECORD_MAX_SAMPLES, as the other two */
+    bool incomplete; /* what the manifest says: files that it does not name may count (unnamed.h) */
+    uint32_t *ids;   /* room for RECORD_MAX_SAMPLES, as the other two */
     int64_t *times;
     double *values;
 };
@@ -155,6 +156,7 @@ static enum status take_definitions(void *context, enum record_type type, struct
 
 static enum status missing_segment(struct verifier *verifier, struct error *err)
 {
+    verifier->incomplete = true;
     damage(verifier, "the manifest names this index segment, and it is missing");
     return advance(verifier, 0, err);
 }
@@ -322,6 +324,7 @@ static void note_log_damage(void *context, const char *description, uint64_t fro
     const char *place = path == NULL ? verifier->path : path;
     char text[ERROR_MESSAGE_SIZE];
     bool flushed = to <= verifier->state.log_position;
+    verifier->incomplete = verifier->incomplete || !flushed;
     snprintf(text, sizeof text, "%s%s", without_path(description, place),
              flushed ? "; the parts hold what stood there" : "");
     damage_at(verifier, place, text);
@@ -404,8 +407,39 @@ static enum status replay_log(struct verifier *verifier, const struct wal_option
     if (status != STATUS_CORRUPT)
         return fail(err, status, "%s", why.message);
     /* A segment is no file: the log cannot be read. */
+    verifier->incomplete = true;
     note(verifier, why.message);
     return STATUS_OK;
+}
+
+/* An id is given again after the edit that takes its series out of the index: no log defines a
+ * series otherwise than an index segment that counts. */
+static enum status check_given_again(struct verifier *verifier,
+                                     const struct series_segment *segment, struct error *err)
+{
+    struct series_segment_cursor *cursor = NULL;
+    enum status status = series_segment_cursor_new(&cursor, segment, err);
+    uint32_t id = series_table_next_committed(&verifier->series, 0);
+    for (; id != SERIES_ID_NONE && status == STATUS_OK;
+         id = series_table_next_committed(&verifier->series, id + 1)) {
+        struct series_definition definition;
+        struct label items[LABELS_MAX_COUNT];
+        struct labels labels;
+        struct error why = {0};
+        if (!series_segment_has(segment, id))
+            continue;
+        status = series_segment_read(cursor, id, &definition, &why);
+        series_table_labels(&verifier->series, id, items, &labels);
+        if (status == STATUS_OK && labels_compare(&labels, &definition.labels) != 0)
+            damage(verifier,
+                   "series %u is another one than in the index: edits of the manifest are lost",
+                   id);
+        else if (status != STATUS_OK && status != STATUS_CORRUPT)
+            fail(err, status, "%s", why.message);
+        status = status == STATUS_CORRUPT ? STATUS_OK : status;
+    }
+    series_segment_cursor_free(cursor);
+    return status;
 }
 
 static enum status check_log(struct verifier *verifier, struct error *err)
@@ -428,6 +462,8 @@ static enum status check_log(struct verifier *verifier, struct error *err)
     enum status status = first == 0 ? STATUS_OK : check_log_header(verifier, first, err);
     if (status == STATUS_OK)
         status = replay_log(verifier, &options, from, err);
+    for (size_t i = 0; i < verifier->index_count && status == STATUS_OK; i++)
+        status = check_given_again(verifier, verifier->indexes[i], err);
     if (status == STATUS_OK && verifier->undefined > 0)
         damage(verifier, "%" PRIu64 " samples belong to series that nothing defines",
                verifier->undefined);
@@ -511,6 +547,7 @@ static enum status check_part(struct verifier *verifier, const struct manifest_p
     struct error why = {0};
     enum status status = part_open(&part, verifier->os.fs, verifier->path, &why);
     if (status == STATUS_NOT_FOUND) {
+        verifier->incomplete = true;
         damage(verifier, "the manifest names this part, and it is missing: %" PRIu64 " samples",
                told->samples);
         return advance(verifier, told->bytes, err);
@@ -587,7 +624,11 @@ static enum status check_name(void *context, const char *name, bool is_directory
     if (path == NULL)
         return no_path(err);
     verifier->result->leftovers++;
-    verifier->report(verifier->context, ENGINE_LEFTOVER, path, "nothing names it");
+    verifier->report(verifier->context, ENGINE_LEFTOVER, path,
+                     verifier->incomplete && folder->ending != NULL
+                         ? "nothing names it, and edits of the manifest may be lost: verify "
+                           "--repair looks whether it belongs to the store"
+                         : "nothing names it");
     free(path);
     return STATUS_OK;
 }
@@ -628,6 +669,7 @@ static enum status check_manifest(struct verifier *verifier, bool *readable, str
     enum status status =
         manifest_verify(verifier->os, verifier->dir, note, verifier, &verifier->state, &why);
     *readable = status == STATUS_OK;
+    verifier->incomplete = verifier->state.edits_lost;
     if (status == STATUS_CORRUPT) {
         note(verifier, why.message);
         status = STATUS_OK;

@@ -601,9 +601,10 @@ bool fixture_selection_same(struct tier *tier, struct selection *selection,
     return walk(tier, selection, ledger, range, only, series_same, why);
 }
 
-static bool select_and_count(struct tier *tier, const struct ledger *ledger,
-                             struct time_range range, visit_series *visit, uint64_t *decoded,
-                             char why[FIXTURE_WHY_SIZE])
+/* `partial` is told, or, where it is NULL, must not be. `decoded`, samples, may be NULL too. */
+static bool select_and_walk(struct tier *tier, const struct ledger *ledger, struct time_range range,
+                            visit_series *visit, bool *partial, uint64_t *decoded,
+                            char why[FIXTURE_WHY_SIZE])
 {
     struct matchers everything = {0};
     struct select_options options = {.range = range};
@@ -614,29 +615,31 @@ static bool select_and_count(struct tier *tier, const struct ledger *ledger,
     bool same = walk(tier, selection, ledger, range, NULL, visit, why);
     struct read_stats stats;
     selection_stats(tier, selection, &stats);
-    if (same && stats.partial)
+    if (partial != NULL)
+        *partial = stats.partial;
+    else if (same && stats.partial)
         same = fixture_no(why, "the answer is partial");
-    *decoded = stats.samples_decoded;
+    if (decoded != NULL)
+        *decoded = stats.samples_decoded;
     selection_close(tier, selection);
     return same;
-}
-
-static bool select_and_walk(struct tier *tier, const struct ledger *ledger, struct time_range range,
-                            visit_series *visit, char why[FIXTURE_WHY_SIZE])
-{
-    uint64_t decoded;
-    return select_and_count(tier, ledger, range, visit, &decoded, why);
 }
 
 bool fixture_same(struct tier *tier, const struct ledger *ledger, struct time_range range,
                   char why[FIXTURE_WHY_SIZE])
 {
-    return select_and_walk(tier, ledger, range, series_same, why);
+    return select_and_walk(tier, ledger, range, series_same, NULL, NULL, why);
 }
 
 bool fixture_read(struct tier *tier, struct ledger *ledger, char why[FIXTURE_WHY_SIZE])
 {
-    return select_and_walk(tier, ledger, fixture_always(), series_take, why);
+    return select_and_walk(tier, ledger, fixture_always(), series_take, NULL, NULL, why);
+}
+
+bool fixture_read_partial(struct tier *tier, struct ledger *ledger, bool *partial,
+                          char why[FIXTURE_WHY_SIZE])
+{
+    return select_and_walk(tier, ledger, fixture_always(), series_take, partial, NULL, why);
 }
 
 static bool totals_same(struct tier *tier, struct storage_cursor *cursor, uint32_t number,
@@ -681,13 +684,13 @@ static bool totals_same(struct tier *tier, struct storage_cursor *cursor, uint32
 bool fixture_totals_same(struct tier *tier, const struct ledger *ledger, struct time_range range,
                          char why[FIXTURE_WHY_SIZE])
 {
-    return select_and_walk(tier, ledger, range, totals_same, why);
+    return select_and_walk(tier, ledger, range, totals_same, NULL, NULL, why);
 }
 
 bool fixture_totals_counted(struct tier *tier, const struct ledger *ledger, struct time_range range,
                             uint64_t *decoded, char why[FIXTURE_WHY_SIZE])
 {
-    return select_and_count(tier, ledger, range, totals_same, decoded, why);
+    return select_and_walk(tier, ledger, range, totals_same, NULL, decoded, why);
 }
 
 enum status fixture_ignore_metric(void *context, const struct metric_info *info, struct error *err)

@@ -133,6 +133,9 @@ bool fixture_same(struct tier *tier, const struct ledger *ledger, struct time_ra
  * their headers do not say what is in them, where a series is unknown or there twice, and where the
  * answer is partial. */
 bool fixture_read(struct tier *tier, struct ledger *ledger, char why[FIXTURE_WHY_SIZE]);
+/* The same where the answer may be partial, which *partial says. */
+bool fixture_read_partial(struct tier *tier, struct ledger *ledger, bool *partial,
+                          char why[FIXTURE_WHY_SIZE]);
 
 /* Count, sum, least, greatest and increase of every series out of block headers where there are
  * any, against those of the ledger: nothing twice. */

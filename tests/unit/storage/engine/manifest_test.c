@@ -306,7 +306,7 @@ static void append_raw(const struct place *place, const uint8_t *payload, uint32
 static void a_manifest_of_a_newer_version_is_refused_and_left_alone(void **state)
 {
     (void)state;
-    static const uint8_t unknown_tag[] = {9, 1, 2, 3};
+    static const uint8_t unknown_tag[] = {100, 1, 2, 3};
     static const uint8_t version_2[] = {1, 2, 0, 0, 0, 0};
     for (int i = 0; i < 2; i++) {
         struct place place;
@@ -417,6 +417,81 @@ static void the_time_is_kept_until_another_is_told(void **state)
     place_release(&place);
 }
 
+static void count_damage(void *context, const char *description)
+{
+    assert_non_null(strstr(description, "lost"));
+    ++*(unsigned *)context;
+}
+
+static void that_edits_are_lost_is_kept_and_told_until_a_manifest_is_written_without_it(
+    void **state)
+{
+    (void)state;
+    struct place place;
+    place_init(&place);
+    struct manifest *manifest = must_open(&place);
+    struct manifest_edit edit;
+    manifest_edit_init(&edit);
+    manifest_note_lost(&edit);
+    commit(manifest, &edit, STATUS_OK);
+    assert_true(manifest_state(manifest)->edits_lost);
+    manifest_close(manifest);
+    struct manifest_state copy;
+    for (int i = 0; i < 3; i++) {
+        unsigned told = 0;
+        struct error err;
+        assert_int_equal(
+            manifest_open(&manifest, os_system(), place.dir, count_damage, &told, &err), STATUS_OK);
+        assert_int_equal(told, 1);
+        assert_true(manifest_state(manifest)->edits_lost);
+        manifest_edit_init(&edit);
+        manifest_set_next_file(&edit, 10 + (uint64_t)i);
+        commit(manifest, &edit, STATUS_OK);
+        if (i == 2)
+            assert_int_equal(manifest_state_copy(&copy, manifest_state(manifest), NULL), STATUS_OK);
+        manifest_close(manifest);
+    }
+    /* As it is, and then without. */
+    for (int lost = 1; lost >= 0; lost--) {
+        copy.edits_lost = lost == 1;
+        assert_int_equal(manifest_write(os_system(), place.dir, &copy, NULL), STATUS_OK);
+        manifest = must_open(&place);
+        assert_int_equal(manifest_state(manifest)->edits_lost, lost == 1);
+        assert_int_equal(manifest_state(manifest)->next_file, 12);
+        manifest_close(manifest);
+    }
+    manifest_state_release(&copy);
+    place_release(&place);
+}
+
+static void what_is_assumed_of_a_manifest_that_was_opened_to_be_read_is_not_written(void **state)
+{
+    (void)state;
+    struct place place;
+    place_init(&place);
+    manifest_close(must_open(&place));
+    struct manifest *manifest;
+    assert_int_equal(
+        manifest_open_read_only(&manifest, os_system(), place.dir, no_damage, NULL, NULL),
+        STATUS_OK);
+    struct manifest_edit edit;
+    manifest_edit_init(&edit);
+    manifest_add_part(&edit, &(struct manifest_part){.id = 7});
+    assert_int_equal(manifest_assume(manifest, &edit, NULL), STATUS_OK);
+    assert_int_equal(manifest_state(manifest)->part_count, 1);
+    commit(manifest, &edit, STATUS_UNAVAILABLE);
+    manifest_edit_init(&edit);
+    manifest_remove_part(&edit, 8);
+    assert_int_equal(manifest_assume(manifest, &edit, NULL), STATUS_CORRUPT);
+    manifest_edit_release(&edit);
+    assert_int_equal(manifest_state(manifest)->part_count, 1);
+    manifest_close(manifest);
+    manifest = must_open(&place);
+    assert_int_equal(manifest_state(manifest)->part_count, 0);
+    manifest_close(manifest);
+    place_release(&place);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -430,6 +505,9 @@ int main(void)
         cmocka_unit_test(without_a_directory_nothing_is_opened),
         cmocka_unit_test(the_tier_of_a_part_and_what_was_cleaned_of_it_are_kept),
         cmocka_unit_test(the_time_is_kept_until_another_is_told),
+        cmocka_unit_test(
+            that_edits_are_lost_is_kept_and_told_until_a_manifest_is_written_without_it),
+        cmocka_unit_test(what_is_assumed_of_a_manifest_that_was_opened_to_be_read_is_not_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
