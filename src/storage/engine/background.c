@@ -100,9 +100,8 @@ static enum status retention_step(struct engine *engine, bool *did, struct error
     return status;
 }
 
-static enum status merge_step(struct engine *engine, bool *did, struct error *err)
+static enum status merge_in_turn(struct engine *engine, bool *did, struct error *err)
 {
-    mutex_lock(&engine->maintenance_lock);
     enum status status = engine_merge_step(engine, did, err);
     if (status == STATUS_OK && !*did)
         status = engine_warm_step(engine, did, err);
@@ -112,10 +111,17 @@ static enum status merge_step(struct engine *engine, bool *did, struct error *er
         status = engine_index_merge_step(engine, did, err);
     if (status == STATUS_OK && !*did)
         status = engine_reclaim_step(engine, did, err);
-    if (status == STATUS_OK && !*did)
-        status = engine_rules_step(engine, did, err);
-    mutex_unlock(&engine->maintenance_lock);
     return status;
+}
+
+static enum status merge_step(struct engine *engine, bool *did, struct error *err)
+{
+    mutex_lock(&engine->maintenance_lock);
+    /* First, since under load there may always be something to merge; it is seldom due. */
+    enum status rules = engine_rules_step(engine, did, err);
+    enum status status = *did ? STATUS_OK : merge_in_turn(engine, did, err);
+    mutex_unlock(&engine->maintenance_lock);
+    return status == STATUS_OK ? rules : status;
 }
 
 enum status background_step(struct engine *engine, bool *did, struct error *err)

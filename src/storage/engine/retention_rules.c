@@ -389,18 +389,17 @@ static enum status judge(struct run *run, enum status status, uint64_t edits,
 {
     struct engine *engine = run->engine;
     bool waits = status == STATUS_CORRUPT || status == STATUS_LIMIT;
-    if (waits && !engine->retention.done.failed) {
+    if (waits)
         engine_trouble(engine, TROUBLE_RULES, STORAGE_DEGRADED, "retention rules wait: %s",
                        why->message);
+    if (waits && !engine->retention.done.failed)
         log_event(engine->log, LOG_ERROR, "engine", "retention rules wait",
                   log_text("error", why->message));
-    }
     if (status == STATUS_OK && run->kept != NULL)
         tell_kept(engine, roaring_bitmap_get_cardinality(run->kept));
     else if (status == STATUS_OK && (run->ruled != NULL || engine->retention.done.failed))
         tell_kept(engine, 0);
-    if (status == STATUS_OK || waits)
-        note_done(run, edits, waits);
+    note_done(run, edits, status != STATUS_OK);
     return status == STATUS_OK || waits ? STATUS_OK : fail(err, status, "%s", why->message);
 }
 
