@@ -5,6 +5,8 @@
 #include "../../test.h"
 
 #include <dirent.h>
+#include <malloc.h>
+#include <time.h>
 
 #include "base/times.h"
 #include "hooked_fs.h"
@@ -155,6 +157,96 @@ static void a_damaged_segment_does_not_keep_others_of_the_index_from_merging(voi
     }
 }
 
+/* ---- what a merge takes ----------------------------------------------------------------- */
+
+enum { DENSE_PARTS = 8 };
+
+/* One series, and parts that hold every eighth of its samples. */
+static void put_dense_day(struct scene *scene, size_t samples)
+{
+    enum { AT_ONCE = 50000 };
+    size_t each = samples / DENSE_PARTS;
+    int64_t step_ms = DAY / (int64_t)each;
+    struct fixture_sample *run = calloc(AT_ONCE, sizeof run[0]);
+    assert_non_null(run);
+    for (int64_t part = 0; part < DENSE_PARTS; part++) {
+        for (size_t i = 0; i < each; i += AT_ONCE) {
+            for (size_t j = 0; j < AT_ONCE; j++)
+                run[j] = (struct fixture_sample){1, FIRST + (int64_t)(i + j) * step_ms + part,
+                                                 (double)((i + j) * (i + j) % 1013)};
+            assert_int_equal(fixture_put(scene->store.tier, run, AT_ONCE, NULL), STATUS_OK);
+        }
+        store_flush(&scene->store);
+    }
+    free(run);
+}
+
+/* Of /proc/self/status, in KiB. */
+static size_t memory_kib(const char *field)
+{
+    FILE *file = fopen("/proc/self/status", "r");
+    assert_non_null(file);
+    char line[256];
+    size_t kib = 0;
+    while (kib == 0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, field, strlen(field)) == 0)
+            kib = strtoul(line + strlen(field), NULL, 10);
+    fclose(file);
+    assert_true(kib > 0);
+    return kib;
+}
+
+static void forget_peak(void)
+{
+    FILE *file = fopen("/proc/self/clear_refs", "w");
+    assert_non_null(file);
+    assert_true(fputs("5", file) >= 0);
+    fclose(file);
+}
+
+struct spent {
+    size_t kib;
+    double seconds; /* of the processor */
+};
+
+static struct spent merge_dense_day(size_t samples)
+{
+    struct scene scene;
+    scene_begin(&scene, (size_t)64 << 20, SERIES);
+    scene.store.options.merge_fan_in = DENSE_PARTS;
+    store_reopen(&scene.store);
+    put_dense_day(&scene, samples);
+    store_reopen(&scene.store); /* the heads are gone */
+    assert_int_equal(scene_stats(&scene).parts, DENSE_PARTS);
+    malloc_trim(0);
+    forget_peak();
+    size_t before = memory_kib("VmRSS:");
+    clock_t began = clock();
+    store_settle_down(&scene.store);
+    struct spent spent = {.kib = memory_kib("VmHWM:") - before,
+                          .seconds = (double)(clock() - began) / CLOCKS_PER_SEC};
+    assert_int_equal(scene_stats(&scene).parts, 1);
+    assert_int_equal(scene_stats(&scene).part_samples, samples);
+    scene_end(&scene);
+    return spent;
+}
+
+static void a_merge_of_one_dense_series_takes_memory_by_blocks_and_time_by_samples(void **state)
+{
+    (void)state;
+    enum { FEW = 800000, MANY = 4 * FEW };
+    struct spent few = merge_dense_day(FEW);
+    struct spent many = merge_dense_day(MANY);
+    printf("%d samples: %zu KiB, %.3f s; %d: %zu KiB, %.3f s\n", FEW, few.kib, few.seconds, MANY,
+           many.kib, many.seconds);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+    /* The samples take 50 MiB. */
+    assert_in_range(many.kib, 0, 16 << 10);
+#endif
+    /* Twice as much as is linear, since others may want the processor's caches. */
+    assert_true(many.seconds < 2 * 4 * few.seconds + 0.05);
+}
+
 /* ---- days that are dropped meanwhile ---------------------------------------------------- */
 
 /* Holds the merge thread back, once, as it opens the part that it makes. */
@@ -285,6 +377,7 @@ int main(void)
         cmocka_unit_test(a_damaged_part_does_not_keep_others_of_its_day_from_merging),
         cmocka_unit_test(a_missing_part_stands_between_two_stretches_of_its_day),
         cmocka_unit_test(a_damaged_segment_does_not_keep_others_of_the_index_from_merging),
+        cmocka_unit_test(a_merge_of_one_dense_series_takes_memory_by_blocks_and_time_by_samples),
         cmocka_unit_test(a_long_merge_does_not_keep_days_from_being_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
