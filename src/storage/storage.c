@@ -64,6 +64,12 @@ enum status storage_cursor_load(struct tier *tier, struct storage_cursor *cursor
     return tier->ops->cursor_load(cursor, block, err);
 }
 
+const char *chunk_tier_name(enum chunk_tier tier)
+{
+    static const char *const names[CHUNK_TIERS] = {"hot", "warm"};
+    return names[tier];
+}
+
 void selection_stats(struct tier *tier, const struct selection *selection, struct read_stats *stats)
 {
     tier->ops->selection_stats(selection, stats);

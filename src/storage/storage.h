@@ -59,10 +59,16 @@ struct selected_series {
 };
 
 /* What reading has cost so far: summed over the selection's cursors. */
+enum chunk_tier { CHUNK_HOT, CHUNK_WARM, CHUNK_TIERS };
+
+/* "hot", "warm". */
+const char *chunk_tier_name(enum chunk_tier tier);
+
 struct read_stats {
     uint64_t samples_decoded;
     uint64_t blocks_loaded;
     uint64_t blocks_skipped; /* answered by their summary alone, or outside the range */
+    bool tiers[CHUNK_TIERS]; /* from which samples, or summaries in their place, were given */
     bool partial;            /* damaged blocks were left out */
 };
 
@@ -75,8 +81,6 @@ struct metric_info {
     int64_t first_ms;
     int64_t last_ms;
 };
-
-enum chunk_tier { CHUNK_HOT, CHUNK_WARM };
 
 struct chunk_info {
     int64_t day; /* UTC days since 1970 */

@@ -402,7 +402,9 @@ def test_stats_tell_what_was_read(servers, data):
         assert raw["stats"]["series"] == 12
         assert raw["stats"]["samples_scanned"] == total
         assert raw["stats"]["duration_ms"] > 0
-        assert raw["stats"]["tiers"] == ["hot"]
+        # Parts of these old days become warm some time after a start.
+        assert raw["stats"]["tiers"] in ([["hot"]] if location == "head" else
+                                         [["hot"], ["warm"], ["hot", "warm"]])
         assert (raw["partial"], raw["warnings"], raw["status"]) == (False, [], "success")
         one = server.query(**params, label="n=1")
         assert one["stats"]["series"] == 1
@@ -417,6 +419,7 @@ def test_stats_tell_what_was_read(servers, data):
         assert quantile["stats"]["samples_scanned"] == total
         nothing = server.query(metric="nothing_of_that_name")
         assert nothing["stats"]["series"] == 0 and nothing["stats"]["samples_scanned"] == 0
+        assert nothing["stats"]["tiers"] == []
 
 
 # ---- errors ----------------------------------------------------------------------------------

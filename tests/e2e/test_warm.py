@@ -29,20 +29,30 @@ def sums(server):
     return answer["series"]
 
 
+def tiers(server, **params):
+    return server.query(**{"metric": "w_series", **ALWAYS, **params})["stats"]["tiers"]
+
+
 def test_old_days_become_warm_and_answers_stay_the_same(server, binary):
     write(server, 0)
     before = server.export(**{"match[]": "w_series"})
     aggregate = sums(server)
+    assert tiers(server) == ["hot"]
     assert server.stop() == 0
     server.start()
     wait_until(lambda: tier_samples(server) == {"hot": 0, "warm": 10000}, what="the warm step")
     assert server.export(**{"match[]": "w_series"}) == before
     assert sums(server) == aggregate
+    assert tiers(server) == tiers(server, aggregate="sum") == ["warm"]
+    assert tiers(server, start="2261-01-01T00:00:00Z") == []
     # A late sample is there at once, and beside the warm day after the flush.
     server.ingest([{"name": "w_series", "labels": {"n": "0"}, "value": -7,
                     "timestamp": T0 + 1000}])
     points = server.query(match='w_series{n="0"}', **ALWAYS)["series"][0]["points"]
     assert points[1] == [T0 + 1000, -7] and len(points) == 2000
+    assert tiers(server) == tiers(server, aggregate="sum") == ["hot", "warm"]
+    assert tiers(server, label="n=1") == ["warm"]
+    assert tiers(server, label="n=0", start=str(T0 + 1000), end=str(T0 + 1001)) == ["hot", "warm"]
     assert server.stop() == 0
     shown = subprocess.run([binary, "inspect", "--blocks", f"{server.data}/manifest"],
                            capture_output=True, text=True, check=True).stdout

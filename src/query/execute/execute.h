@@ -51,8 +51,8 @@ struct execution_stats {
     uint64_t series;          /* that were looked into */
     uint64_t samples_scanned; /* decoded and looked at */
     uint64_t blocks_skipped;  /* answered by their summary, or outside the range */
-    const char *tier;
-    bool partial; /* damaged blocks were left out */
+    bool tiers[CHUNK_TIERS];  /* of which samples were read, or answered by their summary */
+    bool partial;             /* damaged blocks were left out */
     int64_t duration_ns;
 };
 

@@ -131,8 +131,8 @@ void execution_stats(const struct execution *execution, struct execution_stats *
         .series = source->series_read,
         .samples_scanned = source->budget->samples,
         .blocks_skipped = read.blocks_skipped,
-        .tier = source->tier->ops->name,
         .partial = read.partial,
         .duration_ns = budget_elapsed_ns(source->budget),
     };
+    memcpy(stats->tiers, read.tiers, sizeof stats->tiers);
 }

@@ -78,6 +78,19 @@ static void write_partial(struct json *json, bool partial)
     json_text(json, "]");
 }
 
+static void write_tiers(struct json *json, const bool *tiers)
+{
+    bool more = false;
+    for (int i = 0; i < CHUNK_TIERS; i++) {
+        if (!tiers[i])
+            continue;
+        if (more)
+            json_text(json, ",");
+        json_string(json, slice_from_text(chunk_tier_name((enum chunk_tier)i)));
+        more = true;
+    }
+}
+
 enum status answer_write(struct execution *execution, struct query_sink *sink, struct arena *arena,
                          struct error *err)
 {
@@ -96,7 +109,7 @@ enum status answer_write(struct execution *execution, struct query_sink *sink, s
     json_text(json, ",\"blocks_skipped\":");
     json_integer(json, (int64_t)stats.blocks_skipped);
     json_text(json, ",\"tiers\":[");
-    json_string(json, slice_from_text(stats.tier));
+    write_tiers(json, stats.tiers);
     json_text(json, "],\"duration_ms\":");
     json_value(json, (double)stats.duration_ns / NS_PER_MS);
     json_text(json, "},\n");

@@ -216,6 +216,13 @@ static void note_damage(struct storage_cursor *cursor, const struct error *why)
     engine_note_damage(cursor->selection->engine, "damaged data was left out of an answer", why);
 }
 
+/* Something of the piece's part is given. */
+static void note_tier(struct storage_cursor *cursor, const struct piece *piece)
+{
+    const struct manifest_part *info = &cursor->selection->version->parts[piece->part]->info;
+    cursor->selection->stats.tiers[info->tier == PART_WARM ? CHUNK_WARM : CHUNK_HOT] = true;
+}
+
 static uint64_t cut_sequence_of(const struct storage_cursor *cursor, size_t part)
 {
     return manifest_part_cut_sequence(&cursor->selection->version->parts[part]->info);
@@ -322,6 +329,8 @@ static enum status load_piece(struct storage_cursor *cursor, const struct piece 
     if (piece->cut)
         to->count = cuts_apply(&cursor->cuts, cut_sequence_of(cursor, piece->part), to->times,
                                to->values, to->count);
+    if (to->count > 0)
+        note_tier(cursor, piece);
     return STATUS_OK;
 }
 
@@ -420,6 +429,8 @@ static enum status give_block(struct storage_cursor *cursor, const struct piece 
         .last_ms = header->last_ms,
         .summary = whole ? &header->summary : NULL,
     };
+    if (whole)
+        note_tier(cursor, piece);
     return STATUS_OK;
 }
 
@@ -447,6 +458,7 @@ static enum status give_head(struct storage_cursor *cursor, size_t count,
     cursor->head_at += count;
     give_samples(cursor, &cursor->head, from, from + count, block);
     cursor->given = GIVEN_HEAD;
+    cursor->selection->stats.tiers[CHUNK_HOT] = true;
     return STATUS_OK;
 }
 
@@ -500,6 +512,7 @@ static enum status merge_head(struct storage_cursor *cursor, size_t count, struc
     };
     cursor->head_at += count;
     cursor->selection->stats.samples_decoded += count;
+    cursor->selection->stats.tiers[CHUNK_HOT] = true;
     enum status status = merge_arrays(cursor, &cursor->merged, &head, &cursor->spare, err);
     sample_array_swap(&cursor->merged, &cursor->spare);
     return status;

@@ -407,7 +407,8 @@ static void show_manifest_details(struct inspector *inspector, const struct mani
                           "part file=parts/%016" PRIx64 ".part day=%s sequence=%" PRIu64
                           "..%" PRIu64 " level=%u tier=%s samples=%" PRIu64 " bytes=%" PRIu64 "\n",
                           part->id, day, part->min_sequence, part->max_sequence, part->level,
-                          part->tier == PART_WARM ? "warm" : "hot", part->samples, part->bytes));
+                          chunk_tier_name(part->tier == PART_WARM ? CHUNK_WARM : CHUNK_HOT),
+                          part->samples, part->bytes));
         send_line(inspector);
     }
     for (size_t i = 0; i < state->segment_count; i++) {

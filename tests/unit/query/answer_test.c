@@ -61,7 +61,7 @@ static void an_answer_without_series_is_a_success(void **state)
     assert_string_equal(
         answered(*state, "metric=x"),
         "{\"status\":\"success\",\"series\":[\n],\n"
-        "\"stats\":{\"series\":0,\"samples_scanned\":0,\"blocks_skipped\":0,\"tiers\":[\"hot\"],"
+        "\"stats\":{\"series\":0,\"samples_scanned\":0,\"blocks_skipped\":0,\"tiers\":[],"
         "\"duration_ms\":0},\n"
         "\"partial\":false,\"warnings\":[],\"next\":null}\n");
 }

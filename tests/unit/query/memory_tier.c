@@ -221,6 +221,7 @@ static enum status memory_cursor_next(struct storage_cursor *cursor, struct stor
                     block->count);
         block->summary = &cursor->summary;
     }
+    cursor->selection->stats.tiers[CHUNK_HOT] = true;
     cursor->given = true;
     return STATUS_OK;
 }
