@@ -17,8 +17,10 @@ enum {
     ATTEMPTS = 12,       /* of a commit, with a background step between them */
     SETTLE_STEPS = 2000, /* of the background, far more than there is work */
     LATE_DAYS = 5,
-    STEP_MS = 1000, /* most times are whole multiples of it, so that some come again */
-    MANY = 8,       /* a commit in so many has hundreds of samples */
+    STEP_MS = 1000,       /* most times are whole multiples of it, so that some come again */
+    ROOM_MAX = 64 * 1024, /* that a disk which is nearly full has */
+    CALLS_OF_A_STEP = 60,
+    MANY = 8, /* a commit in so many has hundreds of samples */
 };
 
 enum step_kind {
@@ -504,6 +506,69 @@ static bool snapshot(struct life *life, uint64_t *random, bool restore)
     return life_open(life);
 }
 
+static bool begin_faults(struct life *life, uint64_t *random)
+{
+    static const unsigned sets[] = {
+        SIM_ANY_CALL, SIM_CHANGING_CALL, SIM_WRITE | SIM_RESIZE | SIM_CREATE | SIM_MAKE_DIRECTORY,
+        SIM_READ,     SIM_SYNC,          SIM_REMOVE | SIM_SYNC_DIRECTORY,
+    };
+    static const enum sim_failure failures[] = {SIM_EIO, SIM_ENOSPC, SIM_SHORT_EIO,
+                                                SIM_SHORT_ENOSPC};
+    if (life->faulty)
+        return true;
+    life->faulty = true;
+    if (sim_below(random, 5) == 0) {
+        uint64_t room = sim_below(random, 2) == 0 ? 0 : sim_below(random, ROOM_MAX);
+        sim_disk_set_space(life->disk, sim_disk_used(life->disk) + room);
+        return true;
+    }
+    struct sim_fault fault = {
+        .kinds = sets[sim_below(random, sizeof sets / sizeof sets[0])],
+        .nth = 1 + sim_below(random, 30),
+        .repeat = sim_below(random, 5) == 0 ? 0 : 1 + sim_below(random, 20),
+        .failure = failures[sim_below(random, sizeof failures / sizeof failures[0])],
+    };
+    if (sim_below(random, 6) == 0)
+        fault = (struct sim_fault){
+            .kinds = SIM_REFUSED_READ_ONLY, .nth = fault.nth, .failure = SIM_EROFS};
+    sim_disk_add_fault(life->disk, &fault);
+    /* It goes, and comes once more. */
+    fault.nth += 20 + sim_below(random, 40);
+    if (fault.repeat != 0 && sim_below(random, 2) == 0)
+        sim_disk_add_fault(life->disk, &fault);
+    return true;
+}
+
+/* A few calls fail in the midst of what the step does: else the ways back out of it are seldom
+ * taken. True where the disk has to be well again afterwards. */
+static bool stumbles(struct life *life, enum step_kind kind)
+{
+    static const unsigned seldom[] = {SIM_RENAME,         SIM_REMOVE,        SIM_LINK,
+                                      SIM_RESIZE,         SIM_CREATE,        SIM_SYNC,
+                                      SIM_MAKE_DIRECTORY, SIM_SYNC_DIRECTORY};
+    static const unsigned one_in[KINDS] = {
+        [STEP_COMMIT] = 40, [STEP_DELETE] = 20,  [STEP_FLUSH] = 6,   [STEP_BACKGROUND] = 10,
+        [STEP_SETTLE] = 10, [STEP_SNAPSHOT] = 3, [STEP_RESTORE] = 6,
+    };
+    uint64_t random = life_random(life, life->step + (UINT64_C(7) << 40));
+    if (life->faulty || one_in[kind] == 0 || sim_below(&random, one_in[kind]) != 0)
+        return false;
+    struct sim_fault fault = {
+        .kinds = SIM_CHANGING_CALL,
+        .nth = 1 + sim_below(&random, 1 + sim_below(&random, CALLS_OF_A_STEP)),
+        .repeat = 1 + sim_below(&random, 2),
+        .failure = sim_below(&random, 3) == 0 ? SIM_ENOSPC : SIM_EIO,
+    };
+    /* Or calls of one kind, of which there are few. */
+    if (sim_below(&random, 2) == 0) {
+        fault.kinds = seldom[sim_below(&random, sizeof seldom / sizeof seldom[0])];
+        fault.nth = 1 + sim_below(&random, 3);
+    }
+    sim_disk_add_fault(life->disk, &fault);
+    life->faulty = true;
+    return true;
+}
+
 static void reconfigure(struct life *life, uint64_t *random)
 {
     life_config_random(&life->config, random);
@@ -527,35 +592,8 @@ static bool break_down(struct life *life, uint64_t *random, bool crashes)
     if (sim_below(random, 3) == 0)
         reconfigure(life, random);
     life_clock_turn_while_down(life, random);
-    return life_open(life);
-}
-
-static bool begin_faults(struct life *life, uint64_t *random)
-{
-    static const unsigned sets[] = {
-        SIM_ANY_CALL, SIM_CHANGING_CALL, SIM_WRITE | SIM_RESIZE | SIM_CREATE | SIM_MAKE_DIRECTORY,
-        SIM_READ,     SIM_SYNC,          SIM_REMOVE | SIM_SYNC_DIRECTORY,
-    };
-    static const enum sim_failure failures[] = {SIM_EIO, SIM_ENOSPC, SIM_SHORT_EIO,
-                                                SIM_SHORT_ENOSPC};
-    if (life->faulty)
-        return true;
-    struct sim_fault fault = {
-        .kinds = sets[sim_below(random, sizeof sets / sizeof sets[0])],
-        .nth = 1 + sim_below(random, 30),
-        .repeat = sim_below(random, 5) == 0 ? 0 : 1 + sim_below(random, 20),
-        .failure = failures[sim_below(random, sizeof failures / sizeof failures[0])],
-    };
-    if (sim_below(random, 6) == 0)
-        fault = (struct sim_fault){
-            .kinds = SIM_REFUSED_READ_ONLY, .nth = fault.nth, .failure = SIM_EROFS};
-    sim_disk_add_fault(life->disk, &fault);
-    /* It goes, and comes once more. */
-    fault.nth += 20 + sim_below(random, 40);
-    if (fault.repeat != 0 && sim_below(random, 2) == 0)
-        sim_disk_add_fault(life->disk, &fault);
-    life->faulty = true;
-    return true;
+    /* The disk may be full, or failing, when the machine starts again. */
+    return (sim_below(random, 4) != 0 || begin_faults(life, random)) && life_open(life);
 }
 
 static bool take(struct life *life)
@@ -603,10 +641,14 @@ bool life_take_step(struct life *life)
     if (life->machine.clock.step_ns != 0)
         pass_time(life, STEP_MS);
     life_clock_look(life);
+    uint64_t random;
+    bool stumbled = stumbles(life, step_kind(life, &random));
     if (!take(life))
         return false;
+    if (stumbled)
+        life_calm(life);
     /* Nothing is written any more until somebody starts it anew. */
-    uint64_t random = life_random(life, life->step + (UINT64_C(4) << 40));
+    random = life_random(life, life->step + (UINT64_C(4) << 40));
     if (!life_is_broken(life) || sim_below(&random, 2) == 0)
         return true;
     return break_down(life, &random, sim_below(&random, 2) == 0);

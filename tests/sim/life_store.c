@@ -176,6 +176,7 @@ bool life_look(struct life *life)
 void life_calm(struct life *life)
 {
     sim_disk_clear_faults(life->disk);
+    sim_disk_set_space(life->disk, 0);
     life->faulty = false;
 }
 
@@ -254,6 +255,7 @@ void life_stop(struct life *life, bool close)
 void life_break(struct life *life, const struct sim_crash *crash)
 {
     struct sim_disk *left = sim_disk_clone(life->disk);
+    sim_disk_set_space(left, 0);
     if (crash != NULL)
         sim_disk_crash(left, crash);
     else
@@ -278,6 +280,7 @@ static void second_init(struct life *second, const struct life *life, struct sim
     memset(second, 0, sizeof *second);
     second->options = life->options;
     second->disk = disk;
+    sim_disk_set_space(disk, 0);
     second->log_fd = life->log_fd;
     second->depth = life->depth + 1;
     second->step = life->step;
@@ -378,9 +381,12 @@ static void stumble(struct life *second, uint64_t *random)
             .failure = failures[sim_below(random, sizeof failures / sizeof failures[0])],
         };
         machine_init(second);
-        sim_disk_add_fault(second->disk, &fault);
+        if (sim_below(random, 4) == 0)
+            sim_disk_set_space(second->disk, sim_disk_used(second->disk));
+        else
+            sim_disk_add_fault(second->disk, &fault);
         enum status status = engine_open(&second->machine.options, &second->tier, NULL);
-        sim_disk_clear_faults(second->disk);
+        life_calm(second);
         if (status == STATUS_OK) {
             life_stop(second, false);
             return;
