@@ -56,6 +56,7 @@ static void engine_free(struct engine *engine)
     raw_cache_release(&engine->raw_cache);
     day_set_release(&engine->days);
     day_set_release(&engine->lost_days);
+    free(engine->damaged_segments);
     id_list_release(&engine->pending);
     bytes_release(&engine->record);
     file_close(engine->lock);

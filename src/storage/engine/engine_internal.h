@@ -151,6 +151,10 @@ struct engine {
     struct retention retention;
 
     struct day_set lost_days; /* with a part that could not be opened; set at start */
+    /* Segments of descriptors, deletes or, of earlier versions, series, of which a start could not
+     * read all: they stay named, so that the next one knows too, and a repair finds them. */
+    uint64_t *damaged_segments;
+    size_t damaged_segment_count;
     struct engine_recovery recovery;
     struct engine_counters counters;
 };

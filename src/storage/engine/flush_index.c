@@ -14,7 +14,15 @@ static void remove_segment(struct engine *engine, uint64_t id)
     free(path);
 }
 
-/* The edit removes all segments of this kind. */
+static bool stays(const struct engine *engine, uint64_t id)
+{
+    for (size_t i = 0; i < engine->damaged_segment_count; i++)
+        if (engine->damaged_segments[i] == id)
+            return true;
+    return false;
+}
+
+/* The edit removes all segments of this kind but those that are damaged. */
 static enum status replace(struct engine *engine, struct index_flush *flush,
                            struct manifest_edit *edit, enum segment_kind kind, struct error *err)
 {
@@ -28,7 +36,7 @@ static enum status replace(struct engine *engine, struct index_flush *flush,
     else
         flush->replaced = replaced;
     for (size_t i = 0; i < state->segment_count && status == STATUS_OK; i++) {
-        if (state->segments[i].kind != kind)
+        if (state->segments[i].kind != kind || stays(engine, state->segments[i].id))
             continue;
         manifest_remove_segment(edit, state->segments[i].id);
         replaced[flush->replaced_count++] = state->segments[i].id;

@@ -99,10 +99,11 @@ static enum status read_frame(struct part *part, struct error *err)
     if (header != STATUS_OK) {
         note_damage(part, err);
         part->identity = trailer.identity;
-    } else if (end == STATUS_OK && !same_identity(&part->identity, &trailer.identity)) {
-        return fail(err, STATUS_CORRUPT, "header and trailer are of different parts");
     }
+    const struct part_identity first = part->identity;
     if (end == STATUS_OK) {
+        /* The index stands under a checksum with the part's id: it proves the trailer's. */
+        part->identity = trailer.identity;
         part->totals = trailer.totals;
         part->set_offset = trailer.index_offset - trailer.set_size;
         part->set_size = trailer.set_size;
@@ -114,9 +115,14 @@ static enum status read_frame(struct part *part, struct error *err)
             return end;
         }
     }
+    if (end == STATUS_OK && !same_identity(&first, &trailer.identity)) {
+        fail(&trailer_error, STATUS_CORRUPT, "the header is of another part");
+        note_damage(part, &trailer_error);
+    }
     if (end == STATUS_OK)
         return STATUS_OK;
     note_damage(part, &trailer_error);
+    part->identity = first;
     return part_salvage(part, err);
 }
 

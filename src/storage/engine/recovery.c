@@ -14,6 +14,7 @@
 #include "storage/engine/paths.h"
 #include "storage/engine/repair_state.h"
 #include "storage/engine/segment_owner.h"
+#include "storage/engine/wal_format.h"
 
 struct recovery {
     struct engine *engine;
@@ -65,8 +66,10 @@ static void note_descriptors(void *context, const char *description)
 static void note_log_damage(void *context, const char *description, uint64_t from, uint64_t to)
 {
     struct recovery *recovery = context;
-    (void)from;
-    if (to <= recovery->replay_from)
+    /* No frame stands in a segment's header: those that cannot be read for want of it are told
+     * apart. */
+    bool header = wal_lsn_offset(from) == 0 && to - from <= WAL_DATA_START;
+    if (header || to <= recovery->replay_from)
         note_known_loss(recovery, description);
     else
         note_damage(recovery, description);
@@ -196,6 +199,7 @@ static enum status load_records(struct recovery *recovery, const struct manifest
     char *path = path_of_segment(engine->dir, info->id);
     if (path == NULL)
         return fail(err, STATUS_MEMORY, "no memory for a path");
+    uint64_t damaged = engine->recovery.damaged;
     /* Descriptors that are lost cost no samples. */
     index_segment_damage *damage = info->kind == SEGMENT_METRICS ? note_descriptors : note_damage;
     enum status status =
@@ -205,14 +209,18 @@ static enum status load_records(struct recovery *recovery, const struct manifest
         status = STATUS_OK;
     }
     free(path);
+    if (engine->recovery.damaged > damaged)
+        engine->damaged_segments[engine->damaged_segment_count++] = info->id;
     return status;
 }
 
 static enum status load_segments(struct recovery *recovery, struct error *err)
 {
     const struct manifest_state *state = manifest_state(recovery->engine->manifest);
+    uint64_t *damaged = malloc((state->segment_count + 1) * sizeof damaged[0]);
+    recovery->engine->damaged_segments = damaged;
     recovery->closed = malloc((state->segment_count + 1) * sizeof recovery->closed[0]);
-    if (recovery->closed == NULL)
+    if (damaged == NULL || recovery->closed == NULL)
         return fail(err, STATUS_MEMORY, "no memory for the index");
     enum status status = STATUS_OK;
     for (size_t i = 0; i < state->segment_count && status == STATUS_OK; i++)

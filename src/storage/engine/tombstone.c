@@ -170,6 +170,33 @@ struct tombstone_set *tombstone_set_add(const struct tombstone_set *set,
     return made;
 }
 
+static bool is_same(const struct tombstone *a, const struct tombstone *b)
+{
+    return a->sequence == b->sequence && a->range.start_ms == b->range.start_ms &&
+           a->range.end_ms == b->range.end_ms && roaring_bitmap_equals(a->ids, b->ids);
+}
+
+/* The set with one more, in the order of sequence; itself where it has that. NULL without memory.
+ */
+static struct tombstone_set *insert(struct tombstone_set *set, struct tombstone *tombstone)
+{
+    size_t before = set == NULL ? 0 : set->count;
+    size_t place = before;
+    while (place > 0 && set->items[place - 1]->sequence > tombstone->sequence)
+        place--;
+    for (size_t i = place; i > 0 && set->items[i - 1]->sequence == tombstone->sequence; i--)
+        if (is_same(set->items[i - 1], tombstone))
+            return tombstone_set_acquire(set);
+    struct tombstone_set *made = set_new(before + 1);
+    for (size_t i = 0; made != NULL && i < place; i++)
+        set_put(made, set->items[i]);
+    if (made != NULL)
+        set_put(made, tombstone);
+    for (size_t i = place; made != NULL && i < before; i++)
+        set_put(made, set->items[i]);
+    return made;
+}
+
 enum status tombstone_set_take_record(struct tombstone_set **set, struct slice record,
                                       struct error *err)
 {
@@ -178,7 +205,7 @@ enum status tombstone_set_take_record(struct tombstone_set **set, struct slice r
     if (status != STATUS_OK)
         return status;
     struct tombstone *tombstone = tombstone_new(delete.sequence, delete.range, delete.ids);
-    struct tombstone_set *more = tombstone == NULL ? NULL : tombstone_set_add(*set, &tombstone, 1);
+    struct tombstone_set *more = tombstone == NULL ? NULL : insert(*set, tombstone);
     tombstone_release(tombstone);
     if (more == NULL)
         return fail(err, STATUS_MEMORY, "no memory for deletes");

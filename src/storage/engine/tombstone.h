@@ -54,8 +54,8 @@ void tombstone_set_release(struct tombstone_set *set);
 /* Gives a set of the same and of `more`, each with a reference of its own. NULL without memory. */
 struct tombstone_set *tombstone_set_add(const struct tombstone_set *set,
                                         struct tombstone *const *more, size_t count);
-/* Replaces *set, whose reference it takes over, by one with the delete of a record (record.h) too.
- * On CORRUPT and MEMORY *set stays. */
+/* Replaces *set, whose reference it takes over, by one with the delete of a record (record.h) too,
+ * unless it has that already. On CORRUPT and MEMORY *set stays. */
 MUST_CHECK enum status tombstone_set_take_record(struct tombstone_set **set, struct slice record,
                                                  struct error *err);
 /* Gives *without: the same but those that `gone` names by their places. MEMORY. */
