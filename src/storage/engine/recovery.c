@@ -141,7 +141,7 @@ static void ignore_finding(void *context, enum engine_finding finding, const cha
 
 /* CORRUPT, and anything that stands in the way of writing: it stays closed. */
 static enum status make_anew(struct recovery *recovery, const struct manifest_segment *info,
-                             struct error *err)
+                             bool *whole, struct error *err)
 {
     struct engine *engine = recovery->engine;
     struct engine_repair_result result = {0};
@@ -158,15 +158,16 @@ static enum status make_anew(struct recovery *recovery, const struct manifest_se
     bool opened;
     if (engine->options.read_only || repair.state.edits_lost)
         return fail(err, STATUS_CORRUPT, "nothing is written here");
-    enum status status = repair_whole_segment(&repair, info, &made, err);
+    enum status status = repair_save_segment(&repair, info, &made, whole, err);
     engine->next_file = repair.next_file;
     return status == STATUS_OK ? take_index(recovery, &made, &opened, err) : status;
 }
 
 /*
- * A segment of which the directories or the trailer are damaged has all of its series still. They
- * are not left unknown: samples that the log has of them would be lost with the next flush, and
- * what comes for them would make them again under other ids.
+ * A segment of which the directories or the trailer are damaged has its series still, all or most
+ * of them. They are not left unknown: samples that the log has of them would be lost with the next
+ * flush, and what comes for them would make them again under other ids, beside those that a repair
+ * finds.
  */
 static enum status open_closed(struct recovery *recovery, struct error *err)
 {
@@ -174,18 +175,20 @@ static enum status open_closed(struct recovery *recovery, struct error *err)
         struct error damage = {0};
         struct error why = {0};
         bool opened;
+        bool whole = false;
         enum status status = take_index(recovery, &recovery->closed[i], &opened, &damage);
         if (status != STATUS_CORRUPT)
             return status == STATUS_OK ? status : fail(err, status, "%s", damage.message);
-        status = make_anew(recovery, &recovery->closed[i], &why);
-        if (status == STATUS_OK)
+        status = make_anew(recovery, &recovery->closed[i], &whole, &why);
+        if (status == STATUS_OK && whole)
             note_known_loss(recovery, damage.message);
         else
             note_damage(recovery, damage.message);
         log_event(recovery->engine->log, LOG_WARN, "engine",
-                  status == STATUS_OK ? "a damaged index segment was made anew; the old one is in "
-                                        "the quarantine"
-                                      : "a damaged index segment cannot be made anew at a start",
+                  status != STATUS_OK ? "nothing was made anew of a damaged index segment"
+                  : whole
+                      ? "a damaged index segment was made anew; the old one is in the quarantine"
+                      : "a damaged index segment was made anew without series that are lost",
                   log_text("reason", status == STATUS_OK ? damage.message : why.message));
     }
     return STATUS_OK;

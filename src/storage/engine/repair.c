@@ -145,7 +145,7 @@ enum status repair_replace(struct repair *repair, struct manifest_edit *edit, co
     enum status status = sync_folder(repair, folder, err);
     if (status == STATUS_OK)
         status = manifest_commit(repair->manifest, edit, err);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK || old == NULL)
         return status;
     struct error why = {0};
     status = filesystem_remove(repair->os.fs, old, &why);

@@ -50,9 +50,9 @@ static void tell_outcome(struct mending *mending, uint64_t kept)
                     "made anew with %" PRIu64 " of %" PRIu64 " entries", kept, had);
 }
 
-/* `made` takes the old one's place; NULL: nothing does. */
-static enum status replace(struct mending *mending, const struct manifest_segment *made,
-                           struct error *err)
+/* `made` takes the old one's place; NULL: nothing does. `kept` entries are there still. */
+static enum status replace_keeping(struct mending *mending, const struct manifest_segment *made,
+                                   uint64_t kept, struct error *err)
 {
     struct repair *repair = mending->repair;
     struct manifest_edit edit;
@@ -65,66 +65,120 @@ static enum status replace(struct mending *mending, const struct manifest_segmen
         status = repair_replace(repair, &edit, "index", mending->path, err);
     manifest_edit_release(&edit);
     if (status == STATUS_OK)
-        tell_outcome(mending, made != NULL ? made->entries : 0);
+        tell_outcome(mending, kept);
     return status;
+}
+
+static enum status replace(struct mending *mending, const struct manifest_segment *made,
+                           struct error *err)
+{
+    return replace_keeping(mending, made, made != NULL ? made->entries : 0, err);
 }
 
 /* ---- series, on disk -------------------------------------------------------------------- */
 
-static enum status rebuild(struct mending *mending, struct error *err)
+/* Whether other segments define the series of `made`: a start has made them anew before. */
+static enum status is_elsewhere(const struct mending *mending, const struct manifest_segment *made,
+                                const char *path, bool *elsewhere, struct error *err)
 {
     struct repair *repair = mending->repair;
-    struct manifest_segment made = {.kind = SEGMENT_INDEX};
-    char *path = NULL;
-    struct series_segment_stats stats;
-    struct error why = {0};
-    enum status status = repair_new_file(repair, path_of_segment, &made.id, &path, err);
-    if (status == STATUS_OK)
-        status = series_segment_rebuild(repair->os, mending->path, mending->told->id, path, made.id,
-                                        repair->state.secret, count_damage, mending, &stats, &why);
-    if (status == STATUS_OK && stats.series == 0) {
-        status = filesystem_remove(repair->os.fs, path, err);
+    struct series_segment *own = NULL;
+    *elsewhere = false;
+    enum status status = series_segment_open(&own, repair->os, path, made->id, err);
+    for (size_t i = 0; i < repair->state.segment_count && status == STATUS_OK && !*elsewhere; i++) {
+        const struct manifest_segment *info = &repair->state.segments[i];
+        if (info->kind != SEGMENT_INDEX || info->id == mending->told->id)
+            continue;
+        char *other_path = path_of_segment(repair->dir, info->id);
+        if (other_path == NULL) {
+            status = repair_no_path(err);
+            break;
+        }
+        struct series_segment *other = NULL;
+        struct error why = {0};
+        status = series_segment_open(&other, repair->os, other_path, info->id, &why);
+        free(other_path);
         if (status == STATUS_OK)
-            status = replace(mending, NULL, err);
-    } else if (status == STATUS_OK) {
-        made.entries = stats.series;
-        made.bytes = stats.bytes;
-        status = replace(mending, &made, err);
-    } else if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) {
-        /* It is something else, or nothing. */
-        status = replace(mending, NULL, err);
-    } else if (why.status != STATUS_OK) {
-        status = fail(err, status, "%s", why.message);
+            *elsewhere =
+                roaring_bitmap_intersect(series_segment_ids(own), series_segment_ids(other));
+        else if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND)
+            status = STATUS_OK;
+        else
+            fail(err, status, "%s", why.message);
+        series_segment_close(other);
     }
-    free(path);
+    series_segment_close(own);
     return status;
 }
 
-enum status repair_whole_segment(struct repair *repair, const struct manifest_segment *told,
-                                 struct manifest_segment *made, struct error *err)
+/* Makes what can be read of the segment a file of its own, at *path, which the caller frees. With
+ * nothing in it, or nothing that is not elsewhere, there is no file. */
+static enum status make_file(struct mending *mending, struct manifest_segment *made, char **path,
+                             bool *elsewhere, struct error *err)
+{
+    struct repair *repair = mending->repair;
+    struct series_segment_stats stats;
+    *elsewhere = false;
+    enum status status = repair_new_file(repair, path_of_segment, &made->id, path, err);
+    if (status == STATUS_OK)
+        status =
+            series_segment_rebuild(repair->os, mending->path, mending->told->id, *path, made->id,
+                                   repair->state.secret, count_damage, mending, &stats, err);
+    if (status != STATUS_OK)
+        return status;
+    made->entries = stats.series;
+    made->bytes = stats.bytes;
+    if (stats.series > 0)
+        status = is_elsewhere(mending, made, *path, elsewhere, err);
+    if (status == STATUS_OK && (stats.series == 0 || *elsewhere))
+        status = filesystem_remove(repair->os.fs, *path, err);
+    return status;
+}
+
+static enum status rebuild(struct mending *mending, struct error *err)
+{
+    struct manifest_segment made = {.kind = SEGMENT_INDEX};
+    char *path = NULL;
+    bool elsewhere;
+    struct error why = {0};
+    enum status status = make_file(mending, &made, &path, &elsewhere, &why);
+    free(path);
+    if (status == STATUS_OK)
+        return replace_keeping(mending, made.entries == 0 || elsewhere ? NULL : &made, made.entries,
+                               err);
+    /* It is something else, or nothing. */
+    if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND)
+        return replace(mending, NULL, err);
+    return fail(err, status, "%s", why.message);
+}
+
+static enum status add_beside(struct mending *mending, const struct manifest_segment *made,
+                              struct error *err)
+{
+    struct manifest_edit edit;
+    manifest_edit_init(&edit);
+    manifest_add_segment(&edit, made);
+    enum status status = repair_replace(mending->repair, &edit, "index", NULL, err);
+    manifest_edit_release(&edit);
+    return status;
+}
+
+enum status repair_save_segment(struct repair *repair, const struct manifest_segment *told,
+                                struct manifest_segment *made, bool *whole, struct error *err)
 {
     struct mending mending = {
         .repair = repair, .told = told, .path = path_of_segment(repair->dir, told->id)};
-    struct series_segment_stats stats;
     char *path = NULL;
+    bool elsewhere;
     *made = (struct manifest_segment){.kind = SEGMENT_INDEX};
     if (mending.path == NULL)
         return repair_no_path(err);
-    enum status status = repair_new_file(repair, path_of_segment, &made->id, &path, err);
-    if (status == STATUS_OK)
-        status = series_segment_rebuild(repair->os, mending.path, told->id, path, made->id,
-                                        repair->state.secret, count_damage, &mending, &stats, err);
-    if (status == STATUS_OK && stats.series != told->entries) {
-        status = filesystem_remove(repair->os.fs, path, err);
-        if (status == STATUS_OK)
-            status =
-                fail(err, STATUS_CORRUPT, "%s: only %" PRIu64 " of %" PRIu64 " series are left",
-                     mending.path, stats.series, told->entries);
-    } else if (status == STATUS_OK) {
-        made->entries = stats.series;
-        made->bytes = stats.bytes;
-        status = replace(&mending, made, err);
-    }
+    enum status status = make_file(&mending, made, &path, &elsewhere, err);
+    *whole = made->entries == told->entries;
+    if (status == STATUS_OK && (made->entries == 0 || elsewhere))
+        status = fail(err, STATUS_CORRUPT, "nothing more can be read of it");
+    else if (status == STATUS_OK)
+        status = *whole ? replace(&mending, made, err) : add_beside(&mending, made, err);
     free(path);
     free(mending.path);
     return status;

@@ -43,8 +43,8 @@ MUST_CHECK enum status repair_keep(struct repair *repair, const char *path, bool
                                    struct error *err);
 
 /*
- * Makes the edit count and then takes the old file, which was kept in the quarantine before, out
- * of its folder ("parts" or "index"), whose new names are synced first.
+ * Makes the edit count and then takes the old file (NULL: there is none), which was kept in the
+ * quarantine before, out of its folder ("parts" or "index"), whose new names are synced first.
  */
 MUST_CHECK enum status repair_replace(struct repair *repair, struct manifest_edit *edit,
                                       const char *folder, const char *old, struct error *err);
@@ -55,11 +55,15 @@ MUST_CHECK enum status repair_go_on(struct repair *repair, struct error *err);
 /* repair_index.c: each segment that is damaged is made anew from what can be read of it. */
 MUST_CHECK enum status repair_segments(struct repair *repair, struct error *err);
 
-/* The same of one series segment, if nothing of it is lost: *made takes its place. CORRUPT: some of
- * its definitions are lost, or it is something else; nothing has changed then. */
-MUST_CHECK enum status repair_whole_segment(struct repair *repair,
-                                            const struct manifest_segment *told,
-                                            struct manifest_segment *made, struct error *err);
+/*
+ * What can be read of one series segment that does not open, as a segment of its own: *made. With
+ * all of its series (*whole) it takes the other's place; else the other stays named, for what is
+ * lost of it. CORRUPT: nothing can be read, or it was made before; nothing has changed then.
+ */
+MUST_CHECK enum status repair_save_segment(struct repair *repair,
+                                           const struct manifest_segment *told,
+                                           struct manifest_segment *made, bool *whole,
+                                           struct error *err);
 
 /* repair_part.c: each part that is damaged, or has samples of series that nothing defines, is
  * written anew without what is lost. */
