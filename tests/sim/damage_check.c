@@ -73,6 +73,24 @@ static void expect_new(const struct world *fork, const struct ledger *told, bool
     }
 }
 
+/* What was deleted last, and is in no commit any more, is not told. */
+static void expect_gone(const struct world *fork, const struct ledger *told, const char *what,
+                        uint64_t where, const char *when)
+{
+    for (size_t i = 0; i < told->series_count; i++) {
+        const struct ledger_series *found = &told->series[i];
+        const struct ledger_series *commits = &fork->commits.series[i];
+        size_t at = 0;
+        for (size_t j = 0; j < found->count; j++) {
+            while (at < commits->count && commits->times[at] < found->times[j])
+                at++;
+            if (at == commits->count || commits->times[at] != found->times[j])
+                test_fail("%s, byte %" PRIu64 ": %s: series %zu has its deleted sample at %" PRId64,
+                          what, where, when, i, found->times[j]);
+        }
+    }
+}
+
 static void ask_fork(const struct world *fork, struct tier *tier, bool may_lack, const char *what,
                      uint64_t where, const char *when)
 {
@@ -84,6 +102,7 @@ static void ask_fork(const struct world *fork, struct tier *tier, bool may_lack,
         test_fail("%s, byte %" PRIu64 ": %s: %s %s", what, where, when, answer.why,
                   status_name(answer.status));
     expect_new(fork, &told, answer.partial, what, where, when);
+    expect_gone(fork, &told, what, where, when);
     ledger_release(&told);
 }
 

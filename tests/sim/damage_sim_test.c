@@ -133,6 +133,7 @@ static void files_of_lost_edits_are_found_again(void **state)
             struct told told;
             if (there) {
                 expect_honest(&world, disk, "lost edit", nth);
+                expect_delete(&world, disk, "lost edit", nth);
                 expect_repair(&world, disk, "lost edit", nth, &told);
                 assert_true(told.result.found.damaged > 0);
                 /* Nothing but the edit itself is lost: its files were all there. */
