@@ -2,12 +2,15 @@
  * engine_internal - the engine's own state, shared by its files; nobody else includes it.
  *
  * Locks, in the order in which they may be taken:
- *   flush_lock, maintenance_lock, retention_lock   one flush at a time, one merge beside it, and
- * one drop of days beside both: a long merge must not keep days that nobody wants manifest_lock the
- * manifest, ids of files: while an edit is committed and published append_lock   the log, the
- * committed sequence: whoever appends, syncs or rotates head_lock     entries of the active head: a
- * commit is seen whole or not at all; readers copy what they need and leave series_lock   series
- * index, registry, raw cache, days work_lock     what the background threads wait for
+ *   flush_lock    one flush at a time; beside it
+ *   maintenance_lock   one merge; and beside both
+ *   retention_lock     one drop of days: a long merge must not keep days that nobody wants
+ *   manifest_lock the manifest, ids of files: while an edit is committed and published
+ *   append_lock   the log, the committed sequence: whoever appends, syncs or rotates
+ *   head_lock     entries of the active head: a commit is seen whole or not at all; readers copy
+ *                 what they need and leave
+ *   series_lock   series index, registry, raw cache, days
+ *   work_lock     what the background threads wait for
  */
 #ifndef METRIC_STORE_STORAGE_ENGINE_ENGINE_INTERNAL_H
 #define METRIC_STORE_STORAGE_ENGINE_ENGINE_INTERNAL_H
