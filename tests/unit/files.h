@@ -78,9 +78,28 @@ static enum status test_files_open(struct filesystem *fs, const char *path, enum
     return fail(err, STATUS_NOT_FOUND, "cannot open %s: No such file or directory", path);
 }
 
+static enum status test_files_list(struct filesystem *fs, const char *path, filesystem_visit *visit,
+                                   void *context, struct error *err)
+{
+    struct test_files *files = container_of(fs, struct test_files, fs);
+    size_t size = strlen(path);
+    bool found = false;
+    for (const struct test_file *content = files->files; content->path != NULL; content++) {
+        if (strncmp(content->path, path, size) != 0 || content->path[size] != '/' ||
+            strchr(content->path + size + 1, '/') != NULL)
+            continue;
+        found = true;
+        enum status status = visit(context, content->path + size + 1, false, err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return found ? STATUS_OK
+                 : fail(err, STATUS_NOT_FOUND, "cannot list %s: No such file or directory", path);
+}
+
 static inline struct test_files test_files_of(const struct test_file *files)
 {
-    static const struct filesystem_ops ops = {.open = test_files_open};
+    static const struct filesystem_ops ops = {.open = test_files_open, .list = test_files_list};
     return (struct test_files){.fs = {&ops}, .files = files};
 }
 
