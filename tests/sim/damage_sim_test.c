@@ -1,4 +1,3 @@
-
 /*
  * One bit flipped in every byte of every kind of file of a small store. What is answered is right
  * and complete, or says that it is partial, or is refused; and a repair makes a sound store of what
@@ -13,8 +12,8 @@
 /* Of all bytes, so many are looked at; repairs and writes, which take longer, at fewer. */
 enum {
     READ_EVERY = SANITIZED ? 17 : 1,
-    REPAIR_EVERY = SANITIZED ? 131 : 11,
-    INGEST_EVERY = SANITIZED ? 97 : 7,
+    REPAIR_EVERY = SANITIZED ? 131 : 29,
+    INGEST_EVERY = SANITIZED ? 97 : 23,
     REST_EVERY = 997
 };
 /* ---- one bit ---------------------------------------------------------------------------- */

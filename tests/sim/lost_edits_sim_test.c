@@ -547,7 +547,7 @@ static void files_that_were_removed_and_are_there_again_after_a_crash_take_nothi
 {
     (void)state;
     unsigned lost = 0;
-    for (uint64_t seed = 0; seed < (SANITIZED ? 3 : 30); seed++) {
+    for (uint64_t seed = 0; seed < (SANITIZED ? 3 : 12); seed++) {
         struct world world;
         make_world(&world, &(struct sim_crash){.seed = seed, .names_in_any_order = seed % 2 == 1},
                    NULL);
