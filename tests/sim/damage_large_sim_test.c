@@ -255,7 +255,7 @@ static void swapped_regions_cost_what_they_may_cost(void **state)
             within += i % 2 == 0;
             between += i % 2 == 1;
         }
-    assert_true(within >= 3 && between >= 3);
+    assert_true(within >= SWAPS && between >= SWAPS);
 }
 
 /* ---- whole files ------------------------------------------------------------------------ */
