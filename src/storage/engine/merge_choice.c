@@ -6,11 +6,11 @@ struct window {
     uint64_t bytes;
 };
 
-/* Two merges take 64 flushes a day together, and up to 960 go without a third, which would be one
- * write too many. */
+/* With a fan-in of 8 two merges take 120 flushes of a day together, and up to 1,800 go without a
+ * third, which would be one write too many. */
 static size_t fan_in_of(uint32_t level, size_t fan_in)
 {
-    return level < 2 ? fan_in : MERGE_MAX_PARTS;
+    return level == 0 ? fan_in : MERGE_MAX_PARTS;
 }
 
 /* The end of the neighbours from `at` on that may be merged, of levels up to `level`. */

@@ -2,10 +2,10 @@
  * merge_choice - which of a day's parts become one part of the next level.
  *
  * A part's level says how many merges it has been through at the most. Neighbours of levels up to L
- * are merged when `fan_in` of them (MERGE_MAX_PARTS from the third level on) are of level L itself:
- * those of lower levels between them come along, so that none is stranded, and a part of level L +
- * 1 stands for `fan_in` of level L whatever came with them. So each sample is written once by its
- * flush and once a level, and levels grow by the fan-in.
+ * are merged when `fan_in` of them (MERGE_MAX_PARTS from the second merge on) are of level L
+ * itself: those of lower levels between them come along, so that none is stranded, and a part of
+ * level L + 1 stands for `fan_in` of level L whatever came with them. So each sample is written
+ * once by its flush and once a level, and levels grow by the fan-in.
  *
  * Where one part would be more than two thirds of what is written, more of its kind are waited for:
  * a few late samples must not have a day's gigabytes written again.

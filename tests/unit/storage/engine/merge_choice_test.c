@@ -80,12 +80,12 @@ static double amplification(const struct day *day)
 static void a_day_in_order_of_time_is_written_three_times_at_the_most(void **state)
 {
     (void)state;
-    for (uint64_t flushes = 1; flushes < 960; flushes += 7) {
+    for (uint64_t flushes = 1; flushes < 1800; flushes += 13) {
         struct day day = {.fan_in = 8};
         for (uint64_t i = 0; i < flushes; i++) {
             flush(&day, 1000 + i % 13);
             settle(&day, 8);
-            assert_in_range(day.count, 1, 7 + 7 + 14);
+            assert_in_range(day.count, 1, 7 + 14 + 14);
         }
         assert_true(amplification(&day) <= 3);
         assert_true(day.top <= 2);
@@ -98,14 +98,14 @@ static void merges_that_come_late_write_no_more(void **state)
     (void)state;
     for (uint64_t every = 2; every < 300; every += 13) {
         struct day day = {.fan_in = 8};
-        for (uint64_t i = 1; i < 900; i++) {
+        for (uint64_t i = 1; i < 1500; i++) {
             flush(&day, 1000 + i % 13);
             if (i % every == 0)
                 settle(&day, 8);
         }
         settle(&day, 8);
         assert_true(amplification(&day) <= 3);
-        assert_in_range(day.count, 1, 30);
+        assert_in_range(day.count, 1, 7 + 14 + 14);
     }
 }
 
@@ -196,24 +196,24 @@ static void parts_of_a_level_merge_with_lower_ones_between_them(void **state)
 {
     (void)state;
     struct day day = {.fan_in = 8};
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 15; i++) {
         day.parts[day.count++] = (struct merge_candidate){.bytes = 8000, .level = 1};
-        for (int j = 0; j < 4 && i < 7; j++)
+        for (int j = 0; j < 3 && i < 14; j++)
             day.parts[day.count++] = (struct merge_candidate){.bytes = 1000};
     }
     settle(&day, 8);
     assert_int_equal(day.count, 1);
     assert_int_equal(day.parts[0].level, 2);
-    assert_int_equal(day.merged, 8 * 8000 + 28 * 1000);
+    assert_int_equal(day.merged, 15 * 8000 + 42 * 1000);
 
-    /* Seven of them are not enough, whatever lies between: one of level 2 stands for eight. */
+    /* Fewer are not enough, whatever lies between: one of level 2 stands for fifteen. */
     day.count = 0;
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < 14; i++) {
         day.parts[day.count++] = (struct merge_candidate){.bytes = 8000, .level = 1};
         day.parts[day.count++] = (struct merge_candidate){.bytes = 1000};
     }
     settle(&day, 8);
-    assert_int_equal(day.count, 14);
+    assert_int_equal(day.count, 28);
 }
 
 static void parts_beside_a_fixed_one_or_a_gap_merge_each_side_by_itself(void **state)
