@@ -244,20 +244,22 @@ static enum status resolve_misses(struct resolution *work, const uint32_t *misse
  * those of the batch in hand are counted with them. The present is never refused, whatever odd days
  * somebody has filled the limit with.
  */
-static bool day_admit(struct resolution *work, int64_t day)
+static enum status day_admit(struct resolution *work, int64_t day, bool *admitted)
 {
     struct engine *engine = work->engine;
     uint32_t max = engine->options.max_chunks;
     int64_t today = day_of_time(clock_wall_ms(engine->os.clock));
+    *admitted = true;
     if (max == 0 || (day >= today - 1 && day <= today + 1) || day_set_has(&work->days, day))
-        return true;
+        return STATUS_OK;
     rwlock_read(&engine->series_lock);
     bool known = day_set_has(&engine->days, day);
     size_t count = engine->days.count;
     rwlock_unlock(&engine->series_lock);
-    if (known)
-        return true;
-    return count + work->days.count < max && day_set_add(&work->days, day) == STATUS_OK;
+    *admitted = known || count + work->days.count < max;
+    if (known || !*admitted || day_set_add(&work->days, day) == STATUS_OK)
+        return STATUS_OK;
+    return fail(work->err, STATUS_MEMORY, "no memory for the days of a batch");
 }
 
 static void reject_sample(struct resolution *work, uint32_t entry)
@@ -272,7 +274,7 @@ static void reject_sample(struct resolution *work, uint32_t entry)
 
 /* Takes out the samples of refused series and of days beyond the limit; the others' series become
  * ids. */
-static void keep_admitted(struct resolution *work)
+static enum status keep_admitted(struct resolution *work)
 {
     struct batch *batch = work->batch;
     int64_t known_start = 0;
@@ -288,7 +290,11 @@ static void keep_admitted(struct resolution *work)
         }
         if (time_ms < known_start || time_ms >= known_end) {
             int64_t day = day_of_time(time_ms);
-            if (!day_admit(work, day)) {
+            bool admitted;
+            enum status status = day_admit(work, day, &admitted);
+            if (status != STATUS_OK)
+                return status;
+            if (!admitted) {
                 batch_reject(batch, 1, batch->series[entry].index, batch->series[entry].line,
                              "chunk_limit", slice_of(NULL, 0),
                              "a sample of a further day; %u days with samples are the limit "
@@ -304,6 +310,7 @@ static void keep_admitted(struct resolution *work)
         batch->sample_values[kept++] = batch->sample_values[i];
     }
     batch->sample_count = kept;
+    return STATUS_OK;
 }
 
 /* ---- descriptors ------------------------------------------------------------------------ */
@@ -363,8 +370,9 @@ enum status engine_resolve(struct tier *tier, struct batch *batch, struct admitt
     enum status status = probe(&work, &misses, &miss_count);
     if (status == STATUS_OK && miss_count > 0)
         status = resolve_misses(&work, misses, miss_count);
+    if (status == STATUS_OK)
+        status = keep_admitted(&work);
     if (status == STATUS_OK) {
-        keep_admitted(&work);
         keep_telling(&work);
         status = outcomes_make(&work);
     }
