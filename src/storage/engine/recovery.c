@@ -14,7 +14,6 @@
 #include "storage/engine/paths.h"
 #include "storage/engine/repair_state.h"
 #include "storage/engine/segment_owner.h"
-#include "storage/engine/wal_format.h"
 
 struct recovery {
     struct engine *engine;
@@ -66,10 +65,7 @@ static void note_descriptors(void *context, const char *description)
 static void note_log_damage(void *context, const char *description, uint64_t from, uint64_t to)
 {
     struct recovery *recovery = context;
-    /* No frame stands in a segment's header: those that cannot be read for want of it are told
-     * apart. */
-    bool header = wal_lsn_offset(from) == 0 && to - from <= WAL_DATA_START;
-    if (header || to <= recovery->replay_from)
+    if (from == to || to <= recovery->replay_from)
         note_known_loss(recovery, description);
     else
         note_damage(recovery, description);

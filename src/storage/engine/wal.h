@@ -59,7 +59,7 @@ typedef enum status wal_apply(void *context, struct slice record, uint8_t type, 
 
 /* Bytes [from, to) were synced once and cannot be read back; `description` names segment, offset
  * and reason, and is borrowed for the call. Replay goes on at `to`. Nothing is lost where `to` is
- * not above replay_from. */
+ * not above replay_from, or is `from`: a copy of a segment's header, of which the other holds. */
 typedef void wal_damage(void *context, const char *description, uint64_t from, uint64_t to);
 
 /*

@@ -134,7 +134,10 @@ static void report_damage(struct recovery *recovery, uint64_t from, uint64_t to,
 {
     struct wal *wal = recovery->wal;
     char text[WAL_PATH_SIZE + 256];
-    if (wal_lsn_segment(from) == wal_lsn_segment(to))
+    if (from == to)
+        snprintf(text, sizeof text, "%s/%016" PRIx64 ".wal: damaged, at no cost: %s", wal->dir,
+                 wal_lsn_segment(from), reason);
+    else if (wal_lsn_segment(from) == wal_lsn_segment(to))
         snprintf(text, sizeof text,
                  "%s/%016" PRIx64 ".wal: bytes %" PRIu64 " to %" PRIu64 " are damaged: %s",
                  wal->dir, wal_lsn_segment(from), wal_lsn_offset(from), wal_lsn_offset(to), reason);
@@ -197,7 +200,7 @@ static enum status open_segment(struct recovery *recovery, struct wal_segment *s
                       wal_lsn(segment->number, segment->size), "it is of the log of another store");
     else if (segment->damaged)
         report_damage(recovery, wal_lsn(segment->number, 0),
-                      wal_lsn(segment->number, WAL_DATA_START),
+                      wal_lsn(segment->number, *known ? 0 : WAL_DATA_START),
                       *known ? "one copy of the segment's header" : "the segment's header");
     return STATUS_OK;
 }
