@@ -41,7 +41,7 @@ static enum status look(void *context, struct slice record, uint8_t type, uint64
 static void damage(void *context, const char *description, uint64_t from, uint64_t to)
 {
     (void)context;
-    invariant(description[0] != '\0' && from < to);
+    invariant(description[0] != '\0' && from <= to);
 }
 
 static enum status visit(void *context, const struct wal_entry *entry, struct error *err)

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -32,6 +33,18 @@ class Judge(unittest.TestCase):
         self.assertEqual(growing(rss_anon_kib=lambda day: min(day, 8) * 8_000,
                                  parts=lambda day: 40 + day % 3,
                                  disk_kib=lambda day: 90_000 - 1_000 * day), [])
+
+
+class Descriptors(unittest.TestCase):
+    def test_those_of_files_of_the_store_do_not_count(self):
+        with tempfile.TemporaryDirectory() as folder:
+            store = os.path.join(os.path.realpath(folder), "data")
+            os.mkdir(store)
+            before = measure.files_open("/proc/self", store)
+            with open(os.path.join(store, "a.part"), "w"):
+                self.assertEqual(measure.files_open("/proc/self", store), before)
+            with open(store + "2", "w"):
+                self.assertEqual(measure.files_open("/proc/self", store), before + 1)
 
 
 if __name__ == "__main__":

@@ -33,6 +33,18 @@ def files_in(directory):
     return count, total
 
 
+def files_open(process, directory):
+    """File descriptors of a process but those of files below a directory, which come and go with
+    them and are counted there."""
+    count = 0
+    for fd in os.listdir(process + "/fd"):
+        try:
+            count += not os.readlink(f"{process}/fd/{fd}").startswith(directory + "/")
+        except FileNotFoundError:
+            pass
+    return count
+
+
 def metrics_of(text):
     values = {}
     for line in text.splitlines():
@@ -55,7 +67,7 @@ class Meter:
         logs, log_bytes = files_in(os.path.join(self.server.data, "wal"))
         self.rows.append((self.clock.days(), {
             "rss_anon_kib": self.server.rss_anon_kb(),
-            "fds": len(os.listdir(process + "/fd")),
+            "fds": files_open(process, os.path.realpath(self.server.data)),
             "threads": len(os.listdir(process + "/task")),
             "parts": parts,
             "index_files": segments,

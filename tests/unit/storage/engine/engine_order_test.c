@@ -374,7 +374,7 @@ static void query(struct tier *tier, const char *text, struct answers *answers)
     struct arena arena;
     struct query_request request;
     struct plan plan;
-    struct execution *execution;
+    struct execution *execution = NULL;
     struct result_series series;
     struct result_points batch;
     struct error err = {0};
