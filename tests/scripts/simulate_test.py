@@ -88,6 +88,13 @@ class Simulate(unittest.TestCase):
         self.assertIn("file_write in publish (merge.c)", text)
         self.assertEqual(self.run_with(10 ** 6, MERGES="1")[0], 0)
 
+    def test_a_call_that_is_said_to_be_seldom_met_may_be_met_or_not(self):
+        with mock.patch.dict(KNOWN, {"manifest_open+0x9": sim_sites.Site("file_write", "manifest.c", "manifest_open")}):
+            code, text = self.run_with(10 ** 6, MERGES="1")
+        self.assertEqual(code, 0)
+        self.assertIn("before 2 of the 3 calls", text)
+        self.assertNotIn("FAILED", text)
+
     def test_a_call_that_is_said_never_to_be_met_and_is_fails(self):
         code, text = self.run_with(1000, MERGES="1", REPAIRS="1")
         self.assertEqual(code, 1)

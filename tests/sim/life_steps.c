@@ -543,12 +543,13 @@ static bool begin_faults(struct life *life, uint64_t *random)
  * taken. True where the disk has to be well again afterwards. */
 static bool stumbles(struct life *life, enum step_kind kind)
 {
-    static const unsigned seldom[] = {SIM_RENAME,         SIM_REMOVE,        SIM_LINK,
-                                      SIM_RESIZE,         SIM_CREATE,        SIM_SYNC,
-                                      SIM_MAKE_DIRECTORY, SIM_SYNC_DIRECTORY};
+    /* Those of directories come at the end of much, where there is most to take back. */
+    static const unsigned seldom[] = {
+        SIM_SYNC_DIRECTORY, SIM_SYNC_DIRECTORY, SIM_RENAME, SIM_REMOVE,         SIM_LINK,
+        SIM_RESIZE,         SIM_CREATE,         SIM_SYNC,   SIM_MAKE_DIRECTORY, SIM_SYNC_DIRECTORY};
     static const unsigned one_in[KINDS] = {
         [STEP_COMMIT] = 40, [STEP_DELETE] = 20,  [STEP_FLUSH] = 6,   [STEP_BACKGROUND] = 10,
-        [STEP_SETTLE] = 10, [STEP_SNAPSHOT] = 3, [STEP_RESTORE] = 6,
+        [STEP_SETTLE] = 10, [STEP_SNAPSHOT] = 2, [STEP_RESTORE] = 6,
     };
     uint64_t random = life_random(life, life->step + (UINT64_C(7) << 40));
     if (life->faulty || one_in[kind] == 0 || sim_below(&random, one_in[kind]) != 0)
@@ -562,7 +563,8 @@ static bool stumbles(struct life *life, enum step_kind kind)
     /* Or calls of one kind, of which there are few. */
     if (sim_below(&random, 2) == 0) {
         fault.kinds = seldom[sim_below(&random, sizeof seldom / sizeof seldom[0])];
-        fault.nth = 1 + sim_below(&random, 3);
+        /* A snapshot flushes before its own begins. */
+        fault.nth = 1 + sim_below(&random, kind == STEP_SNAPSHOT ? 14 : 6);
     }
     sim_disk_add_fault(life->disk, &fault);
     life->faulty = true;

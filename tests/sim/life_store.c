@@ -381,7 +381,7 @@ static void stumble(struct life *second, uint64_t *random)
             .failure = failures[sim_below(random, sizeof failures / sizeof failures[0])],
         };
         machine_init(second);
-        if (sim_below(random, 4) == 0)
+        if (sim_below(random, 3) == 0)
             sim_disk_set_space(second->disk, sim_disk_used(second->disk));
         else
             sim_disk_add_fault(second->disk, &fault);
@@ -489,7 +489,7 @@ static bool recovers(struct life *second, const struct life *life, uint64_t *ran
         return false;
     if (sim_below(random, 4) == 0)
         life_config_random(&second->config, random);
-    if (sim_below(random, 8) == 0)
+    if (sim_below(random, 6) == 0)
         stumble(second, random);
     machine_init(second);
     struct error err = {0};

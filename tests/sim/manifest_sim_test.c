@@ -172,15 +172,9 @@ static void count_damage(void *context, const char *description)
     ++*(size_t *)context;
 }
 
-static bool recovers(void *context, struct sim_disk *disk)
+/* What was opened may be there, stays, and is gone on with. Closes it. */
+static bool is_right(struct script *script, struct sim_disk *disk, struct manifest *manifest)
 {
-    struct script *script = context;
-    struct manifest *manifest;
-    struct error err;
-    if (manifest_open(&manifest, os_on(script, disk), "", NULL, NULL, &err) != STATUS_OK) {
-        printf("open: %s\n", err.message);
-        return false;
-    }
     bool right = state_allowed(script, manifest_state(manifest));
     sim_explore_detach(disk);
     uint64_t shown = fingerprint(manifest_state(manifest));
@@ -192,6 +186,35 @@ static bool recovers(void *context, struct sim_disk *disk)
                 fingerprint(manifest_state(manifest)) == script->states[at + 1];
     manifest_close(manifest);
     return right;
+}
+
+static bool recovers(void *context, struct sim_disk *disk)
+{
+    struct script *script = context;
+    struct manifest *manifest;
+    struct error err;
+    if (manifest_open(&manifest, os_on(script, disk), "", NULL, NULL, &err) != STATUS_OK) {
+        printf("open: %s\n", err.message);
+        return false;
+    }
+    return is_right(script, disk, manifest);
+}
+
+/* There is no room to write it anew, so that it is made durable where it is. */
+static bool recovers_on_a_full_disk(void *context, struct sim_disk *disk)
+{
+    struct script *script = context;
+    struct manifest *manifest;
+    struct error err;
+    sim_disk_set_space(disk, sim_disk_used(disk) + 1);
+    enum status status = manifest_open(&manifest, os_on(script, disk), "", NULL, NULL, &err);
+    sim_disk_set_space(disk, 0);
+    /* One that was never finished cannot be made either. */
+    if (status == STATUS_NO_SPACE && !script->created)
+        return true;
+    if (status != STATUS_OK)
+        printf("open: %s\n", err.message);
+    return status == STATUS_OK && is_right(script, disk, manifest);
 }
 
 static bool run_script(struct script *script, struct sim_disk *disk, struct sim_explore *explore)
@@ -234,6 +257,24 @@ static void every_crash_leaves_all_that_was_committed(void **state)
     }
     printf("%lu states\n", states);
     assert_true(states > 3000);
+}
+
+static void every_crash_leaves_all_that_was_committed_to_a_start_on_a_full_disk(void **state)
+{
+    (void)state;
+    static struct script script;
+    script_init(&script);
+    struct sim_disk *disk = sim_disk_new(7);
+    struct sim_explore explore = {.check = recovers_on_a_full_disk,
+                                  .context = &script,
+                                  .seed = 7,
+                                  .crashes = 6,
+                                  .kills = true,
+                                  .depth = 1,
+                                  .every = 1};
+    assert_true(run_script(&script, disk, &explore));
+    assert_true(explore.states > 1000);
+    sim_disk_free(disk);
 }
 
 static void the_log_is_written_anew_once_it_is_long(void **state)
@@ -624,6 +665,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_crash_leaves_all_that_was_committed),
+        cmocka_unit_test(every_crash_leaves_all_that_was_committed_to_a_start_on_a_full_disk),
         cmocka_unit_test(the_log_is_written_anew_once_it_is_long),
         cmocka_unit_test(a_failed_write_changes_nothing_and_may_be_tried_again),
         cmocka_unit_test(after_a_failed_sync_nothing_is_committed_until_it_is_opened_anew),

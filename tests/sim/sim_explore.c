@@ -56,9 +56,10 @@ static void explore_call(struct sim_explore *explore, const struct sim_disk *dis
 /* The 1st, 4th, 16th, ... call from there. */
 static bool is_seldom(struct sim_explore *explore, uintptr_t site)
 {
-    if (!explore->each_site || explore->level > 0 || site == 0)
+    if (!explore->each_site || site == 0)
         return false;
-    uint64_t calls = sim_sites_count(&explore->met, site);
+    struct sim_sites *met = explore->level > 0 ? &explore->met_in_recovery : &explore->met;
+    uint64_t calls = sim_sites_count(met, site);
     while (calls % SELDOM == 0)
         calls /= SELDOM;
     return calls == 1;

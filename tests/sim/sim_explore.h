@@ -27,15 +27,15 @@ struct sim_explore {
     uint64_t every;   /* look at each n-th call only; 1: all */
     uint64_t phase;   /* which of them: those of number k * every - phase */
     uint64_t every_in_recovery; /* the same for calls of recovery; 0: as `every` */
-    bool each_site; /* look besides at the 1st, 4th, 16th, ... call of each call site, so that those
-                     * that are seldom called are not left to chance; not in recovery */
+    bool each_site; /* look besides at the 1st, 4th, 16th, ... call of each call site, in recovery
+                     * counted apart, so that those that are seldom called are not left to chance */
     uint64_t most;  /* states; 0: no limit */
     struct sim_sites *sites; /* counts the sites of calls before which there was a crash; or NULL */
     /* Counted. Nothing is explored after a violation, which has been printed with its seeds. */
     uint64_t states;
     uint64_t violations;
     /* Own. */
-    struct sim_sites met;
+    struct sim_sites met, met_in_recovery;
     unsigned level;
     char trail[256];
 };
