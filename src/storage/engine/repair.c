@@ -363,13 +363,31 @@ static enum status start_and_flush(const struct engine_options *options, struct 
     return status;
 }
 
+/* What a flush could not remove: without a log a start would take it for what lost edits named. */
+static enum status remove_leftovers(struct repair *repair, struct error *err)
+{
+    struct pass pass;
+    struct unnamed unnamed;
+    enum status status = pass_begin(&pass, repair, err);
+    if (status != STATUS_OK)
+        return status;
+    status = unnamed_list(&unnamed, repair->os, repair->dir, &repair->state, err);
+    if (status == STATUS_OK)
+        status = unnamed_remove(&unnamed, repair->os, repair->dir, err);
+    unnamed_release(&unnamed);
+    pass_end(&pass);
+    return status;
+}
+
+/* All that can be read of it is in parts, and the manifest names all that counts. */
 static enum status begin_log_anew(struct repair *repair, const struct engine_options *options,
                                   const struct findings *findings, struct error *err)
 {
     struct wal_folder folder = {repair, findings->wal};
     struct replayed nothing = {0};
-    enum status status =
-        filesystem_list(repair->os.fs, findings->wal, remove_log_file, &folder, err);
+    enum status status = remove_leftovers(repair, err);
+    if (status == STATUS_OK)
+        status = filesystem_list(repair->os.fs, findings->wal, remove_log_file, &folder, err);
     /* The new log syncs the folder. */
     return status == STATUS_OK ? start_and_flush(options, &nothing, err) : status;
 }

@@ -699,10 +699,12 @@ static enum status check_all(struct verifier *verifier, struct error *err)
     enum status status = check_manifest(verifier, &readable, err);
     if (status != STATUS_OK || !readable)
         return status;
-    if (series_space_init(&verifier->space, verifier->state.secret) != STATUS_OK ||
-        series_table_init(&verifier->series, verifier->state.secret, &verifier->space) != STATUS_OK)
-        return fail(err, STATUS_MEMORY, "no memory for the series table");
-    status = check_segments(verifier, err);
+    enum status space = series_space_init(&verifier->space, verifier->state.secret);
+    enum status table = STATUS_MEMORY;
+    if (space == STATUS_OK)
+        table = series_table_init(&verifier->series, verifier->state.secret, &verifier->space);
+    status = table == STATUS_OK ? check_segments(verifier, err)
+                                : fail(err, STATUS_MEMORY, "no memory for the series table");
     if (status == STATUS_OK)
         status = check_log(verifier, err);
     if (status == STATUS_OK)

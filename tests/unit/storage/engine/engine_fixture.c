@@ -320,6 +320,8 @@ enum status fixture_commit_noting(struct tier *tier, struct fixture_write *write
         list[i] = &batches[i];
         batch_init(&batches[i], &arenas[i], decode_raw, 1);
         status = fill(&batches[i], &writes[i], err);
+        if (status == STATUS_OK && writes[i].filled != NULL)
+            writes[i].filled();
         if (status == STATUS_OK)
             status = storage_resolve(tier, &batches[i], writes[i].admitter, err);
         if (status == STATUS_OK)

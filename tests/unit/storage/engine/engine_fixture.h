@@ -71,6 +71,7 @@ struct fixture_write {
     bool atomic;
     struct admitter *admitter;
     const struct metric *metric; /* a descriptor that rides along, or NULL */
+    void (*filled)(void);        /* or NULL: called before the batch is resolved */
     bool *kept; /* NULL, or of each sample: whether it was admitted; set before the commit */
     /* Set by fixture_commit: */
     uint64_t rejected;
