@@ -38,6 +38,18 @@ enum status file_sync(struct file *file, struct error *err)
     return file->ops->sync(file, err);
 }
 
+/* P99 of syncs, 5 ms apart, beside a writer of 18 MB/s: 2.0 ms with pieces of 4 MiB, 1.0 with 1
+ * MiB, 0.8 with this and less; 0.7 without the writer. */
+enum { WRITE_BACK_SIZE = 256 * 1024 };
+
+void file_write_back_behind(struct file *file, uint64_t *begun, uint64_t written)
+{
+    if (written - *begun < WRITE_BACK_SIZE)
+        return;
+    file_begin_write_back(file, *begun, written - *begun);
+    *begun = written;
+}
+
 void file_begin_write_back(struct file *file, uint64_t offset, uint64_t size)
 {
     if (file->ops->begin_write_back != NULL)

@@ -96,6 +96,10 @@ MUST_CHECK enum status file_size(struct file *file, uint64_t *size, struct error
 /* Has the system write these bytes soon, so that a later sync of a large file has little to do and
  * others' syncs need not wait for it. Promises nothing. */
 void file_begin_write_back(struct file *file, uint64_t offset, uint64_t size);
+/* The same for a file that is written in order and has `written` bytes, each time a piece has come
+ * together behind *begun, at first 0: syncs of others wait for the piece that the disk has in hand.
+ */
+void file_write_back_behind(struct file *file, uint64_t *begun, uint64_t written);
 /* Accepts NULL. Makes nothing durable. */
 void file_close(struct file *file);
 

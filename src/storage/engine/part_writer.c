@@ -12,7 +12,6 @@
 
 enum {
     BUFFER_SIZE = 64 * 1024,
-    WRITE_BACK_SIZE = 4 * 1024 * 1024,
     /* A page ends early behind this much data, so that one read brings it and its blocks. */
     GROUP_MAX_SIZE = 512 * 1024,
     COLUMNS_FIRST = 256,
@@ -74,14 +73,10 @@ static uint64_t position(const struct part_writer *writer)
     return writer->written + writer->buffered;
 }
 
-/* The log's syncs wait for what the disk is writing: not for hundreds of megabytes at once. */
 static void note_written(struct part_writer *writer, size_t size)
 {
     writer->written += size;
-    if (writer->written - writer->begun < WRITE_BACK_SIZE)
-        return;
-    file_begin_write_back(writer->file, writer->begun, writer->written - writer->begun);
-    writer->begun = writer->written;
+    file_write_back_behind(writer->file, &writer->begun, writer->written);
 }
 
 static enum status flush_buffer(struct part_writer *writer, struct error *err)

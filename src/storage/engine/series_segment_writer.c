@@ -19,8 +19,8 @@ struct series_segment_writer {
     struct file *file; /* NULL when it could not be made: then there is nothing to remove */
     uint64_t id;
     enum stage stage;
-    struct bytes out; /* what follows `written` in the file */
-    uint64_t written;
+    struct bytes out;        /* what follows `written` in the file */
+    uint64_t written, begun; /* begun: as in file_write_back_behind */
     struct segment_trailer trailer;
     struct bytes directories[SEGMENT_DIRECTORIES];
 
@@ -70,13 +70,19 @@ static enum status no_memory(const struct series_segment_writer *writer, enum st
     return fail(err, status, "no memory to write series segment %s", writer->path);
 }
 
+static void note_written(struct series_segment_writer *writer, size_t size)
+{
+    writer->written += size;
+    file_write_back_behind(writer->file, &writer->begun, writer->written);
+}
+
 static enum status flush(struct series_segment_writer *writer, struct error *err)
 {
     if (writer->out.size == 0)
         return STATUS_OK;
     enum status status =
         file_write(writer->file, writer->out.data, writer->out.size, writer->written, err);
-    writer->written += writer->out.size;
+    note_written(writer, writer->out.size);
     bytes_clear(&writer->out);
     return status;
 }
@@ -89,7 +95,7 @@ static enum status append(struct series_segment_writer *writer, const void *data
         status = flush(writer, err);
     if (status == STATUS_OK && size > WRITE_SIZE) {
         status = file_write(writer->file, data, size, writer->written, err);
-        writer->written += size;
+        note_written(writer, size);
         return status;
     }
     if (status == STATUS_OK && bytes_append(&writer->out, data, size) != STATUS_OK)

@@ -11,7 +11,7 @@
  * its name is durable: so a log never has a hole that a crash made.
  */
 
-enum { ZEROS_SIZE = 1 << 20 };
+enum { ZEROS_SIZE = 256 * 1024 };
 
 enum status wal_path(const struct wal *wal, const char *name, char path[WAL_PATH_SIZE],
                      struct error *err)
@@ -78,9 +78,12 @@ static enum status fill_with_zeros(struct file *file, uint64_t size, struct erro
     if (zeros == NULL)
         return fail(err, STATUS_MEMORY, "no memory to fill a segment of the log");
     enum status status = STATUS_OK;
-    for (uint64_t at = 0; at < size && status == STATUS_OK; at += step) {
-        uint64_t left = size - at;
-        status = file_write(file, zeros, left < step ? (size_t)left : step, at, err);
+    uint64_t begun = 0;
+    for (uint64_t at = 0; at < size && status == STATUS_OK;) {
+        size_t piece = size - at < step ? (size_t)(size - at) : step;
+        status = file_write(file, zeros, piece, at, err);
+        at += piece;
+        file_write_back_behind(file, &begun, at);
     }
     free(zeros);
     return status;

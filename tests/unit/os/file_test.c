@@ -412,6 +412,37 @@ static void a_lock_ends_with_the_process_that_held_it(void **state)
     close(ready[1]);
 }
 
+/* ---- write-back ------------------------------------------------------------------------- */
+
+struct noting_file {
+    struct file file;
+    uint64_t offsets[4], sizes[4];
+    size_t count;
+};
+
+static void note_write_back(struct file *file, uint64_t offset, uint64_t size)
+{
+    struct noting_file *noting = (struct noting_file *)file;
+    assert_true(noting->count < 4);
+    noting->offsets[noting->count] = offset;
+    noting->sizes[noting->count++] = size;
+}
+
+static void a_file_written_in_order_is_written_back_piece_by_piece(void **state)
+{
+    (void)state;
+    static const struct file_ops ops = {.begin_write_back = note_write_back};
+    struct noting_file noting = {.file = {&ops}};
+    uint64_t begun = 0;
+    for (uint64_t written = 0; written <= 600 * 1024; written += 100 * 1024)
+        file_write_back_behind(&noting.file, &begun, written);
+    assert_int_equal(noting.count, 2);
+    assert_int_equal(noting.offsets[0], 0);
+    assert_int_equal(noting.sizes[0], 300 * 1024);
+    assert_int_equal(noting.offsets[1], 300 * 1024);
+    assert_int_equal(noting.sizes[1], 300 * 1024);
+}
+
 static void descriptors_are_not_inherited_by_a_started_program(void **state)
 {
     struct place *place = *state;
@@ -459,6 +490,7 @@ int main(void)
         in_place(a_second_lock_of_one_process_conflicts_and_names_the_holder),
         in_place(a_readers_lock_keeps_everybody_out_where_files_can_be_written),
         in_place(a_lock_ends_with_the_process_that_held_it),
+        in_place(a_file_written_in_order_is_written_back_piece_by_piece),
         in_place(descriptors_are_not_inherited_by_a_started_program),
         in_place(space_is_told_in_bytes),
     };
