@@ -225,14 +225,23 @@ static enum status exemplar_check(struct openmetrics *reader, struct slice line,
     struct exposition_scan scan = {
         .at = at + 3, .end = end, .strict = true, .in_labels = true, .metric = slice_of(at, 0)};
     struct exposition_label label;
+    struct exposition_label labels[EXEMPLAR_MAX_CHARACTERS];
     enum exposition_step step;
+    size_t count = 0;
     size_t size = 0;
-    while ((step = exposition_next(&scan, &label)) == EXPOSITION_LABEL)
+    while ((step = exposition_next(&scan, &label)) == EXPOSITION_LABEL) {
         size += characters(label.name) + characters(label.value);
+        if (size <= EXEMPLAR_MAX_CHARACTERS && count < EXEMPLAR_MAX_CHARACTERS)
+            labels[count++] = label;
+    }
     if (step == EXPOSITION_FAULT)
         return fault_at(reader, line, scan.at, scan.fault);
     if (size > EXEMPLAR_MAX_CHARACTERS)
         return fault_at(reader, line, at, "the labels of an exemplar have 128 characters at most");
+    const struct exposition_label *repeated = labels_repeat(labels, count);
+    if (repeated != NULL)
+        return fault_at(reader, line, repeated->name.data,
+                        "an exemplar cannot have the same label twice");
     at = scan.at;
     double value;
     int64_t time_ms;

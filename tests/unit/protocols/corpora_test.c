@@ -65,15 +65,169 @@ static size_t each_entry(const char *directory, entry_check *check)
     return count;
 }
 
-/* One of the document's, or the one on which its end is missing. */
-static void assert_names_a_line(struct slice body, const char *message)
+/* Why each is refused: its name without bad_, and the whole reason. */
+static const struct refusal {
+    const char *name, *reason;
+} refusals[] = {
+    {"clashing_names_0", "line 2: this is the second # TYPE of \"a\""},
+    {"clashing_names_2",
+     "line 2: the name \"a_created\" already belongs to a family above; keep each family in "
+     "one piece and its names to itself"},
+    {"counter_values_0", "line 2: the value is NaN, which a total, count, sum or bucket cannot be"},
+    {"counter_values_10",
+     "line 2: the value is NaN, which a total, count, sum or bucket cannot be"},
+    {"counter_values_12",
+     "line 2: the value is below zero, which a total, count, sum or bucket cannot be"},
+    {"counter_values_13",
+     "line 2: the gaugehistogram \"a\" that begins here has a sum below zero and no bound "
+     "below zero"},
+    {"counter_values_15",
+     "line 2: the value is NaN, which a total, count, sum or bucket cannot be"},
+    {"counter_values_16",
+     "line 2: the value is NaN, which a total, count, sum or bucket cannot be"},
+    {"counter_values_5",
+     "line 2: the value is below zero, which a total, count, sum or bucket cannot be"},
+    {"counter_values_7",
+     "line 2: the value is below zero, which a total, count, sum or bucket cannot be"},
+    {"counter_values_9",
+     "line 2: the histogram \"a\" that begins here has a bound below zero and a sum, which "
+     "could then go down"},
+    {"exemplar_timestamp_1",
+     "line 2: column 25: a timestamp is expected here: seconds since 1970 as a decimal number"},
+    {"exemplar_timestamp_2",
+     "line 2: column 25: a timestamp is expected here: seconds since 1970 as a decimal number"},
+    {"exemplars_0", "line 2: column 23: an exemplar is expected here: # {labels} value"},
+    {"exemplars_4",
+     "line 2: column 29: one space and a timestamp, or the end of the line, are expected after "
+     "the value of an exemplar"},
+    {"exemplars_5", "line 2: column 31: nothing may follow the timestamp of an exemplar"},
+    {"exemplars_8",
+     "line 2: column 30: a timestamp is expected here: seconds since 1970 as a decimal number"},
+    {"exemplars_on_unallowed_metric_types_0",
+     "line 2: this sample cannot have an exemplar: only totals of counters and buckets can"},
+    {"exemplars_on_unallowed_samples_0",
+     "line 2: this sample cannot have an exemplar: only totals of counters and buckets can"},
+    {"exemplars_on_unallowed_samples_1",
+     "line 2: this sample cannot have an exemplar: only totals of counters and buckets can"},
+    {"exemplars_on_unallowed_samples_3",
+     "line 2: this sample cannot have an exemplar: only totals of counters and buckets can"},
+    {"grouping_or_ordering_0",
+     "line 2: the histogram \"a\" that begins here has no bucket with le=\"+Inf\""},
+    {"grouping_or_ordering_1", "line 3: column 25: a comma or a closing brace is expected here"},
+    {"grouping_or_ordering_3",
+     "line 3: the name \"a_sum\" already belongs to a family above; keep each family in one "
+     "piece and its names to itself"},
+    {"grouping_or_ordering_4",
+     "line 3: the timestamp lies before the one above it, of the same labels"},
+    {"grouping_or_ordering_6",
+     "line 3: the timestamp lies before the one above it, of the same labels"},
+    {"grouping_or_ordering_9",
+     "line 3: of samples with the same labels, some have a timestamp and some have none"},
+    {"help_1", "line 1: column 8: a metric name is expected here"},
+    {"help_2", "line 1: column 9: one space and a text are expected after the name"},
+    {"histograms_10", "line 4: the bucket counts less than the one before it"},
+    {"histograms_11",
+     "line 2: the histogram \"a\" that begins here has a count that differs from its bucket "
+     "with le=\"+Inf\""},
+    {"histograms_13",
+     "line 2: the histogram \"a\" that begins here has a count that differs from its bucket "
+     "with le=\"+Inf\""},
+    {"histograms_2", "line 2: the histogram \"a\" that begins here has a count and no sum"},
+    {"histograms_3",
+     "line 2: the histogram \"a\" that begins here has a bound below zero and a sum, which "
+     "could then go down"},
+    {"histograms_5",
+     "line 3: column 1: a line that begins with # is \"# TYPE NAME TYPE\", \"# HELP NAME "
+     "TEXT\", \"# UNIT NAME UNIT\" or \"# EOF\"; remarks are not allowed"},
+    {"histograms_8", "line 2: the gaugehistogram \"a\" that begins here has a sum and no count"},
+    {"info_and_stateset_values_0", "line 2: the value of an info must be 1"},
+    {"invalid_labels_0", "line 1: column 3: a label name is expected here"},
+    {"invalid_labels_1", "line 1: column 3: a label name is expected here"},
+    {"invalid_labels_2", "line 1: the label \"a\" is given twice"},
+    {"invalid_labels_4", "line 1: column 3: a label name is expected here"},
+    {"invalid_labels_6", "line 1: column 11: one space and a value are expected after the series"},
+    {"invalid_labels_7", "line 1: column 13: a label value in double quotes is expected here"},
+    {"invalid_labels_8", "line 1: column 10: a comma or a closing brace is expected here"},
+    {"metadata",
+     "line 1: column 1: a line that begins with # is \"# TYPE NAME TYPE\", \"# HELP NAME "
+     "TEXT\", \"# UNIT NAME UNIT\" or \"# EOF\"; remarks are not allowed"},
+    {"metadata_in_wrong_place_0",
+     "line 3: the metadata of \"a\" stands behind its samples; it belongs before them"},
+    {"metric_names_0", "line 1: column 1: a metric name is expected here"},
+    {"metric_names_2",
+     "line 1: column 2: this character cannot be in a plain name, which has letters, digits, _ "
+     "and :; after the series, one space and a value are expected"},
+    {"missing_equal_or_label_value_2", "line 1: column 4: '=' is expected after the label name"},
+    {"missing_equal_or_label_value_3",
+     "line 1: column 5: a label value in double quotes is expected here"},
+    {"missing_or_extra_commas_2", "line 1: column 15: a label is expected after the comma"},
+    {"missing_or_invalid_labels_for_a_type_1",
+     "line 2: a summary's sample needs the label quantile, a number from 0 to 1"},
+    {"missing_or_invalid_labels_for_a_type_2",
+     "line 2: a summary's sample needs the label quantile, a number from 0 to 1"},
+    {"missing_or_invalid_labels_for_a_type_6",
+     "line 2: a bucket needs its bound as a number in the label le, infinity as \"+Inf\""},
+    {"missing_or_invalid_labels_for_a_type_7",
+     "line 2: a stateset's sample needs the label that bears the family's name"},
+    {"missing_or_wrong_quotes_on_label_value_0",
+     "line 1: column 5: a label value in double quotes is expected here"},
+    {"missing_or_wrong_quotes_on_label_value_1",
+     "line 1: column 10: the line ends inside a label value"},
+    {"missing_value_0", "line 1: column 2: the line ends without a value"},
+    {"missing_value_1", "line 1: column 2: the line ends without a value"},
+    {"no_eof", "line 1: the document does not end with # EOF; it may have been cut off"},
+    {"repeated_metadata_2",
+     "line 1: column 10: a type is expected here: counter, gauge, histogram, gaugehistogram, "
+     "summary, info, stateset or unknown"},
+    {"stateset_info_values_0",
+     "line 2: a stateset's sample needs the label that bears the family's name"},
+    {"stateset_info_values_1",
+     "line 2: \"a\" is of type info: the names of its samples end in _info"},
+    {"stateset_info_values_2",
+     "line 2: a stateset's sample needs the label that bears the family's name"},
+    {"stateset_info_values_3",
+     "line 2: \"a\" is of type info: the names of its samples end in _info"},
+    {"text_after_eof_0", "line 3: nothing may follow # EOF"},
+    {"timestamp_3",
+     "line 1: column 5: a timestamp is expected here: seconds since 1970 as a decimal number"},
+    {"timestamp_4",
+     "line 1: column 5: a timestamp is expected here: seconds since 1970 as a decimal number"},
+    {"timestamp_6",
+     "line 1: column 4: one space and a timestamp, or the end of the line, are expected after "
+     "the value"},
+    {"timestamp_8",
+     "line 1: column 5: a timestamp is expected here: seconds since 1970 as a decimal number"},
+    {"type_1", "line 1: column 8: a metric name is expected here"},
+    {"type_6",
+     "line 1: column 10: a type is expected here: counter, gauge, histogram, gaugehistogram, "
+     "summary, info, stateset or unknown"},
+    {"type_7",
+     "line 1: column 10: a type is expected here: counter, gauge, histogram, gaugehistogram, "
+     "summary, info, stateset or unknown"},
+    {"unit_0", "line 1: column 1: a line that begins with # is \"# TYPE NAME TYPE\", \"# HELP NAME "
+               "TEXT\", \"# UNIT NAME UNIT\" or \"# EOF\"; remarks are not allowed"},
+    {"unit_3", "line 1: column 9: one space and a text are expected after the name"},
+    {"unit_4", "line 1: the name \"a\" does not end in its unit: \"_seconds\""},
+    {"unit_5", "line 1: the name \"a_seconds\" does not end in its unit: \"_seconds \""},
+    {"unit_6", "line 2: \"x_u\" is of type info, which has no unit"},
+    {"value_10", "line 1: column 3: a decimal number, NaN, +Inf or -Inf is expected"},
+    {"value_11", "line 1: column 3: a decimal number, NaN, +Inf or -Inf is expected"},
+    {"value_12", "line 1: column 3: a decimal number, NaN, +Inf or -Inf is expected"},
+    {"value_2", "line 1: column 3: a decimal number, NaN, +Inf or -Inf is expected"},
+    {"value_5", "line 1: column 3: a decimal number, NaN, +Inf or -Inf is expected"},
+    {"value_6", "line 1: column 3: a decimal number, NaN, +Inf or -Inf is expected"},
+    {"value_8", "line 1: column 3: a decimal number, NaN, +Inf or -Inf is expected"},
+};
+
+static void assert_says_why(const char *directory, const char *message)
 {
-    unsigned line = 0;
-    unsigned lines = 1;
-    for (size_t i = 0; i < body.size; i++)
-        lines += body.data[i] == '\n';
-    assert_int_equal(sscanf(message, "line %u: ", &line), 1);
-    assert_in_range(line, 1, lines);
+    const char *name = strrchr(directory, '/') + 1;
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++)
+        if (strncmp(name, "bad_", 4) == 0 && strcmp(name + 4, refusals[i].name) == 0) {
+            assert_string_equal(message, refusals[i].reason);
+            return;
+        }
+    test_fail("%s: nobody has read yet whether this is its reason: %s", directory, message);
 }
 
 static void openmetrics_case(const char *directory)
@@ -94,7 +248,7 @@ static void openmetrics_case(const char *directory)
     if (should_parse)
         assert_int_equal(invalid_series(&parsed.batch), 0);
     else
-        assert_names_a_line(body, parsed.err.message);
+        assert_says_why(directory, parsed.err.message);
     parsed_release(&parsed);
     release_whole(body);
 }

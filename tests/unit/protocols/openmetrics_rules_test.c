@@ -303,6 +303,8 @@ static const struct rule exemplar_rules[] = {
     {"too_long_in_two", EXEMPLAR_OF("ab=\"" X60 "\",c=\"" X60 "12345\""),
      EXEMPLAR_OF("ab=\"" X60 "\",c=\"" X60 "123456\""),
      "line 2: column 11: the labels of an exemplar have 128 characters at most"},
+    {"label_twice", EXEMPLAR_OF("b=\"c\",d=\"c\""), EXEMPLAR_OF("b=\"c\",d=\"c\",b=\"d\""),
+     "line 2: column 26: an exemplar cannot have the same label twice"},
     {"without_value", EXEMPLAR_OF(""), "# TYPE a counter\na_total 1 # {}\n# EOF\n",
      "line 2: column 15: one space and a value are expected after the labels of an exemplar"},
     {"without_labels", EXEMPLAR_OF("b=\"c\""), "# TYPE a counter\na_total 1 # 1\n# EOF\n",
