@@ -144,7 +144,9 @@ static const struct config_key keys[] = {
     {UNSIGNED(storage, "max_chunks", max_chunks), .initial = "8192", .min = 1, .max = 1000000,
      .help = "Chunks (UTC days with samples) that may exist."},
     {UNSIGNED(storage, "merge_fan_in", merge_fan_in), .initial = "8", .min = 2, .max = 15,
-     .help = "Parts of one day that are merged into one when there are so many."},
+     .help =
+         "Parts of one day that are merged into one when there are so many. With fewer than 8 a "
+         "sample of a busy day may be written more often than three times."},
 
     {SIZE(ingest, "queue_size", queue_bytes), .initial = "64MiB", .min = 64 * KIB, .max = TIB,
      .help = "Bytes of samples that may wait for their commit; beyond that writers get 503."},

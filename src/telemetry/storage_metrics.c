@@ -120,6 +120,8 @@ static void write_background(struct metrics_writer *writer, const struct storage
             "Bytes that merges read.");
     counter(writer, "metric_store_merge_written_bytes", "bytes", metrics->merged_bytes_written,
             "Bytes that merges wrote.");
+    counter(writer, "metric_store_merge_pauses", NULL, metrics->merge_pauses,
+            "Pauses that merges made for requests.");
     counter(writer, "metric_store_warm_merges", NULL, metrics->warm_merges,
             "Merges of parts of old days into warm ones.");
     counter(writer, "metric_store_warm_read_bytes", "bytes", metrics->warm_bytes_read,

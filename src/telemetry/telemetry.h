@@ -283,6 +283,7 @@ struct storage_metrics {
     uint64_t merge_failures;
     uint64_t merged_bytes_read;
     uint64_t merged_bytes_written;
+    uint64_t merge_pauses;
     uint64_t warm_merges;
     uint64_t warm_bytes_read;
     uint64_t warm_bytes_written;

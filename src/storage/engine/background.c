@@ -8,7 +8,7 @@
 
 enum { IDLE_MS = 1000, RETRY_FIRST_MS = 100, RETRY_LONGEST_MS = 2000 };
 
-/* Merges pause after each slice beside which somebody committed, as long as it took. Slices are
+/* Merges pause after each slice beside which somebody wrote or read, as long as it took. Slices are
  * short because whoever has slept is owed the processor: after pauses of 20 ms a merge kept it from
  * writers for milliseconds, whatever its nice value. */
 enum { SLICE_US = 300, PAUSE_SHORTEST_MS = 1, PAUSE_LONGEST_MS = 200 };
@@ -159,6 +159,11 @@ static bool engine_is_stopping(struct engine *engine)
     return stopping;
 }
 
+static uint64_t requests_so_far(struct engine *engine)
+{
+    return atomic_load(&engine->counters.commits) + atomic_load(&engine->counters.selections);
+}
+
 /* The disk above all: syncs take several times as long while a merge writes, and no priority helps
  * there. */
 static void give_way(struct engine *engine)
@@ -167,19 +172,20 @@ static void give_way(struct engine *engine)
     int64_t took_ns = clock_monotonic_ns(engine->os.clock) - pace->began_ns;
     if (took_ns < SLICE_US * INT64_C(1000))
         return;
-    if (atomic_load(&engine->counters.commits) != pace->commits) {
+    if (requests_so_far(engine) != pace->requests || gate_has_any(&engine->selections)) {
         int64_t pause_ms = took_ns / 1000000;
         if (pause_ms < PAUSE_SHORTEST_MS)
             pause_ms = PAUSE_SHORTEST_MS;
         if (pause_ms > PAUSE_LONGEST_MS)
             pause_ms = PAUSE_LONGEST_MS;
+        atomic_fetch_add(&engine->counters.merge_pauses, 1);
         mutex_lock(&engine->work_lock);
         if (!engine->stopping)
             (void)condition_wait_ms(&engine->maintainer.work, &engine->work_lock, pause_ms);
         mutex_unlock(&engine->work_lock);
     }
     pace->began_ns = clock_monotonic_ns(engine->os.clock);
-    pace->commits = atomic_load(&engine->counters.commits);
+    pace->requests = requests_so_far(engine);
 }
 
 bool engine_goes_on(struct engine *engine)

@@ -325,6 +325,7 @@ void engine_stats(struct tier *tier, struct engine_stats *stats)
         .merge_failures = atomic_load(&counters->merge_failures),
         .merged_bytes_read = atomic_load(&counters->merged_bytes_read),
         .merged_bytes_written = atomic_load(&counters->merged_bytes_written),
+        .merge_pauses = atomic_load(&counters->merge_pauses),
         .warm_merges = atomic_load(&counters->warm_merges),
         .warm_bytes_read = atomic_load(&counters->warm_bytes_read),
         .warm_bytes_written = atomic_load(&counters->warm_bytes_written),

@@ -76,7 +76,7 @@ struct engine_stats {
     uint64_t warm_parts, warm_samples, warm_bytes; /* among the parts */
     uint64_t log_bytes_written, log_syncs, log_segments, log_sync_ns_sum, log_sync_ns_max;
     uint64_t flushes, flush_failures, flushed_samples, flushed_bytes;
-    uint64_t merges, merge_failures, merged_bytes_read, merged_bytes_written;
+    uint64_t merges, merge_failures, merged_bytes_read, merged_bytes_written, merge_pauses;
     uint64_t warm_merges, warm_bytes_read, warm_bytes_written; /* not among the merges */
     uint64_t index_merges, index_merged_bytes_written, series_ids_freed;
     uint64_t chunks_dropped;

@@ -43,11 +43,12 @@ MUST_CHECK enum status id_list_add(struct id_list *list, uint32_t id);
 void id_list_release(struct id_list *list);
 
 struct engine_counters {
-    atomic_uint_fast64_t samples_appended, commits;
+    atomic_uint_fast64_t samples_appended, commits, selections;
     atomic_uint_fast64_t cache_hits, cache_misses;
     atomic_uint_fast64_t flushes, flush_failures, flushed_samples, flushed_bytes;
     atomic_uint_fast64_t orphaned_samples; /* of series that nothing defines: a flush drops them */
     atomic_uint_fast64_t merges, merge_failures, merged_bytes_read, merged_bytes_written;
+    atomic_uint_fast64_t merge_pauses; /* for requests */
     atomic_uint_fast64_t warm_merges, warm_bytes_read, warm_bytes_written;
     atomic_uint_fast64_t chunks_dropped, damaged_blocks, deletes;
     /* Matching runs for retention rules, deletes that they made, and series whose samples of some
@@ -87,12 +88,12 @@ struct worker {
     enum status (*step)(struct engine *engine, bool *did, struct error *err);
 };
 
-/* How merges give way to commits; with maintenance_lock. */
+/* How merges give way to requests; with maintenance_lock. */
 struct pace {
-    bool gives_way;   /* there is a merge thread */
-    bool hurries;     /* a day has so many parts that merging them is what requests need most */
-    int64_t began_ns; /* the slice of work in hand */
-    uint64_t commits; /* then */
+    bool gives_way;    /* there is a merge thread */
+    bool hurries;      /* a day has so many parts that merging them is what requests need most */
+    int64_t began_ns;  /* the slice of work in hand */
+    uint64_t requests; /* then */
 };
 
 struct engine {

@@ -4,7 +4,9 @@
  *
  *   enter, leave   any thread, no lock, no waiting
  *   gate_turn      from now on newcomers are of the other generation; only when the last one is
- * empty gate_is_empty  whether all who came in before the last turn have left
+ *                  empty
+ *   gate_is_empty  whether all who came in before the last turn have left
+ *   gate_has_any   whether anybody is inside
  */
 #ifndef METRIC_STORE_STORAGE_ENGINE_GATE_H
 #define METRIC_STORE_STORAGE_ENGINE_GATE_H
@@ -44,6 +46,11 @@ static inline bool gate_is_empty(const struct gate *gate)
 {
     unsigned before = (atomic_load(&gate->generation) + 1) & 1;
     return atomic_load(&gate->inside[before]) == 0;
+}
+
+static inline bool gate_has_any(const struct gate *gate)
+{
+    return atomic_load(&gate->inside[0]) + atomic_load(&gate->inside[1]) > 0;
 }
 
 static inline void gate_turn(struct gate *gate)

@@ -300,6 +300,7 @@ enum status engine_select(struct tier *tier, const struct matchers *matchers, si
     selection->engine = engine_of(tier);
     selection->options = *options;
     selection->gate = gate_enter(&selection->engine->selections);
+    atomic_fetch_add_explicit(&selection->engine->counters.selections, 1, memory_order_relaxed);
     label_reader_init(&selection->labels, selection->engine);
     enum status status = match_at_one_moment(selection, matchers, count, err);
     if (status != STATUS_OK) {
