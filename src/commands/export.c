@@ -5,6 +5,7 @@
 
 #include "base/invariant.h"
 #include "commands/client.h"
+#include "commands/file_name.h"
 #include "commands/options.h"
 #include "commands/output.h"
 #include "commands/progress.h"
@@ -341,14 +342,34 @@ static int run(struct exporter *exporter)
     return exit_code;
 }
 
+/* As import would take it; NULL where the name says nothing. */
+static const char *format_of_name(const char *path)
+{
+    static const struct {
+        const char *ending, *format;
+    } known[] = {{".ndjson", "ndjson"},
+                 {".jsonl", "ndjson"},
+                 {".csv", "csv"},
+                 {".om", "openmetrics"},
+                 {".openmetrics", "openmetrics"},
+                 {".parquet", "parquet"}};
+    for (size_t i = 0; path != NULL && i < sizeof known / sizeof known[0]; i++)
+        if (file_name_ends_with(path, known[i].ending))
+            return known[i].format;
+    return NULL;
+}
+
 static int take_options(struct exporter *exporter)
 {
     const struct options *options = exporter->options;
     const char *format = options_value(options, "format");
     if (options_has(options, "data") && options_has(options, "url"))
         return complain_usage(options, "--data and --url exclude each other");
-    if (format == NULL)
-        return COMMAND_DONE;
+    if (format == NULL) {
+        format = format_of_name(options_value(options, "output"));
+        if (format == NULL)
+            return COMMAND_DONE;
+    }
     for (unsigned i = EXPORT_NDJSON; i <= EXPORT_OPENMETRICS; i++)
         if (strcmp(format, format_names[i]) == 0) {
             exporter->as = (enum export_as)i;

@@ -9,9 +9,9 @@
  *   csv              some MiB of whole records at a time
  *   json             the whole document, up to a limit
  */
-#include <stdio.h>
 #include <stdlib.h>
 
+#include "commands/file_name.h"
 #include "commands/import.h"
 
 enum {
@@ -152,21 +152,6 @@ static enum import_format object_format(struct slice start)
     return IMPORT_NDJSON;
 }
 
-static bool has_ending(const char *path, const char *ending)
-{
-    char endings[3][24];
-    snprintf(endings[0], sizeof endings[0], "%s", ending);
-    snprintf(endings[1], sizeof endings[1], "%s.gz", ending);
-    snprintf(endings[2], sizeof endings[2], "%s.zst", ending);
-    size_t length = strlen(path);
-    for (size_t i = 0; i < 3; i++) {
-        size_t size = strlen(endings[i]);
-        if (length > size && strcmp(path + length - size, endings[i]) == 0)
-            return true;
-    }
-    return false;
-}
-
 /* A header that names a metric and its value, as export writes one. No line of another format has
  * these between commas. */
 static bool is_csv_header(struct slice start)
@@ -203,9 +188,9 @@ static enum status detect_text(struct import *import, struct slice start, bool w
     if (*format == IMPORT_RECORDING)
         return STATUS_OK;
     if (ends_with_eof(tail, tail_size) || (whole && ends_with_eof(start.data, start.size)) ||
-        has_ending(name, ".om") || has_ending(name, ".openmetrics"))
+        file_name_ends_with(name, ".om") || file_name_ends_with(name, ".openmetrics"))
         *format = IMPORT_OPENMETRICS;
-    else if (tail_size > 0 || whole || has_ending(name, ".prom"))
+    else if (tail_size > 0 || whole || file_name_ends_with(name, ".prom"))
         *format = IMPORT_TEXT; /* its end was seen, and is no "# EOF" */
     else if (unclear)
         return fail(err, STATUS_INVALID,
@@ -228,9 +213,10 @@ static enum status detect(struct import *import, enum import_format *format, str
     while (rest.size > 0 && (rest.data[0] == ' ' || rest.data[0] == '\n' || rest.data[0] == '\r' ||
                              rest.data[0] == '\t'))
         rest = slice_from(rest, 1);
-    if (import->columns != NULL || has_ending(name, ".csv") || is_csv_header(rest))
+    if (import->columns != NULL || file_name_ends_with(name, ".csv") || is_csv_header(rest))
         *format = IMPORT_CSV;
-    else if (rest.size == 0 || has_ending(name, ".ndjson") || has_ending(name, ".jsonl"))
+    else if (rest.size == 0 || file_name_ends_with(name, ".ndjson") ||
+             file_name_ends_with(name, ".jsonl"))
         *format = IMPORT_NDJSON;
     else if (rest.data[0] == '[')
         *format = IMPORT_JSON;

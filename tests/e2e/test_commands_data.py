@@ -243,6 +243,30 @@ def test_an_export_file_gets_its_name_when_it_is_whole(commands, name, unpack):
                 if left.startswith("never") or left.endswith(".partial")]
 
 
+@pytest.mark.parametrize("name, unpack, begins, ends", [
+    ("out.jsonl", lambda data: data, b'{"', b"}\n"),
+    ("out.csv", lambda data: data, b"name,", b"\n"),
+    ("out.csv.zst", unzstd, b"name,", b"\n"),
+    ("out.om.gz", gzip.decompress, b"# TYPE ", b"# EOF\n"),
+    ("out.openmetrics", lambda data: data, b"# TYPE ", b"# EOF\n"),
+    ("csv", lambda data: data, b'{"', b"}\n"),
+])
+def test_the_name_of_an_export_file_says_its_format(commands, name, unpack, begins, ends):
+    commands.import_json("--data", "s", write(commands, "in", lines_of(10)))
+    commands.ok("export", "--data", "s", "-o", name)
+    with open(os.path.join(commands.directory, name), "rb") as file:
+        content = unpack(file.read())
+    assert content.startswith(begins) and content.endswith(ends), content
+    commands.ok("export", "--data", "s", "--format", "ndjson", "-o", name)
+    with open(os.path.join(commands.directory, name), "rb") as file:
+        assert unpack(file.read()).startswith(b'{"')
+
+
+def test_a_format_that_there_is_not_yet_is_refused_by_name_too(commands):
+    result = commands.run("export", "--data", "s", "-o", "out.parquet")
+    assert result.returncode == 2 and b"parquet is not available" in result.stderr
+
+
 # ---- refusals -----------------------------------------------------------------------------------
 
 
