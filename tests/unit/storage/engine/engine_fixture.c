@@ -89,11 +89,58 @@ static void put_one(struct ledger_series *series, int64_t time_ms, uint64_t bits
     series->bits[place] = bits;
 }
 
+/* Samples of one series, each later than the one before. */
+static size_t count_run(const struct fixture_sample *samples, size_t count)
+{
+    size_t run = 1;
+    while (run < count && samples[run].series == samples[0].series &&
+           samples[run].time_ms > samples[run - 1].time_ms)
+        run++;
+    return run;
+}
+
+/* How many of a run have a time that the series has not yet. */
+static size_t count_new(const struct ledger_series *series, const struct fixture_sample *run,
+                        size_t count)
+{
+    size_t place = place_of(series, run[0].time_ms);
+    size_t new_count = 0;
+    for (size_t i = 0; i < count; i++) {
+        while (place < series->count && series->times[place] < run[i].time_ms)
+            place++;
+        new_count += place == series->count || series->times[place] != run[i].time_ms;
+    }
+    return new_count;
+}
+
+/* Merges it, from behind: a dense run over a dense one would be quadratic sample by sample. */
+static void put_run(struct ledger_series *series, const struct fixture_sample *run, size_t count)
+{
+    size_t old = series->count;
+    series->count += count_new(series, run, count);
+    reach(series, series->count);
+    for (size_t to = series->count; count > 0; to--) {
+        bool kept = old > 0 && series->times[old - 1] >= run[count - 1].time_ms;
+        bool written = old == 0 || series->times[old - 1] <= run[count - 1].time_ms;
+        series->times[to - 1] = written ? run[count - 1].time_ms : series->times[old - 1];
+        series->bits[to - 1] =
+            written ? bits_of_double(run[count - 1].value) : series->bits[old - 1];
+        old -= kept;
+        count -= written;
+    }
+}
+
 void ledger_put(struct ledger *ledger, const struct fixture_sample *samples, size_t count)
 {
-    for (size_t i = 0; i < count; i++)
-        put_one(&ledger->series[samples[i].series], samples[i].time_ms,
-                bits_of_double(samples[i].value));
+    for (size_t i = 0; i < count;) {
+        struct ledger_series *series = &ledger->series[samples[i].series];
+        size_t run = count_run(samples + i, count - i);
+        if (run > 1)
+            put_run(series, samples + i, run);
+        else
+            put_one(series, samples[i].time_ms, bits_of_double(samples[i].value));
+        i += run;
+    }
 }
 
 void ledger_drop_before(struct ledger *ledger, int64_t time_ms)
