@@ -116,3 +116,13 @@ struct engine_stats scene_stats(struct scene *scene)
     engine_stats(scene->store.tier, &stats);
     return stats;
 }
+
+struct selection *scene_select(struct scene *scene, const struct select_options *options)
+{
+    struct matchers everything = {0};
+    struct selection *selection;
+    struct error err = {0};
+    if (storage_select(scene->store.tier, &everything, 1, options, &selection, &err) != STATUS_OK)
+        test_fail("select: %s", err.message);
+    return selection;
+}
