@@ -5,22 +5,11 @@
 #ifndef METRIC_STORE_TESTS_SIM_MACHINE_H
 #define METRIC_STORE_TESTS_SIM_MACHINE_H
 
+#include "../sanitized.h"
 #include "base/times.h"
 #include "sim_disk.h"
 #include "sim_os.h"
 #include "storage/engine/engine.h"
-
-/* Sanitizers are after memory, and make a start ten times slower: then less is tried. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 /* What clocks show when a simulated life begins: the first moment of a day. */
 #define SIM_START_MS (INT64_C(20000) * MS_PER_DAY)

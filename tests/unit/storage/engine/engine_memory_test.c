@@ -6,6 +6,7 @@
  * The program is linked with --wrap for the functions below. Of CRoaring's those fail that can say
  * so; the others end the process (docs/ENGINE.md).
  */
+#include "../../../sanitized.h"
 #include "../../test.h"
 
 #include <errno.h>
@@ -247,11 +248,7 @@ static bool fail_once(const struct operation *operation, long n, bool forever)
 }
 
 /* Each allocation alone, some with all behind them; fewer of both where each takes long. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-enum { ALONE_EVERY = 3, FOREVER_EVERY = 11 };
-#else
-enum { ALONE_EVERY = 1, FOREVER_EVERY = 3 };
-#endif
+enum { ALONE_EVERY = SANITIZED ? 3 : 1, FOREVER_EVERY = SANITIZED ? 11 : 3 };
 
 static void sweep(const struct operation *operation, long least)
 {
