@@ -18,7 +18,8 @@ enum { WAL_PATH_SIZE = 4096 };
 
 struct wal_segment {
     uint64_t number;
-    uint64_t size;
+    uint64_t size;     /* that can be read, and written where it is the current one */
+    uint64_t made;     /* as it was made: larger than `size` where the file was cut short */
     struct file *file; /* NULL where it is only waiting to be released */
     bool damaged;      /* its header is to be written again */
 };

@@ -191,10 +191,10 @@ static enum status open_segment(struct recovery *recovery, struct wal_segment *s
     segment->damaged = damaged || !*known;
     /* Without a header the others tell how long it was: all are made alike unless a setting has
      * changed. */
-    uint64_t made = *known ? header->size : wal->segment_size;
-    if (size < made)
-        report_damage(recovery, wal_lsn(segment->number, size), wal_lsn(segment->number, made),
-                      "the file is cut short");
+    segment->made = *known ? header->size : wal->segment_size;
+    if (size < segment->made)
+        report_damage(recovery, wal_lsn(segment->number, size),
+                      wal_lsn(segment->number, segment->made), "the file is cut short");
     if (foreign)
         report_damage(recovery, wal_lsn(segment->number, WAL_DATA_START),
                       wal_lsn(segment->number, segment->size), "it is of the log of another store");
@@ -487,15 +487,37 @@ static enum status retire_segments(struct recovery *recovery, uint64_t current, 
     return status;
 }
 
+/* A segment that will be written to: what it cost that the file was cut is told once, and not by
+ * every start until the log has left it. Not of those before it: what cannot be read of them must
+ * not look like a place where the log ends. */
+static enum status lengthen(struct wal_segment *segment, struct error *err)
+{
+    if (segment->size >= segment->made)
+        return STATUS_OK;
+    enum status status = file_resize(segment->file, segment->made, err);
+    if (status == STATUS_OK)
+        segment->size = segment->made;
+    segment->damaged = true;
+    return status;
+}
+
 /* Goes on at a place, in a new segment where that one is missing. */
 static enum status continue_at(struct recovery *recovery, uint64_t number, uint64_t offset,
                                struct error *err)
 {
     struct wal *wal = recovery->wal;
+    const struct wal_segment *current = wal_find_segment(wal, number);
+    if (current != NULL && offset > current->size && offset > current->made) {
+        /* It was cut short before replay_from: behind its end nothing could be read again. */
+        number++;
+        offset = WAL_DATA_START;
+    }
     enum status status = retire_segments(recovery, number, err);
     for (size_t i = 0; i < wal->segment_count && status == STATUS_OK; i++) {
         struct wal_segment *segment = &wal->segments[i];
-        if (segment->damaged)
+        if (segment->number >= number)
+            status = lengthen(segment, err);
+        if (status == STATUS_OK && segment->damaged)
             status = wal_write_header(wal, segment, err);
         segment->damaged = false;
         if (segment->number < number) {
@@ -556,7 +578,9 @@ static enum status continue_log(struct recovery *recovery, bool key_known, struc
     if (last_epoch >= UINT32_MAX)
         return fail(err, STATUS_LIMIT, "the log was opened 2^32 times");
     wal->epoch = (uint32_t)last_epoch + 1;
-    wal->sealed = recovery->sealed;
+    /* After damage the end is marked once more: a start that cannot read what is below replay_from
+     * knows by the frame there that nothing is missing. */
+    wal->sealed = recovery->sealed && wal->counters.damages == 0;
     return continue_at(recovery, wal->number, wal->offset, err);
 }
 

@@ -150,7 +150,8 @@ enum status wal_install_segment(struct wal *wal, uint64_t number, struct error *
     char spare[WAL_PATH_SIZE];
     char path[WAL_PATH_SIZE];
     char name[WAL_NAME_SIZE];
-    struct wal_segment segment = {.number = number, .size = wal->segment_size};
+    struct wal_segment segment = {
+        .number = number, .size = wal->segment_size, .made = wal->segment_size};
     wal_segment_name(name, number);
     enum status status = wal_path(wal, name, path, err);
     if (status == STATUS_OK)
