@@ -18,10 +18,7 @@
 #include "storage/engine/pieces.h"
 #include "storage/engine/sample_array.h"
 
-enum {
-    WRITE_BLOCKS = 4,  /* are written together */
-    HURRY_FAN_INS = 4, /* of parts in one day: merging them gives way no more */
-};
+enum { WRITE_BLOCKS = 4 }; /* are written together */
 
 struct source {
     struct part_ref *part;
@@ -402,17 +399,14 @@ static size_t day_end(const struct version *version, size_t start)
     return end;
 }
 
-/* Whether so many parts wait in that day that readers suffer more from them than from a merge. */
-static bool is_behind(const struct engine *engine, const struct version *version, size_t start)
-{
-    return day_end(version, start) - start >= HURRY_FAN_INS * (size_t)engine->options.merge_fan_in;
-}
-
-/* Which parts become one; *count is 0 if there is nothing to merge. */
+/* Which parts become one; *count is 0 if there is nothing to merge. *behind: so many wait in that
+ * day that merging them gives way no more. */
 static enum status choose(struct engine *engine, const struct version *version, size_t *start,
-                          size_t *count, struct error *err)
+                          size_t *count, bool *behind, struct error *err)
 {
+    size_t fan_in = engine->options.merge_fan_in;
     *count = 0;
+    *behind = false;
     struct merge_candidate *parts = malloc((version->part_count + 1) * sizeof parts[0]);
     if (parts == NULL)
         return fail(err, STATUS_MEMORY, "no memory to choose what to merge");
@@ -427,7 +421,8 @@ static enum status choose(struct engine *engine, const struct version *version, 
                 .gap_before = engine_gap_before(engine, version, i),
             };
         }
-        *count = merge_choose(parts, end - at, engine->options.merge_fan_in, start);
+        *count = merge_choose(parts, end - at, fan_in, start);
+        *behind = *count > 0 && merge_is_behind(parts, end - at, fan_in);
         *start += at;
         at = end;
     }
@@ -633,9 +628,10 @@ enum status engine_merge_step(struct engine *engine, bool *did, struct error *er
 {
     struct version *version = engine_version(engine);
     size_t start, count;
-    enum status status = choose(engine, version, &start, &count, err);
+    bool behind;
+    enum status status = choose(engine, version, &start, &count, &behind, err);
     *did = count > 0;
-    engine->pace.hurries = count > 0 && is_behind(engine, version, start);
+    engine->pace.hurries = behind;
     if (count > 0)
         status = engine_merge_parts(engine, version, start, count, PART_HOT, err);
     else

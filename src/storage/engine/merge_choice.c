@@ -108,9 +108,26 @@ static void choose_cheapest(const struct merge_candidate *parts, size_t begin, s
     }
 }
 
+/* Neighbours that stay, at the most. */
+static size_t most_that_stay(size_t fan_in)
+{
+    return fan_in > MERGE_PARTS_MAX ? fan_in : MERGE_PARTS_MAX;
+}
+
+bool merge_is_behind(const struct merge_candidate *parts, size_t count, size_t fan_in)
+{
+    for (size_t begin = 0; begin < count;) {
+        size_t end = run_end(parts, count, begin, UINT32_MAX);
+        if (end - begin > most_that_stay(fan_in))
+            return true;
+        begin = end > begin ? end : begin + 1;
+    }
+    return false;
+}
+
 size_t merge_choose(const struct merge_candidate *parts, size_t count, size_t fan_in, size_t *start)
 {
-    size_t most = fan_in > MERGE_PARTS_MAX ? fan_in : MERGE_PARTS_MAX;
+    size_t most = most_that_stay(fan_in);
     *start = 0;
     for (size_t begin = 0; begin < count;) {
         size_t end = run_end(parts, count, begin, UINT32_MAX);

@@ -41,4 +41,9 @@ struct merge_candidate {
 size_t merge_choose(const struct merge_candidate *parts, size_t count, size_t fan_in,
                     size_t *start);
 
+/* Whether somewhere between two that are fixed there are more than stay once merge_choose has
+ * nothing left to do: merges lag behind, and readers suffer more from it than from a merge. Never
+ * so of a day of which all stay. */
+bool merge_is_behind(const struct merge_candidate *parts, size_t count, size_t fan_in);
+
 #endif

@@ -190,6 +190,51 @@ static void the_same_samples_again_and_again_leave_few_parts_too(void **state)
     }
 }
 
+/* Fixed ones and gaps among them too: each stretch has as many as a whole day may have. */
+static void a_settled_day_of_any_sizes_is_not_behind(void **state)
+{
+    (void)state;
+    size_t most = 0;
+    for (int kind = 0; kind < ADVERSE_KINDS; kind++)
+        for (size_t fan_in = 2; fan_in <= 15; fan_in++)
+            for (uint64_t every = 1; every < 2000; every = every * 5 + 2) {
+                struct day day = {.fan_in = fan_in};
+                uint64_t seed = (uint64_t)kind * 1000 + every;
+                for (uint64_t i = 0; i < 2000; i++) {
+                    flush(&day, adverse_size(kind, i, &seed));
+                    struct merge_candidate *last = &day.parts[day.count - 1];
+                    last->fixed = draw(&seed) % 300 == 0;
+                    last->gap_before = draw(&seed) % 300 == 0;
+                    if (i % every != every - 1)
+                        continue;
+                    settle(&day, 8);
+                    most = day.count > most ? day.count : most;
+                    assert_false(merge_is_behind(day.parts, day.count, fan_in));
+                }
+            }
+    assert_true(most > MERGE_PARTS_MAX);
+}
+
+/* So a day is no more behind than it has to be: one flush after it was not, it may be. */
+static void a_day_with_more_parts_than_may_stay_is_behind(void **state)
+{
+    (void)state;
+    struct day day = {.fan_in = 8};
+    for (int i = 0; i < MERGE_PARTS_MAX; i++)
+        flush(&day, 1000);
+    assert_false(merge_is_behind(day.parts, day.count, 8));
+    flush(&day, 1000);
+    assert_true(merge_is_behind(day.parts, day.count, 8));
+    size_t start;
+    assert_true(merge_choose(day.parts, day.count, 8, &start) > 0);
+    day.parts[30].gap_before = true;
+    assert_false(merge_is_behind(day.parts, day.count, 8));
+    day.parts[30].gap_before = false;
+    day.parts[30].fixed = true;
+    assert_false(merge_is_behind(day.parts, day.count, 8));
+    assert_false(merge_is_behind(NULL, 0, 8));
+}
+
 /* ---- lower levels among higher ones ----------------------------------------------------- */
 
 static void parts_of_a_level_merge_with_lower_ones_between_them(void **state)
@@ -242,6 +287,8 @@ int main(void)
         cmocka_unit_test(merges_that_come_late_write_no_more),
         cmocka_unit_test(few_late_bytes_do_not_have_a_large_part_written_again),
         cmocka_unit_test(a_settled_day_has_few_parts_whatever_their_sizes),
+        cmocka_unit_test(a_settled_day_of_any_sizes_is_not_behind),
+        cmocka_unit_test(a_day_with_more_parts_than_may_stay_is_behind),
         cmocka_unit_test(the_same_samples_again_and_again_leave_few_parts_too),
         cmocka_unit_test(parts_of_a_level_merge_with_lower_ones_between_them),
         cmocka_unit_test(parts_beside_a_fixed_one_or_a_gap_merge_each_side_by_itself),
