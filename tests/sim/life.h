@@ -203,8 +203,8 @@ void life_selector_random(struct life_selector *selector, uint64_t *random);
 
 /* life_clock.c: the naive model of the time that retention and warm steps go by. */
 void life_clock_starts(struct life *life);
-/* The wall clock was set. */
-void life_clock_turned(struct life *life);
+/* The wall clock was set, by so much. */
+void life_clock_turned(struct life *life, int64_t by_ms);
 /* Time has passed: what may go or become warm by now. */
 void life_clock_look(struct life *life);
 /* While no machine runs, the clock is set wrong or right. */

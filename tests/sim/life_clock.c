@@ -9,6 +9,8 @@
  */
 #include "life.h"
 
+#include <stdlib.h>
+
 enum { NS_PER_MS = 1000000, TURNED_ONE_IN = 6 };
 
 /* Nothing was acknowledged yet: what the store may have noted is of no weight. */
@@ -26,9 +28,11 @@ void life_clock_starts(struct life *life)
         belief->time_ms = life->machine.clock.wall_ms;
 }
 
-void life_clock_turned(struct life *life)
+void life_clock_turned(struct life *life, int64_t by_ms)
 {
-    life->belief.turned_ns = life->machine.clock.monotonic_ns;
+    /* Less is no leap, and none that began before has to stand anew. */
+    if (llabs(by_ms) > life->config.clock_leap_ms)
+        life->belief.turned_ns = life->machine.clock.monotonic_ns;
     life->past[LIFE_CLOCK_LEAPT] = true;
 }
 

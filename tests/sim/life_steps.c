@@ -445,8 +445,9 @@ static bool turn_clock(struct life *life, uint64_t *random)
     struct sim_clock *clock = &life->machine.clock;
     uint64_t way = sim_below(random, 5);
     if (way == 0) {
-        sim_clock_jump(clock, days[sim_below(random, sizeof days / sizeof days[0])] * MS_PER_DAY);
-        life_clock_turned(life);
+        int64_t by_ms = days[sim_below(random, sizeof days / sizeof days[0])] * MS_PER_DAY;
+        sim_clock_jump(clock, by_ms);
+        life_clock_turned(life, by_ms);
     } else if (way == 1) {
         clock->step_ns = clock->step_ns == 0 ? 1 : 0; /* no time passes, or some does again */
     } else if (way == 2) {
