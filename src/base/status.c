@@ -49,6 +49,7 @@ static void error_fill(struct error *err, enum status status, const char *code, 
         return;
     err->status = status;
     err->code = code;
+    err->os_error = 0;
     vsnprintf(err->message, sizeof err->message, format, args);
 }
 
@@ -96,6 +97,7 @@ enum status fail_errno(struct error *err, int number, const char *format, ...)
     va_start(args, format);
     error_fill(err, status, NULL, format, args);
     va_end(args);
+    err->os_error = number;
     size_t used = strlen(err->message);
     char text[128];
     snprintf(err->message + used, sizeof err->message - used, ": %s",

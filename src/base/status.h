@@ -41,6 +41,7 @@ enum { ERROR_MESSAGE_SIZE = 512 };
 struct error {
     enum status status;
     const char *code; /* static string, stable across releases, or NULL; see docs/API.md */
+    int os_error;     /* errno of the call that failed, where fail_errno told of it; or 0 */
     char message[ERROR_MESSAGE_SIZE];
 };
 
