@@ -64,8 +64,11 @@ static enum status decide(struct search *search, const char *path, const char *b
 static bool is_there(const struct search *search, char *path)
 {
     struct file *file = NULL;
-    bool there = path != NULL && filesystem_open(search->adoption->os.fs, path, FILE_READ, &file,
-                                                 NULL) == STATUS_OK;
+    enum status status =
+        path == NULL ? STATUS_NOT_FOUND
+                     : filesystem_open(search->adoption->os.fs, path, FILE_READ, &file, NULL);
+    /* One that cannot be opened for now is there all the same. */
+    bool there = status != STATUS_NOT_FOUND && status != STATUS_CORRUPT;
     file_close(file);
     free(path);
     return there;

@@ -9,6 +9,7 @@
 #include "base/bits.h"
 #include "base/hash.h"
 #include "storage/engine/paths.h"
+#include "storage/engine/stored_read.h"
 
 /*
  * File header, 32 bytes:
@@ -317,9 +318,9 @@ enum status index_segment_read(struct os os, const char *path, index_segment_vis
         .path = path, .visit = visit, .damage = damage, .context = context};
     struct file *file = NULL;
     uint64_t size = 0;
-    enum status status = filesystem_open(os.fs, path, FILE_READ, &file, err);
-    if (status == STATUS_OK)
-        status = file_size(file, &size, err);
+    uint64_t lost = 0;
+    struct error why = {0};
+    enum status status = stored_open(os.fs, path, &file, &size, err);
     if (status == STATUS_OK) {
         reader.size = (size_t)size;
         reader.data = malloc(reader.size + 1);
@@ -328,8 +329,11 @@ enum status index_segment_read(struct os os, const char *path, index_segment_vis
         if (reader.data == NULL || reader.raw == NULL)
             fail(err, status, "no memory to read index segment %s", path);
         else
-            status = file_read_exactly(file, reader.data, reader.size, 0, err);
+            status = stored_read_around(file, reader.data, reader.size, 0, &reader.size, &lost,
+                                        &why, err);
     }
+    if (status == STATUS_OK && lost > 0)
+        report(&reader, "%s", why.message);
     if (status == STATUS_OK) {
         status = read_header(&reader, err);
         if (status == STATUS_OK)

@@ -11,6 +11,7 @@
 #include "storage/engine/part_reader.h"
 #include "storage/engine/record.h"
 #include "storage/engine/series_segment_state.h"
+#include "storage/engine/stored_read.h"
 #include "storage/engine/wal.h"
 
 enum { FIELD_WIDTH = 18, DAMAGES_SHOWN = 100, DETAILS_MAX = 1 << 30, LINE_MAX_SIZE = 8 << 20 };
@@ -628,10 +629,12 @@ static enum status find_kind(struct inspector *inspector, enum inspect_kind *kin
     if (status != STATUS_OK)
         return fail(inspector->err, status == STATUS_CORRUPT ? STATUS_UNSUPPORTED : status, "%s",
                     why.message);
-    status = file_read(file, head, sizeof head, 0, &got, inspector->err);
+    status = stored_read(file, head, sizeof head, 0, &got, &why);
     file_close(file);
-    if (status != STATUS_OK)
-        return status;
+    if (status == STATUS_CORRUPT)
+        got = 0;
+    else if (status != STATUS_OK)
+        return fail(inspector->err, status, "%s", why.message);
     *kind = kind_by_magic(head, got);
     /* Its first bytes are damaged: then its last ones, or the name, have to do. */
     uint64_t id;

@@ -4,6 +4,7 @@
 #include "base/invariant.h"
 #include "model/value.h"
 #include "storage/engine/part_state.h"
+#include "storage/engine/stored_read.h"
 #include "storage/engine/time_codec.h"
 
 static void name_block(const struct part_cursor *cursor, const struct part_block *block,
@@ -41,7 +42,7 @@ static enum status load_times(struct part_cursor *cursor, const struct part_bloc
         return fail(err, STATUS_MEMORY, "no memory");
     size_t size = block->times_size - 4;
     enum status status =
-        file_read_exactly(cursor->part->file, bytes, block->times_size, block->times_offset, err);
+        stored_read_exactly(cursor->part->file, bytes, block->times_size, block->times_offset, err);
     if (status == STATUS_OK)
         status =
             check(cursor, block->times_offset, slice_of(bytes, size), load_u32(bytes + size), err);

@@ -6,6 +6,7 @@
 
 #include "base/invariant.h"
 #include "storage/engine/part_state.h"
+#include "storage/engine/stored_read.h"
 
 /* ---- opening ---------------------------------------------------------------------------- */
 
@@ -47,7 +48,7 @@ static enum status load_index(struct part *part, const struct part_trailer *trai
         free(bytes);
         return fail(err, STATUS_MEMORY, "no memory for the index");
     }
-    enum status status = file_read_exactly(part->file, bytes, size, trailer->index_offset, err);
+    enum status status = stored_read_exactly(part->file, bytes, size, trailer->index_offset, err);
     if (status == STATUS_OK) {
         uint32_t got = part_checksum(part->identity.id, trailer->index_offset, bytes, size);
         if (got != trailer->index_crc)
@@ -78,22 +79,24 @@ static enum status read_frame(struct part *part, struct error *err)
         return fail(err, STATUS_CORRUPT, "it has %llu bytes, which is less than any part",
                     (unsigned long long)part->size);
     bool has_trailer = part->size >= PART_HEADER_SIZE + PART_TRAILER_SIZE_1;
-    enum status status = file_read_exactly(part->file, header_bytes, sizeof header_bytes, 0, err);
-    if (status == STATUS_OK && has_trailer)
-        status = file_read_exactly(part->file, trailer_bytes, sizeof trailer_bytes,
-                                   part->size - PART_TRAILER_SIZE, err);
-    if (status != STATUS_OK)
-        return status;
-
     struct error trailer_error;
     struct part_trailer trailer = {0};
     uint32_t version = 0;
-    enum status header = part_header_decode(header_bytes, &part->identity, &version, err);
-    enum status end = has_trailer
-                          ? part_trailer_decode(trailer_bytes, part->size, &trailer, &trailer_error)
-                          : fail(&trailer_error, STATUS_CORRUPT, "the trailer is missing");
-    if (header == STATUS_UNSUPPORTED)
+    enum status header = stored_read_exactly(part->file, header_bytes, sizeof header_bytes, 0, err);
+    if (header == STATUS_OK)
+        header = part_header_decode(header_bytes, &part->identity, &version, err);
+    if (header != STATUS_OK && header != STATUS_CORRUPT)
         return header;
+    enum status end = has_trailer
+                          ? stored_read_exactly(part->file, trailer_bytes, sizeof trailer_bytes,
+                                                part->size - PART_TRAILER_SIZE, &trailer_error)
+                          : fail(&trailer_error, STATUS_CORRUPT, "the trailer is missing");
+    if (end == STATUS_OK)
+        end = part_trailer_decode(trailer_bytes, part->size, &trailer, &trailer_error);
+    if (end != STATUS_OK && end != STATUS_CORRUPT) {
+        *err = trailer_error;
+        return end;
+    }
     if (header != STATUS_OK && end != STATUS_OK)
         return header;
     if (header != STATUS_OK) {
@@ -136,11 +139,8 @@ enum status part_open(struct part **part, struct filesystem *fs, const char *pat
     if (made == NULL)
         return fail(err, STATUS_MEMORY, "part %s: no memory to open it", path);
     made->path = strdup(path);
-    enum status status = made->path == NULL
-                             ? fail(err, STATUS_MEMORY, "no memory to open it")
-                             : filesystem_open(fs, path, FILE_READ, &made->file, err);
-    if (status == STATUS_OK)
-        status = file_size(made->file, &made->size, err);
+    enum status status = made->path == NULL ? fail(err, STATUS_MEMORY, "no memory to open it")
+                                            : stored_open(fs, path, &made->file, &made->size, err);
     if (status == STATUS_OK)
         status = read_frame(made, err);
     if (status != STATUS_OK) {
@@ -277,7 +277,10 @@ enum status part_fetch(struct part_cursor *cursor, uint64_t offset, size_t size,
     size_t wanted = onward && size < PART_READ_AHEAD ? PART_READ_AHEAD : size;
     size_t got = 0;
     cursor->window_size = 0;
-    enum status status = file_read(cursor->part->file, cursor->window, wanted, offset, &got, err);
+    enum status status = stored_read(cursor->part->file, cursor->window, wanted, offset, &got, err);
+    /* What was read ahead may be what cannot be. */
+    if (status == STATUS_CORRUPT && wanted > size)
+        status = stored_read(cursor->part->file, cursor->window, size, offset, &got, err);
     if (status != STATUS_OK)
         return status;
     if (got < size)

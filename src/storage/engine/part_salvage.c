@@ -3,11 +3,13 @@
  *
  * Pages know their own size and checksum, and begin with a magic number; each says where the values
  * before it begin, which is where the page before it ends. So a walk over all bytes finds every
- * sound page, and tells whether some are missing between them or behind the last.
+ * sound page, and tells whether some are missing between them or behind the last. What the disk
+ * does not give back is passed over.
  */
 #include <stdlib.h>
 
 #include "storage/engine/part_state.h"
+#include "storage/engine/stored_read.h"
 
 enum { SCAN_SIZE = 256 * 1024 };
 
@@ -127,8 +129,9 @@ static enum status scan_file(struct salvage *salvage)
     uint64_t offset = PART_HEADER_SIZE;
     while (offset + 8 <= part->size) {
         size_t got;
-        enum status status =
-            file_read(part->file, salvage->buffer, SCAN_SIZE, offset, &got, salvage->err);
+        uint64_t lost;
+        enum status status = stored_read_around(part->file, salvage->buffer, SCAN_SIZE, offset,
+                                                &got, &lost, NULL, salvage->err);
         if (status != STATUS_OK)
             return status;
         if (got < 8)

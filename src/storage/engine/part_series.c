@@ -3,6 +3,7 @@
 
 #include "storage/engine/bitmap_codec.h"
 #include "storage/engine/part_state.h"
+#include "storage/engine/stored_read.h"
 
 enum status part_read_set(const struct part *part, roaring_bitmap_t **ids, struct error *err)
 {
@@ -10,9 +11,11 @@ enum status part_read_set(const struct part *part, roaring_bitmap_t **ids, struc
     if (bytes == NULL)
         return fail(err, STATUS_MEMORY, "part %s: no memory for its set of series", part->path);
     enum status status =
-        file_read_exactly(part->file, bytes, part->set_size, part->set_offset, err);
-    if (status == STATUS_OK &&
-        part_checksum(part->identity.id, part->set_offset, bytes, part->set_size) != part->set_crc)
+        stored_read_exactly(part->file, bytes, part->set_size, part->set_offset, err);
+    if (status != STATUS_OK)
+        error_prefix(err, "part %s: its set of series", part->path);
+    else if (part_checksum(part->identity.id, part->set_offset, bytes, part->set_size) !=
+             part->set_crc)
         status = fail(err, STATUS_CORRUPT, "part %s: the checksum of its set of series differs",
                       part->path);
     if (status == STATUS_OK)

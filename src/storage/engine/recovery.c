@@ -203,8 +203,8 @@ static enum status load_records(struct recovery *recovery, const struct manifest
     index_segment_damage *damage = info->kind == SEGMENT_METRICS ? note_descriptors : note_damage;
     enum status status =
         index_segment_read(engine->os, path, restore_record, damage, recovery, err);
-    if (status == STATUS_NOT_FOUND) {
-        damage(recovery, err == NULL ? "an index segment is missing" : err->message);
+    if (status == STATUS_NOT_FOUND || status == STATUS_CORRUPT) {
+        damage(recovery, err == NULL ? "an index segment cannot be opened" : err->message);
         status = STATUS_OK;
     }
     free(path);

@@ -9,6 +9,7 @@
 
 #include "base/invariant.h"
 #include "storage/engine/series_segment_state.h"
+#include "storage/engine/stored_read.h"
 
 struct check {
     const struct series_segment *segment;
@@ -258,9 +259,12 @@ static enum status check_zeros(const struct check *check, struct error *err)
         begin = last->offset + last->size;
     }
     size_t size = (size_t)(segment->trailer.keys_begin - begin);
-    enum status status = file_read_exactly(segment->file, zeros, size, begin, err);
+    struct error why = {0};
+    enum status status = stored_read_exactly(segment->file, zeros, size, begin, &why);
+    if (status == STATUS_CORRUPT)
+        contradiction(check, "the zeros before the keys: %s", why.message);
     if (status != STATUS_OK)
-        return status;
+        return status == STATUS_CORRUPT ? STATUS_OK : fail(err, status, "%s", why.message);
     for (size_t i = 0; i < size; i++)
         if (zeros[i] != 0) {
             contradiction(check, "byte %" PRIu64 " before the keys is not 0", begin + i);

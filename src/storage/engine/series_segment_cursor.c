@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "storage/engine/series_segment_state.h"
+#include "storage/engine/stored_read.h"
 
 struct series_segment_cursor {
     const struct series_segment *segment;
@@ -85,7 +86,7 @@ static enum status read_page(struct series_segment_cursor *cursor, size_t index,
     if (bytes_reserve(&cursor->stored, entry->size) != STATUS_OK)
         return fail(err, STATUS_MEMORY, "no memory for a page of %u bytes", entry->size);
     enum status status =
-        file_read_exactly(segment->file, cursor->stored.data, entry->size, entry->offset, err);
+        stored_read_exactly(segment->file, cursor->stored.data, entry->size, entry->offset, err);
     if (status == STATUS_OK)
         status = segment_page_load(&cursor->page, slice_of(cursor->stored.data, entry->size),
                                    segment->trailer.id, entry->offset, err);

@@ -5,6 +5,7 @@
 #include "base/invariant.h"
 #include "storage/engine/bitmap_codec.h"
 #include "storage/engine/series_segment_state.h"
+#include "storage/engine/stored_read.h"
 
 static const char *const directory_names[SEGMENT_DIRECTORIES] = {
     "directory of definitions",
@@ -26,7 +27,7 @@ enum status segment_read_checked(const struct series_segment *segment, const cha
                                  uint64_t offset, void *to, size_t size, uint32_t crc,
                                  struct error *err)
 {
-    enum status status = file_read_exactly(segment->file, to, size, offset, err);
+    enum status status = stored_read_exactly(segment->file, to, size, offset, err);
     if (status != STATUS_OK)
         return segment_fail_at(segment, what, offset, status, err);
     uint32_t got = segment_checksum(segment->trailer.id, offset, to, size);
@@ -408,6 +409,11 @@ struct ends {
     struct segment_trailer decoded;
 };
 
+static bool may_be_damage(enum status status)
+{
+    return status == STATUS_OK || status == STATUS_CORRUPT || status == STATUS_UNSUPPORTED;
+}
+
 /* *err: what is wrong with the trailer, or else with the header. */
 static enum status read_ends(struct file *file, struct ends *ends, struct error *err)
 {
@@ -416,12 +422,14 @@ static enum status read_ends(struct file *file, struct ends *ends, struct error 
     uint8_t trailer[SEGMENT_TRAILER_SIZE];
     *ends = (struct ends){.header = STATUS_CORRUPT, .trailer = STATUS_CORRUPT};
     enum status status = file_size(file, &size, err);
-    if (status == STATUS_OK && size >= sizeof header)
-        status = file_read_exactly(file, header, sizeof header, 0, err);
     if (status != STATUS_OK)
         return status;
     if (size >= sizeof header)
+        ends->header = stored_read_exactly(file, header, sizeof header, 0, err);
+    if (ends->header == STATUS_OK)
         ends->header = segment_header_decode(header, &ends->header_id, err);
+    if (!may_be_damage(ends->header))
+        return ends->header;
     if (ends->header == STATUS_UNSUPPORTED)
         return STATUS_OK;
     if (size < sizeof header + sizeof trailer) {
@@ -429,10 +437,10 @@ static enum status read_ends(struct file *file, struct ends *ends, struct error 
              size);
         return STATUS_OK;
     }
-    status = file_read_exactly(file, trailer, sizeof trailer, size - sizeof trailer, err);
-    if (status == STATUS_OK)
+    ends->trailer = stored_read_exactly(file, trailer, sizeof trailer, size - sizeof trailer, err);
+    if (ends->trailer == STATUS_OK)
         ends->trailer = segment_trailer_decode(trailer, size, &ends->decoded, err);
-    return status;
+    return may_be_damage(ends->trailer) ? STATUS_OK : ends->trailer;
 }
 
 static enum status read_trailer(struct series_segment *segment, uint64_t segment_id,
@@ -460,7 +468,8 @@ enum status series_segment_identify(struct os os, const char *path, uint64_t *se
     struct ends ends;
     struct error local = {0};
     err = err == NULL ? &local : err;
-    enum status status = filesystem_open(os.fs, path, FILE_READ, &file, err);
+    uint64_t size;
+    enum status status = stored_open(os.fs, path, &file, &size, err);
     if (status != STATUS_OK)
         return status;
     status = read_ends(file, &ends, err);
@@ -484,9 +493,10 @@ enum status series_segment_open(struct series_segment **segment, struct os os, c
         return fail(err, STATUS_MEMORY, "no memory to open series segment %s", path);
     made->path = strdup(path);
     made->memory = sizeof *made + strlen(path) + 1;
+    uint64_t size;
     enum status status = made->path == NULL
                              ? fail(err, STATUS_MEMORY, "no memory to open series segment %s", path)
-                             : filesystem_open(os.fs, path, FILE_READ, &made->file, err);
+                             : stored_open(os.fs, path, &made->file, &size, err);
     if (status == STATUS_OK) {
         status = read_trailer(made, segment_id, err);
         if (status != STATUS_OK)

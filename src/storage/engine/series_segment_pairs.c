@@ -5,6 +5,7 @@
 #include "base/invariant.h"
 #include "storage/engine/bitmap_codec.h"
 #include "storage/engine/series_segment_state.h"
+#include "storage/engine/stored_read.h"
 
 enum { WINDOW_SIZE = 64 * 1024 }; /* of sets that are read ahead */
 
@@ -162,7 +163,13 @@ static enum status read_window(struct segment_values *values, struct error *err)
     if (bytes_reserve(&values->window, size) != STATUS_OK)
         return no_memory(values, err);
     enum status status =
-        file_read_exactly(segment->file, values->window.data, size, values->set_offset, err);
+        stored_read_exactly(segment->file, values->window.data, size, values->set_offset, err);
+    /* What was read ahead may be what cannot be. */
+    if (status == STATUS_CORRUPT && size > values->set_size) {
+        size = values->set_size;
+        status =
+            stored_read_exactly(segment->file, values->window.data, size, values->set_offset, err);
+    }
     if (status != STATUS_OK)
         return segment_fail_at(segment, "set of ids", values->set_offset, status, err);
     values->window.size = size;

@@ -11,6 +11,7 @@
 #include "storage/engine/pair_table.h"
 #include "storage/engine/series_segment_recover.h"
 #include "storage/engine/series_segment_state.h"
+#include "storage/engine/stored_read.h"
 
 enum { SEARCH_SIZE = 64 * 1024 };
 
@@ -72,17 +73,17 @@ static enum status load_page(struct rebuild *rebuild, uint64_t offset, struct er
     uint8_t header[SEGMENT_PAGE_HEADER_SIZE];
     if (offset > rebuild->end || rebuild->end - offset < sizeof header)
         return STATUS_NOT_FOUND;
-    enum status status = file_read_exactly(rebuild->file, header, sizeof header, offset, err);
+    enum status status = stored_read_exactly(rebuild->file, header, sizeof header, offset, err);
     uint64_t size = status == STATUS_OK ? segment_page_size(header) : 0;
     if (status != STATUS_OK)
-        return status;
+        return status == STATUS_CORRUPT ? STATUS_NOT_FOUND : status;
     if (size == 0 || size > rebuild->end - offset)
         return STATUS_NOT_FOUND;
     bytes_clear(&rebuild->stored);
     if (bytes_reserve(&rebuild->stored, (size_t)size) != STATUS_OK)
         return no_memory(rebuild, err);
     rebuild->stored.size = (size_t)size;
-    status = file_read_exactly(rebuild->file, rebuild->stored.data, (size_t)size, offset, err);
+    status = stored_read_exactly(rebuild->file, rebuild->stored.data, (size_t)size, offset, err);
     if (status == STATUS_OK)
         status = segment_page_load(&rebuild->page, bytes_slice(&rebuild->stored), rebuild->from_id,
                                    offset, NULL);
@@ -99,9 +100,14 @@ static enum status next_candidate(struct rebuild *rebuild, uint64_t *offset, str
     while (*offset < rebuild->end && rebuild->end - *offset >= SEGMENT_PAGE_HEADER_SIZE) {
         uint64_t left = rebuild->end - *offset;
         size_t size = left < SEARCH_SIZE ? (size_t)left : SEARCH_SIZE;
-        enum status status = file_read_exactly(rebuild->file, rebuild->search, size, *offset, err);
+        size_t got;
+        uint64_t lost;
+        enum status status = stored_read_around(rebuild->file, rebuild->search, size, *offset, &got,
+                                                &lost, NULL, err);
         if (status != STATUS_OK)
             return status;
+        if (got < size)
+            return STATUS_NOT_FOUND;
         /* The magic stands behind the checksum. */
         const uint8_t *found = memmem(rebuild->search + 4, size - 4, magic, sizeof magic);
         if (found != NULL) {
@@ -402,10 +408,9 @@ static enum status read_frame(struct rebuild *rebuild, struct error *err)
     rebuild->series = UINT64_MAX;
     if (status != STATUS_OK || size < sizeof header)
         return status;
-    status = file_read_exactly(rebuild->file, header, sizeof header, 0, err);
-    if (status != STATUS_OK)
-        return status;
-    status = segment_header_decode(header, &id, &why);
+    status = stored_read_exactly(rebuild->file, header, sizeof header, 0, &why);
+    if (status == STATUS_OK)
+        status = segment_header_decode(header, &id, &why);
     if (status == STATUS_OK && id != rebuild->from_id)
         return fail(err, STATUS_CORRUPT, "it is segment %" PRIu64 ", not %" PRIu64, id,
                     rebuild->from_id);
@@ -415,13 +420,15 @@ static enum status read_frame(struct rebuild *rebuild, struct error *err)
         report(rebuild, "%s", why.message);
     if (size < sizeof header + sizeof bytes)
         return STATUS_OK;
-    status = file_read_exactly(rebuild->file, bytes, sizeof bytes, size - sizeof bytes, err);
+    status = stored_read_exactly(rebuild->file, bytes, sizeof bytes, size - sizeof bytes, &why);
+    if (status != STATUS_OK && status != STATUS_CORRUPT)
+        return fail(err, status, "%s", why.message);
     if (status == STATUS_OK && segment_trailer_decode(bytes, size, &trailer, NULL) == STATUS_OK &&
         trailer.id == rebuild->from_id) {
         rebuild->end = trailer.definitions_end;
         rebuild->series = trailer.stats.series;
     }
-    return status;
+    return STATUS_OK;
 }
 
 static enum status make_all(struct rebuild *rebuild, struct error *err)
@@ -456,7 +463,8 @@ static enum status rebuild_init(struct rebuild *rebuild, struct os os, struct er
     enum status pairs = pair_table_init(&rebuild->pairs, rebuild->seed);
     if (rebuild->search == NULL || page != STATUS_OK || pairs != STATUS_OK)
         return no_memory(rebuild, err);
-    enum status status = filesystem_open(os.fs, rebuild->from, FILE_READ, &rebuild->file, err);
+    uint64_t size;
+    enum status status = stored_open(os.fs, rebuild->from, &rebuild->file, &size, err);
     if (status == STATUS_OK)
         status = read_frame(rebuild, err);
     return status == STATUS_OK ? begin_recovery(rebuild, os, err) : status;
