@@ -102,16 +102,23 @@ static enum status retention_step(struct engine *engine, bool *did, struct error
 
 static enum status merge_in_turn(struct engine *engine, bool *did, struct error *err)
 {
-    enum status status = engine_merge_step(engine, did, err);
-    if (status == STATUS_OK && !*did)
-        status = engine_warm_step(engine, did, err);
-    if (status == STATUS_OK && !*did)
-        status = engine_clean_step(engine, did, err);
-    if (status == STATUS_OK && !*did)
-        status = engine_index_merge_step(engine, did, err);
-    if (status == STATUS_OK && !*did)
-        status = engine_reclaim_step(engine, did, err);
-    return status;
+    static enum status (*const steps[])(struct engine *, bool *, struct error *) = {
+        engine_merge_step,       engine_warm_step,    engine_clean_step,
+        engine_index_merge_step, engine_reclaim_step,
+    };
+    enum status first = STATUS_OK;
+    *did = false;
+    /* What fails may do so for long, and the others must not wait for it: all behind it have a
+     * turn, since the next one comes only after a while, and the first error is told. */
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0] && (!*did || first != STATUS_OK); i++) {
+        struct error why = {0};
+        bool did_step = false;
+        enum status status = steps[i](engine, &did_step, &why);
+        *did = *did || did_step;
+        if (status != STATUS_OK && first == STATUS_OK)
+            first = fail(err, status, "%s", why.message);
+    }
+    return first;
 }
 
 static enum status merge_step(struct engine *engine, bool *did, struct error *err)
