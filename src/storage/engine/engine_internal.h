@@ -216,6 +216,10 @@ enum status engine_flush_log(struct engine *engine, struct error *err);
 /* For a file that is about to be made. */
 uint64_t engine_take_file_id(struct engine *engine);
 
+/* Opens a part that was just written. IO where it cannot be read back whole, MEMORY. */
+MUST_CHECK enum status engine_open_made(struct engine *engine, const struct manifest_part *info,
+                                        struct part_ref **made, struct error *err);
+
 /* What an edit does to the segments of the index. */
 struct index_change {
     struct segment_ref *const *removed; /* of the present set */

@@ -11,6 +11,7 @@
 #include "base/times.h"
 #include "storage/engine/engine_internal.h"
 #include "storage/engine/flush_index.h"
+#include "storage/engine/flush_metrics.h"
 #include "storage/engine/lookup.h"
 #include "storage/engine/part_writer.h"
 #include "storage/engine/paths.h"
@@ -81,6 +82,9 @@ static enum status collect_keys(struct flush *flush)
             ids[count++] = id;
         status = engine_metrics_of(flush->engine, NULL, ids, count, metrics, &partial, flush->err);
     }
+    /* What is new of a series is not lost because the index is damaged where it stands. */
+    if (status == STATUS_OK && partial)
+        status = flush_ask_parts(flush->engine, flush->version, ids, count, metrics, flush->err);
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
         if (metrics[i] == METRIC_ID_NONE)
             flush->orphans += head_entry(head, ids[i]).count;
@@ -221,8 +225,7 @@ static enum status finish_writer(struct flush *flush, struct day_writer *writer)
     };
     status = parts_reach(flush, flush->part_count + 1);
     if (status == STATUS_OK)
-        status = part_ref_open(&flush->parts[flush->part_count], engine->os, engine->dir, &info,
-                               flush->err);
+        status = engine_open_made(engine, &info, &flush->parts[flush->part_count], flush->err);
     if (status != STATUS_OK) {
         engine_remove_part(engine, writer->id);
         return status;

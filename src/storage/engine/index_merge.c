@@ -54,6 +54,22 @@ static void leave_alone(struct engine *engine, struct segment_ref *const *refs, 
               log_text("error", why));
 }
 
+/* Not CORRUPT: none of those that were merged is damaged. */
+static enum status open_made(struct engine *engine, const struct manifest_segment *info,
+                             const char *path, struct segment_ref **made, struct error *err)
+{
+    struct error why = {0};
+    enum status status = segment_ref_open(made, engine->os, engine->dir, info, &why);
+    if (status == STATUS_OK)
+        return status;
+    /* One that stays is removed at the next start. */
+    enum status removed = filesystem_remove(engine->os.fs, path, NULL);
+    (void)removed;
+    return fail(err, status == STATUS_CORRUPT ? STATUS_IO : status,
+                "a segment of the index that was just written cannot be read back: %s",
+                why.message);
+}
+
 enum status index_write_merged(struct engine *engine, struct segment_ref *const *refs, size_t count,
                                const roaring_bitmap_t *without, struct segment_ref **made,
                                struct error *err)
@@ -72,13 +88,13 @@ enum status index_write_merged(struct engine *engine, struct segment_ref *const 
     if (status == STATUS_OK)
         status = series_segment_merge(segments, count, without, engine->os, path, info.id, goes_on,
                                       engine, &stats, &damaged, &why);
-    free(path);
-    free(segments);
     if (status == STATUS_OK) {
         info.entries = stats.series;
         info.bytes = stats.bytes;
-        status = segment_ref_open(made, engine->os, engine->dir, &info, &why);
+        status = open_made(engine, &info, path, made, &why);
     }
+    free(path);
+    free(segments);
     if (status == STATUS_CORRUPT)
         leave_alone(engine, refs, count, damaged, why.message);
     if (status != STATUS_OK)

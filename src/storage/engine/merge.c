@@ -461,9 +461,8 @@ static enum status commit(struct merge *merge, const struct manifest_part *info)
     struct part_ref *const *sources = merge->parts;
     size_t count = merge->part_count;
     struct part_ref *made = NULL;
-    enum status status = info->samples == 0
-                             ? STATUS_OK
-                             : part_ref_open(&made, engine->os, engine->dir, info, merge->err);
+    enum status status =
+        info->samples == 0 ? STATUS_OK : engine_open_made(engine, info, &made, merge->err);
     if (status != STATUS_OK) {
         engine_remove_part(engine, info->id);
         return status;

@@ -16,6 +16,25 @@ uint64_t engine_take_file_id(struct engine *engine)
     return id;
 }
 
+/* A store that is found damaged is read as far as it goes. What is to take the place of something
+ * sound has to be sound itself. */
+enum status engine_open_made(struct engine *engine, const struct manifest_part *info,
+                             struct part_ref **made, struct error *err)
+{
+    struct error why = {0};
+    enum status status = part_ref_open(made, engine->os, engine->dir, info, &why);
+    if (status == STATUS_OK && part_damage((*made)->part) != NULL) {
+        status = fail(&why, STATUS_CORRUPT, "%s: %s", (*made)->path, part_damage((*made)->part));
+        part_ref_release(*made);
+        *made = NULL;
+    }
+    if (status == STATUS_OK)
+        return status;
+    /* None of the stored ones is damaged. */
+    return fail(err, status == STATUS_CORRUPT ? STATUS_IO : status,
+                "a part that was just written cannot be read back: %s", why.message);
+}
+
 void engine_note_index(struct engine *engine)
 {
     const struct manifest_state *state = manifest_state(engine->manifest);
