@@ -657,6 +657,23 @@ static enum status restore_next_ids(struct recovery *recovery, struct error *err
     return status == STATUS_OK ? status : fail(err, status, "no memory for the series table");
 }
 
+/*
+ * What the disk does not give back of manifest or log is no damage, which a start would settle for
+ * good: the log would be cut there, and files that nothing names any more removed. The next start
+ * may read it, and whoever does not want to wait says so.
+ */
+static enum status tell_unreadable(enum status status, struct error *err)
+{
+    char text[ERROR_MESSAGE_SIZE];
+    if (status != STATUS_IO || err == NULL)
+        return status;
+    memcpy(text, err->message, sizeof text);
+    return fail(err, status,
+                "%s; if the disk cannot read it any more, metric-store verify --repair saves what "
+                "is left",
+                text);
+}
+
 static enum status recover(struct recovery *recovery, struct error *err)
 {
     struct engine *engine = recovery->engine;
@@ -669,7 +686,7 @@ static enum status recover(struct recovery *recovery, struct error *err)
     enum status status = (read_only ? manifest_open_read_only : manifest_open)(
         &engine->manifest, engine->os, engine->dir, note_manifest_damage, recovery, err);
     if (status != STATUS_OK)
-        return status;
+        return tell_unreadable(status, err);
     if (manifest_state(engine->manifest)->edits_lost) {
         engine->recovery.damaged += recovery->manifest_damage;
         engine->definitions_lost = true;
@@ -704,7 +721,7 @@ static enum status recover(struct recovery *recovery, struct error *err)
             state->log_position > first ? state->log_position : first;
     }
     if (status == STATUS_OK)
-        status = open_log(recovery, err);
+        status = tell_unreadable(open_log(recovery, err), err);
     if (status == STATUS_OK) {
         struct wal_stats log;
         wal_stats(engine->wal, &log);

@@ -18,6 +18,7 @@
 #include "storage/engine/copy_file.h"
 #include "storage/engine/engine_internal.h"
 #include "storage/engine/paths.h"
+#include "storage/engine/reading_around.h"
 #include "storage/engine/repair_state.h"
 
 enum { MAX_KEPT = 1000 };
@@ -103,10 +104,13 @@ static enum status keep_as(struct repair *repair, const char *path, const char *
     if (part == NULL)
         return repair_no_path(err);
     status = filesystem_remove(fs, part, &why);
+    struct reading_around around;
+    reading_around_init(&around, fs, NULL, NULL);
     if (status == STATUS_OK || status == STATUS_NOT_FOUND)
-        status = copy_file(fs, path, part, err);
+        status = copy_file(&around.fs, path, part, err);
     else
         status = fail(err, status, "%s", why.message);
+    reading_around_release(&around);
     if (status == STATUS_OK)
         status = filesystem_rename(fs, part, kept, err);
     free(part);
@@ -271,6 +275,20 @@ static void findings_release(struct findings *findings)
     free(findings->manifest);
 }
 
+/* ---- what is written to ----------------------------------------------------------------- */
+
+/* Manifest and log, before either is read by who would heal it. */
+static enum status keep_written(struct repair *repair, const struct findings *findings,
+                                struct error *err)
+{
+    enum status status = STATUS_OK;
+    if (findings->manifest_damaged)
+        status = repair_manifest_file(repair, findings->manifest, err);
+    for (size_t i = 0; i < findings->log_count && status == STATUS_OK; i++)
+        status = repair_log_file(repair, findings->log_files[i], err);
+    return status;
+}
+
 /* ---- manifest and index ----------------------------------------------------------------- */
 
 /* Files that nothing names and that may count after all; the next start removes others. */
@@ -297,10 +315,7 @@ static enum status repair_definitions(struct repair *repair, const struct findin
                                       struct error *err)
 {
     struct pass pass;
-    enum status status =
-        findings->manifest_damaged ? repair_keep(repair, findings->manifest, true, err) : STATUS_OK;
-    if (status == STATUS_OK)
-        status = pass_begin(&pass, repair, err);
+    enum status status = pass_begin(&pass, repair, err);
     if (status != STATUS_OK)
         return status;
     status = repair_edits(repair, findings, err);
@@ -417,13 +432,10 @@ static enum status repair_log(struct repair *repair, const struct engine_options
                               const struct findings *findings, struct error *err)
 {
     struct replayed replayed = {0};
-    enum status status = STATUS_OK;
+    enum status status;
     if (!findings->log_damaged && repair->result->lost_series == 0)
         return STATUS_OK;
-    for (size_t i = 0; i < findings->log_count && status == STATUS_OK; i++)
-        status = repair_keep(repair, findings->log_files[i], true, err);
-    if (status == STATUS_OK)
-        status = start_and_flush(options, &replayed, err);
+    status = start_and_flush(options, &replayed, err);
     /* All that can be read of it stands in parts and index segments now. */
     if (status == STATUS_OK && findings->log_damaged)
         status = begin_log_anew(repair, options, findings, err);
@@ -457,7 +469,9 @@ static void tell_left(void *context, enum engine_finding finding, const char *pa
 static enum status repair_all(struct repair *repair, const struct engine_options *options,
                               const struct findings *findings, struct error *err)
 {
-    enum status status = repair_definitions(repair, findings, err);
+    enum status status = keep_written(repair, findings, err);
+    if (status == STATUS_OK)
+        status = repair_definitions(repair, findings, err);
     if (status == STATUS_OK)
         status = repair_log(repair, options, findings, err);
     if (status == STATUS_OK)

@@ -42,6 +42,13 @@ MUST_CHECK enum status repair_new_file(struct repair *repair,
 MUST_CHECK enum status repair_keep(struct repair *repair, const char *path, bool copy,
                                    struct error *err);
 
+/* repair_readable.c: keeps a damaged log file, or the manifest, in the quarantine, and where the
+ * disk does not give back all of it has one in its place that can be read, without what is lost.
+ * Locks the store. CORRUPT: nothing can be saved of the manifest. */
+MUST_CHECK enum status repair_log_file(struct repair *repair, const char *path, struct error *err);
+MUST_CHECK enum status repair_manifest_file(struct repair *repair, const char *path,
+                                            struct error *err);
+
 /*
  * Makes the edit count and then takes the old file (NULL: there is none), which was kept in the
  * quarantine before, out of its folder ("parts" or "index"), whose new names are synced first.

@@ -20,6 +20,7 @@
 #include "storage/engine/manifest.h"
 #include "storage/engine/part_reader.h"
 #include "storage/engine/paths.h"
+#include "storage/engine/reading_around.h"
 #include "storage/engine/record.h"
 #include "storage/engine/series_segment.h"
 #include "storage/engine/version.h"
@@ -37,7 +38,8 @@ struct verifier {
     struct series_table series;      /* of the log and of index segments */
     struct series_segment **indexes; /* those that open */
     size_t index_count;
-    uint64_t done, total; /* bytes */
+    uint64_t done, total;         /* bytes */
+    struct reading_around around; /* of manifest and log, which nobody else reads so */
 
     const char *path; /* of the file that is read; owned by whoever reads it */
     uint64_t entries; /* of the index segment that is read */
@@ -82,6 +84,21 @@ static void note(void *context, const char *description)
 {
     struct verifier *verifier = context;
     damage_at(verifier, verifier->path, description);
+}
+
+/* What stood there nobody knows, also where what follows does not miss it. */
+static void note_unreadable(void *context, const char *path, const char *description)
+{
+    struct verifier *verifier = context;
+    verifier->incomplete = true;
+    damage_at(verifier, path, description);
+}
+
+static struct os os_around(struct verifier *verifier)
+{
+    struct os os = verifier->os;
+    os.fs = &verifier->around.fs;
+    return os;
 }
 
 static enum status no_path(struct error *err)
@@ -374,7 +391,7 @@ static enum status check_log_header(struct verifier *verifier, uint64_t segment,
     size_t got = 0;
     struct file *file = NULL;
     struct error why = {0};
-    enum status status = filesystem_open(verifier->os.fs, path, FILE_READ, &file, &why);
+    enum status status = filesystem_open(&verifier->around.fs, path, FILE_READ, &file, &why);
     if (status == STATUS_OK)
         status = file_read(file, block, sizeof block, 0, &got, &why);
     file_close(file);
@@ -450,7 +467,7 @@ static enum status check_log(struct verifier *verifier, struct error *err)
     verifier->path = path;
     verifier->undefined = 0;
     struct wal_options options = {
-        .os = verifier->os,
+        .os = os_around(verifier),
         .dir = path,
         .segment_size = WAL_SEGMENT_SIZE_DEFAULT,
         .frame_max = WAL_FRAME_MAX,
@@ -667,9 +684,9 @@ static enum status check_manifest(struct verifier *verifier, bool *readable, str
     struct error why = {0};
     uint64_t size = 0;
     enum status status =
-        manifest_verify(verifier->os, verifier->dir, note, verifier, &verifier->state, &why);
+        manifest_verify(os_around(verifier), verifier->dir, note, verifier, &verifier->state, &why);
     *readable = status == STATUS_OK;
-    verifier->incomplete = verifier->state.edits_lost;
+    verifier->incomplete = verifier->incomplete || verifier->state.edits_lost;
     if (status == STATUS_CORRUPT) {
         note(verifier, why.message);
         status = STATUS_OK;
@@ -753,11 +770,13 @@ enum status engine_verify(struct os os, const char *dir, engine_report *report,
         .times = malloc(RECORD_MAX_SAMPLES * sizeof(int64_t)),
         .values = malloc(RECORD_MAX_SAMPLES * sizeof(double)),
     };
+    reading_around_init(&verifier.around, os.fs, note_unreadable, &verifier);
     if (verifier.ids == NULL || verifier.times == NULL || verifier.values == NULL)
         status = fail(err, STATUS_MEMORY, "no memory to verify the store");
     else
         status = check_all(&verifier, err);
     manifest_state_release(&verifier.state);
+    reading_around_release(&verifier.around);
     free(verifier.ids);
     free(verifier.times);
     free(verifier.values);
