@@ -177,7 +177,11 @@ static enum status sim_read(struct file *file, void *to, size_t size, uint64_t o
     enum sim_failure failure = begin_call(self->disk, SIM_READ, self->path, offset, size);
     if (failure != SIM_NO_FAILURE)
         return fail_call(failure, SIM_READ, self->path, err);
-    *got = sim_content_read(&self->disk->inodes[self->inode]->current, to, size, offset);
+    const struct sim_inode *inode = self->disk->inodes[self->inode];
+    if (!self->disk->faults_paused && offset < inode->unreadable_to &&
+        offset + size > inode->unreadable_from)
+        return fail_call(SIM_EIO, SIM_READ, self->path, err);
+    *got = sim_content_read(&inode->current, to, size, offset);
     return STATUS_OK;
 }
 
@@ -751,4 +755,15 @@ void sim_disk_flip(struct sim_disk *disk, const char *path, uint64_t bit)
     struct sim_inode *inode = sim_inode_own(disk, place.inode);
     flip(&inode->current, bit);
     flip(&inode->durable, bit);
+}
+
+void sim_disk_make_unreadable(struct sim_disk *disk, const char *path, uint64_t offset,
+                              uint64_t size)
+{
+    struct place place;
+    enum status status = find_existing(disk, path, &place, NULL);
+    invariant(status == STATUS_OK);
+    struct sim_inode *inode = sim_inode_own(disk, place.inode);
+    inode->unreadable_from = offset;
+    inode->unreadable_to = offset + size;
 }

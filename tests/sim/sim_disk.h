@@ -129,4 +129,9 @@ bool sim_disk_is_clean(const struct sim_disk *disk);
 /* Flips one bit of a file, current and durable: decay that nobody has noticed. */
 void sim_disk_flip(struct sim_disk *disk, const char *path, uint64_t bit);
 
+/* Reads of these bytes of a file are EIO from now on, whatever its name: sectors that are bad. They
+ * take the place of earlier ones of the file. Not while faults are paused. */
+void sim_disk_make_unreadable(struct sim_disk *disk, const char *path, uint64_t offset,
+                              uint64_t size);
+
 #endif

@@ -39,6 +39,7 @@ struct sim_inode {
     unsigned references;
     bool is_directory;
     bool locked;
+    uint64_t unreadable_from, unreadable_to;
     bool lost; /* a sync failed: the durable content lacks bytes that the current one shows */
     struct sim_content current;
     struct sim_content durable;
