@@ -18,6 +18,8 @@ struct salvage {
     struct error *err;
     uint8_t *buffer; /* SCAN_SIZE bytes, which hold a page of any size and more */
     struct part_page *page;
+    uint8_t *alone; /* PART_PAGE_MAX_SIZE bytes: a page that is read by itself */
+    bool has_zeros; /* the buffer, in place of what cannot be read */
     size_t index_capacity;
     uint64_t expected; /* where the next page's values begin */
     uint32_t metric;   /* the last key so far */
@@ -85,6 +87,16 @@ static enum status add_page(struct salvage *salvage, uint64_t offset, size_t siz
     return status == STATUS_OK ? add_entry(salvage, entry) : status;
 }
 
+/* What is left out around what cannot be read is more than that: a page may end before. */
+static bool decodes_alone(struct salvage *salvage, uint64_t offset, size_t size)
+{
+    const struct part *part = salvage->part;
+    return salvage->has_zeros &&
+           stored_read_exactly(part->file, salvage->alone, size, offset, NULL) == STATUS_OK &&
+           part_page_decode(slice_of(salvage->alone, size), &part->identity, offset, salvage->page,
+                            NULL) == STATUS_OK;
+}
+
 /* Whether a sound page, in order, begins at buffer[at]; it is then in salvage->page. */
 static bool is_page(struct salvage *salvage, uint64_t offset, struct slice bytes)
 {
@@ -93,8 +105,9 @@ static bool is_page(struct salvage *salvage, uint64_t offset, struct slice bytes
     size_t size = part_page_size(bytes.data);
     const struct part_page *page = salvage->page;
     if (size == 0 || size > bytes.size ||
-        part_page_decode(slice_of(bytes.data, size), &salvage->part->identity, offset,
-                         salvage->page, NULL) != STATUS_OK)
+        (part_page_decode(slice_of(bytes.data, size), &salvage->part->identity, offset,
+                          salvage->page, NULL) != STATUS_OK &&
+         !decodes_alone(salvage, offset, size)))
         return false;
     return page->values_offset >= salvage->expected &&
            part_compare_keys(page->blocks[0].metric, page->blocks[0].series, salvage->metric,
@@ -136,6 +149,7 @@ static enum status scan_file(struct salvage *salvage)
             return status;
         if (got < 8)
             break;
+        salvage->has_zeros = lost > 0;
         /* Pages that begin before `begins` lie in the buffer whole. */
         size_t begins = got < SCAN_SIZE ? got - 7 : SCAN_SIZE - PART_PAGE_MAX_SIZE;
         status = scan(salvage, offset, slice_of(salvage->buffer, got), begins, &offset);
@@ -159,12 +173,14 @@ enum status part_salvage(struct part *part, struct error *err)
         .err = err,
         .buffer = malloc(SCAN_SIZE),
         .page = malloc(sizeof *salvage.page),
+        .alone = malloc(PART_PAGE_MAX_SIZE),
         .expected = PART_HEADER_SIZE,
     };
-    enum status status = salvage.buffer == NULL || salvage.page == NULL
+    enum status status = salvage.buffer == NULL || salvage.page == NULL || salvage.alone == NULL
                              ? fail(err, STATUS_MEMORY, "no memory to look for its pages")
                              : scan_file(&salvage);
     free(salvage.buffer);
     free(salvage.page);
+    free(salvage.alone);
     return status;
 }
