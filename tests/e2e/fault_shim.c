@@ -1,7 +1,8 @@
 /*
- * Loaded before the C library: calls that change files fail while the file named by FAULT_FILE says
- * so, in a line "CALLS ERRNO SUBSTRING": CALLS is sync or change (which is all but syncs), and only
- * files whose path contains SUBSTRING are meant.
+ * Loaded before the C library: calls on files fail while the file named by FAULT_FILE says so, in a
+ * line "CALLS ERRNO SUBSTRING FROM TO": CALLS is sync, change (which is all others that change
+ * files), or read; only files whose path contains SUBSTRING are meant, or, of reads, which have to
+ * touch bytes FROM to TO, those whose "inode:NUMBER:" does.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -17,15 +18,17 @@
 
 #define REAL(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
 
-static int wanted(const char *calls, const char *path)
+static int wanted(const char *calls, const char *path, long long begin, long long end)
 {
     char asked[16], substring[128];
     int number = 0, saved = errno;
+    long long from = 0, to = LLONG_MAX;
     const char *file = getenv("FAULT_FILE");
     FILE *control = file == NULL ? NULL : fopen(file, "re");
     if (control != NULL) {
-        if (fscanf(control, "%15s %d %127s", asked, &number, substring) != 3 ||
-            strcmp(asked, calls) != 0 || strstr(path, substring) == NULL)
+        if (fscanf(control, "%15s %d %127s %lld %lld", asked, &number, substring, &from, &to) < 3 ||
+            strcmp(asked, calls) != 0 || strstr(path, substring) == NULL || begin >= to ||
+            end <= from)
             number = 0;
         fclose(control);
     }
@@ -35,19 +38,39 @@ static int wanted(const char *calls, const char *path)
 
 static int fails(const char *calls, const char *path)
 {
-    int number = wanted(calls, path);
+    int number = wanted(calls, path, 0, LLONG_MAX);
     if (number != 0)
         errno = number;
     return number != 0;
 }
 
+static void path_of(int fd, char path[PATH_MAX])
+{
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(link, path, PATH_MAX - 1);
+    path[size < 0 ? 0 : size] = 0;
+}
+
 static int fails_at(const char *calls, int fd)
 {
-    char link[64], path[PATH_MAX];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t size = readlink(link, path, sizeof path - 1);
-    path[size < 0 ? 0 : size] = 0;
+    char path[PATH_MAX];
+    path_of(fd, path);
     return fails(calls, path);
+}
+
+ssize_t pread(int fd, void *to, size_t size, off_t offset)
+{
+    /* Bad sectors are those of a file, whatever its name. */
+    struct stat stat;
+    char inode[32] = "";
+    if (fstat(fd, &stat) == 0)
+        snprintf(inode, sizeof inode, "inode:%llu:", (unsigned long long)stat.st_ino);
+    int number = wanted("read", inode, offset, offset + (long long)size);
+    if (number == 0)
+        return REAL(pread)(fd, to, size, offset);
+    errno = number;
+    return -1;
 }
 
 int fdatasync(int fd)

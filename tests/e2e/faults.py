@@ -27,5 +27,10 @@ class Faults:
             file.write(f"{calls} {number} {substring}\n")
         os.rename(self.control + ".new", self.control)
 
+    def begin_reads(self, number, path, first, last):
+        """From now on reads that touch bytes `first` up to `last` of this file fail, whatever its name:
+        a sector that is bad."""
+        self.begin("read", number, f"inode:{os.stat(path).st_ino}: {first} {last}")
+
     def end(self):
         os.remove(self.control)
