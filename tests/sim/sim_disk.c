@@ -50,11 +50,15 @@ static enum sim_failure fault_of_call(struct sim_disk *disk, const struct sim_ca
             fault->nth--;
             continue;
         }
+        bool alone = fault->repeat == 1 && !fault->began;
+        fault->began = true;
         if (fault->repeat == 1)
             fault->kinds = 0;
         else if (fault->repeat > 1)
             fault->repeat--;
-        return fault->failure;
+        bool reads = (call->kind & (SIM_READ | SIM_OPEN)) != 0;
+        bool medium = fault->failure == SIM_EIO || fault->failure == SIM_SHORT_EIO;
+        return reads && medium && !alone ? SIM_ETIMEDOUT : fault->failure;
     }
     return SIM_NO_FAILURE;
 }
@@ -82,7 +86,8 @@ static enum sim_failure begin_call(struct sim_disk *disk, enum sim_call_kind kin
 static enum status fail_call(enum sim_failure failure, enum sim_call_kind kind, const char *path,
                              struct error *err)
 {
-    int number = failure == SIM_EROFS                                   ? EROFS
+    int number = failure == SIM_ETIMEDOUT                               ? ETIMEDOUT
+                 : failure == SIM_EROFS                                 ? EROFS
                  : failure == SIM_ENOSPC || failure == SIM_SHORT_ENOSPC ? ENOSPC
                                                                         : EIO;
     return fail_errno(err, number, "simulated: cannot %s %s", kind_name(kind), path);

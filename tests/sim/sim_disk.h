@@ -73,14 +73,19 @@ enum sim_failure {
     SIM_SHORT_EIO,    /* a write: a random prefix is written; other calls: as SIM_EIO */
     SIM_SHORT_ENOSPC, /* the same, with ENOSPC */
     SIM_EROFS,
+    SIM_ETIMEDOUT,
 };
 
+/* Of calls that read or open, one alone may fail with EIO, as a medium does that stumbles; where
+ * more fail in a row it is the way to the disk that is gone: ETIMEDOUT, which is no damage. Bytes
+ * that a medium has lost: sim_disk_make_unreadable. */
 struct sim_fault {
     unsigned kinds;  /* of enum sim_call_kind, or SIM_ANY_CALL */
     uintptr_t site;  /* 0: any */
     uint64_t nth;    /* 1: the next matching call */
     uint64_t repeat; /* how many matching calls fail from then on; 0: all */
     enum sim_failure failure;
+    bool began; /* of the disk */
 };
 
 enum { SIM_FAULTS_MAX = 8 };

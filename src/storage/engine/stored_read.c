@@ -37,6 +37,8 @@ enum status stored_open(struct filesystem *fs, const char *path, struct file **f
     *file = NULL;
     *size = 0;
     enum status status = filesystem_open(fs, path, FILE_READ, file, &why);
+    if (is_of_medium(status, &why))
+        status = filesystem_open(fs, path, FILE_READ, file, &why);
     if (status == STATUS_OK)
         status = file_size(*file, size, &why);
     if (status == STATUS_OK)
