@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/invariant.h"
+#include "storage/engine/head_notes.h"
 
 enum {
     UNIT_SIZE = 16,        /* slabs are addressed in units of one sample */
@@ -37,6 +38,7 @@ struct head {
     size_t max_bytes;
     uint64_t sample_count;
     int64_t min_ms, max_ms;
+    struct head_noting noting;
 };
 
 static const struct head_entry no_entry;
@@ -73,6 +75,7 @@ void head_free(struct head *head)
 {
     if (head == NULL)
         return;
+    invariant(head->noting.moments == 0);
     for (size_t i = 0; i < head->block_count; i++)
         free(head->blocks[i]);
     for (size_t i = 0; i < head->directory_count; i++)
@@ -267,6 +270,7 @@ void head_append(struct head *head, const uint32_t *ids, const int64_t *times, c
 {
     int64_t min_ms = head->min_ms;
     int64_t max_ms = head->max_ms;
+    bool noted = head->noting.moments > 0;
     for (size_t i = 0; i < count; i++) {
         if (i + 2 * AHEAD < count)
             __builtin_prefetch(entry_at(head, ids[i + 2 * AHEAD]), 1);
@@ -275,7 +279,10 @@ void head_append(struct head *head, const uint32_t *ids, const int64_t *times, c
             if (ahead->count > 0)
                 __builtin_prefetch(&slab_at(head, ahead->last)->samples[ahead->in_last - 1], 1);
         }
-        append_one(head, entry_at(head, ids[i]), times[i], values[i]);
+        struct head_entry *entry = entry_at(head, ids[i]);
+        if (noted)
+            head_note(&head->noting, ids[i], *entry);
+        append_one(head, entry, times[i], values[i]);
         min_ms = times[i] < min_ms ? times[i] : min_ms;
         max_ms = times[i] > max_ms ? times[i] : max_ms;
     }
@@ -290,6 +297,20 @@ struct head_entry head_entry(const struct head *head, uint32_t series_id)
     if (page_of(head, series_id) == NULL)
         return no_entry;
     return *entry_at(head, series_id);
+}
+
+void head_moment_begin(struct head_moment *moment, struct head *head)
+{
+    moment->head = head;
+    head_noting_begin(&head->noting, moment->first);
+}
+
+void head_moment_end(struct head_moment *moment)
+{
+    if (moment->head == NULL)
+        return;
+    head_noting_end(&moment->head->noting, moment);
+    moment->head = NULL;
 }
 
 uint32_t head_next_series(const struct head *head, uint32_t from)

@@ -57,6 +57,33 @@ void head_append(struct head *head, const uint32_t *ids, const int64_t *times, c
                  size_t count);
 
 struct head_entry head_entry(const struct head *head, uint32_t series_id);
+
+/*
+ * A moment: the entries as of now, for a reader that copies them bit by bit while the appender goes
+ * on. From begin to end the appender notes what each entry was that it changes; afterwards the
+ * reader puts back what changed before it was copied. Appender and other moments are shut out
+ * for begin and end, which take no time; entries are copied with the appender shut out.
+ */
+struct head_notes; /* opaque */
+struct head_moment {
+    struct head *head; /* while it lasts */
+    struct head_notes *first;
+    const struct head_notes *last;
+    uint32_t last_count;
+    bool lost;
+};
+
+/* Takes the memory for head_moment_begin. Ended by head_moment_release, also after a failure. */
+MUST_CHECK enum status head_moment_init(struct head_moment *moment);
+void head_moment_begin(struct head_moment *moment, struct head *head);
+/* Does nothing when it did not begin, or has ended. */
+void head_moment_end(struct head_moment *moment);
+/* Makes entries[i] of ids[i], which rise, copied between begin and end, what they were at the
+ * beginning. After the end, by any thread, with nobody shut out; the head still lives. False when
+ * that is not known, as more came meanwhile than is noted (20 MiB of a head): begin anew. */
+MUST_CHECK bool head_moment_restore(const struct head_moment *moment, const uint32_t *ids,
+                                    struct head_entry *entries, size_t count);
+void head_moment_release(struct head_moment *moment);
 /* The first id from `from` on that has samples; UINT32_MAX when there is none. With the appender
  * shut out. */
 uint32_t head_next_series(const struct head *head, uint32_t from);
