@@ -19,6 +19,7 @@
 #define METRIC_STORE_STORAGE_STORAGE_H
 
 #include "base/bytes.h"
+#include "base/patience.h"
 #include "model/admitter.h"
 #include "model/batch.h"
 #include "model/matcher.h"
@@ -47,9 +48,10 @@ struct storage_cursor; /* opaque */
 
 struct select_options {
     struct time_range range;
-    size_t max_series;       /* 0: no limit; more matches are LIMIT, "query_series_limit" */
-    bool ordered;            /* series in label order; costs a sort */
-    size_t max_memory_bytes; /* of the selection and its cursors; beyond is LIMIT */
+    size_t max_series;        /* 0: no limit; more matches are LIMIT, "query_series_limit" */
+    bool ordered;             /* series in label order; costs a sort */
+    size_t max_memory_bytes;  /* of the selection and its cursors; beyond is LIMIT */
+    struct patience patience; /* asked while series are matched, their labels read and sorted */
 };
 
 struct selected_series {
@@ -188,7 +190,8 @@ void storage_settle(struct tier *tier, struct batch *batch);
 
 /*
  * The series that match any of `count` conjunctions and may have samples in the range, as of now.
- * Gives *selection, ended by selection_close; it pins what it needs, so close it soon.
+ * Gives *selection, ended by selection_close; it pins what it needs, so close it soon. What
+ * options->patience returns ends it.
  */
 MUST_CHECK enum status storage_select(struct tier *tier, const struct matchers *matchers,
                                       size_t count, const struct select_options *options,

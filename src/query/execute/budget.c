@@ -41,6 +41,16 @@ enum status budget_check(struct budget *budget, struct error *err)
     return STATUS_OK;
 }
 
+static enum status check(void *context, struct error *err)
+{
+    return budget_check(context, err);
+}
+
+struct patience budget_patience(struct budget *budget)
+{
+    return (struct patience){.check = check, .context = budget};
+}
+
 enum status budget_spend(struct budget *budget, uint64_t samples, uint64_t work, struct error *err)
 {
     budget->samples += samples;

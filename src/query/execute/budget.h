@@ -4,6 +4,7 @@
 #ifndef METRIC_STORE_QUERY_EXECUTE_BUDGET_H
 #define METRIC_STORE_QUERY_EXECUTE_BUDGET_H
 
+#include "base/patience.h"
 #include "query/execute/execute.h"
 
 struct budget {
@@ -21,6 +22,9 @@ void budget_init(struct budget *budget, const struct query_environment *environm
 
 /* TIMEOUT "query_timeout" or CANCELLED. */
 MUST_CHECK enum status budget_check(struct budget *budget, struct error *err);
+
+/* The same, for work below that takes long. Borrows the budget. */
+struct patience budget_patience(struct budget *budget);
 
 /* Counts `samples` as decoded, and them and `work` (whatever costs about as much as a sample)
  * towards the next check. LIMIT "query_samples_limit" too. */
