@@ -42,7 +42,7 @@ static void content_init(struct content *content, bool metrics)
         struct labels labels = {items, 2};
         assert_int_equal(series_table_reserve(&content->table, &labels, &content->ids[i]),
                          STATUS_OK);
-        series_table_commit(&content->table, content->ids[i]);
+        series_table_commit(&content->table, content->ids[i], i + 1);
     }
     static char help[METRIC_HELP_MAX_SIZE];
     memset(help, 'h', sizeof help);

@@ -233,9 +233,8 @@ static void apply_definitions(struct engine *engine, struct batch *const *batche
             /* Another batch of the group, or of an earlier one, may have brought it. */
             if (!series_table_has_reserved(&engine->index.active, id))
                 continue;
-            series_table_commit(&engine->index.active, id);
+            series_table_commit(&engine->index.active, id, ++engine->index.commits);
             batch->new_series++;
-            engine->index.commits++;
         }
         for (size_t j = 0; j < batch->metric_count; j++) {
             enum metric_outcome outcome = METRIC_SAME;

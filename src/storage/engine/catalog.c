@@ -127,7 +127,7 @@ static enum status fill_listing(struct listing *listing, const struct matchers *
     struct matched matched = {0};
     enum status status = STATUS_OK;
     if (matchers != NULL)
-        status = engine_match(engine, matchers, 1, &matched, err);
+        status = engine_match(engine, matchers, 1, NULL, &matched, err);
     rwlock_read(&engine->series_lock);
     uint32_t metric_count = engine->index.space.metric_count;
     uint32_t *counts = calloc((size_t)metric_count + 1, sizeof counts[0]);

@@ -13,7 +13,7 @@
 #include "storage/engine/flush_index.h"
 #include "storage/engine/lookup.h"
 
-enum { MATCH_ATTEMPTS = 3, CLEAN_FROM = TOMBSTONES_MAX / 2 };
+enum { CLEAN_FROM = TOMBSTONES_MAX / 2 };
 
 /* A part is written anew when tombstones hide this share of its series: for each byte that it gives
  * back, at most so many are written. */
@@ -43,32 +43,23 @@ static enum status no_memory(struct error *err)
 
 /* ---- which series ----------------------------------------------------------------------- */
 
-static bool is_stale(struct request *request)
+static enum status match_newer(struct request *request)
 {
-    rwlock_read(&request->engine->series_lock);
-    bool stale = request->engine->index.commits != request->matched.commits;
-    rwlock_unlock(&request->engine->series_lock);
-    return stale;
+    return engine_match_newer(request->engine, request->matchers, request->matchers_count,
+                              ENGINE_MATCH_ALL, NULL, &request->matched, request->err);
 }
 
 /* Gives what matches as of now and holds append_lock, also after a failure: no commit comes between
- * them. The last attempt matches with commits shut out. */
+ * them. With commits shut out only the series that came since are looked at. */
 static enum status match_and_lock(struct request *request)
 {
     struct engine *engine = request->engine;
-    for (int attempt = 1;; attempt++) {
-        bool last = attempt == MATCH_ATTEMPTS;
-        if (last)
-            mutex_lock(&engine->append_lock);
-        enum status status = engine_match(engine, request->matchers, request->matchers_count,
-                                          &request->matched, request->err);
-        if (!last)
-            mutex_lock(&engine->append_lock);
-        if (status != STATUS_OK || last || !is_stale(request))
-            return status;
-        mutex_unlock(&engine->append_lock);
-        matched_release(&request->matched);
-    }
+    enum status status = engine_match(engine, request->matchers, request->matchers_count, NULL,
+                                      &request->matched, request->err);
+    if (status == STATUS_OK)
+        status = match_newer(request);
+    mutex_lock(&engine->append_lock);
+    return status == STATUS_OK ? match_newer(request) : status;
 }
 
 /* Those of `ids` from *first on that have the upper bits of the first one in common; END. */

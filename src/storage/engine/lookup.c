@@ -4,6 +4,8 @@
 
 #include "storage/engine/matching.h"
 
+enum { METRICS_A_LOCK = 2048 }; /* series before commits get a turn */
+
 static enum status no_memory(struct error *err)
 {
     return fail(err, STATUS_MEMORY, "no memory for a query");
@@ -16,22 +18,60 @@ static void note_damage(struct engine *engine, const struct error *why)
 
 /* ---- matching --------------------------------------------------------------------------- */
 
-/* With series_lock. */
-static enum status match_table(const struct series_table *table, const struct matchers *matchers,
-                               size_t count, roaring_bitmap_t *ids, struct error *err)
+/* What is being looked for. */
+struct request {
+    struct engine *engine;
+    const struct matchers *matchers;
+    size_t count;
+    const struct patience *patience;
+    roaring_bitmap_t *undecided; /* NULL, or as engine_match_each */
+    struct error *err;
+};
+
+/* What stood where at the moment of a look. */
+struct look {
+    struct segment_set *set;
+    uint64_t commits, dropped;
+    uint64_t tables[2]; /* their numbers */
+    int table_count;
+};
+
+static void look_init(struct look *look, struct engine *engine)
 {
-    roaring_bitmap_t *own = roaring_bitmap_create();
-    if (own == NULL)
-        return no_memory(err);
+    const struct series_index *index = &engine->index;
+    rwlock_read(&engine->series_lock);
+    *look = (struct look){
+        .set = segment_set_acquire(index->segments),
+        .commits = index->commits,
+        .dropped = index->dropped,
+        .tables = {index->active.number, index->has_sealed ? index->sealed.number : 0},
+        .table_count = index->has_sealed ? 2 : 1,
+    };
+    rwlock_unlock(&engine->series_lock);
+}
+
+static bool flush_ended_since(struct engine *engine, const struct look *look)
+{
+    rwlock_read(&engine->series_lock);
+    bool ended = engine->index.dropped != look->dropped;
+    rwlock_unlock(&engine->series_lock);
+    return ended;
+}
+
+/* BUSY: a table has gone. */
+static enum status match_tables(const struct request *request, const struct look *look,
+                                struct matched *matched)
+{
     enum status status = STATUS_OK;
-    for (size_t i = 0; i < count && status == STATUS_OK; i++)
-        status = matching_series(table, &matchers[i], own, err);
-    roaring_uint32_iterator_t at;
-    roaring_init_iterator(own, &at);
-    for (; at.has_value && status == STATUS_OK; roaring_advance_uint32_iterator(&at))
-        if (series_table_has_committed(table, at.current_value))
-            roaring_bitmap_add(ids, at.current_value);
-    roaring_bitmap_free(own);
+    for (int i = 0; i < look->table_count; i++)
+        for (size_t j = 0; j < request->count && status == STATUS_OK; j++) {
+            struct shared_table table = {.lock = &request->engine->series_lock,
+                                         .index = &request->engine->index,
+                                         .number = look->tables[i],
+                                         .until = look->commits};
+            status = matching_table(&table, &request->matchers[j], request->patience, matched->ids,
+                                    request->err);
+        }
     return status;
 }
 
@@ -73,60 +113,138 @@ static enum status match_damaged(struct engine *engine, const struct series_segm
     return status;
 }
 
-/* `undecided`: NULL, or as engine_match_each. */
-static enum status match_segments(struct engine *engine, const struct segment_set *set,
-                                  const struct matchers *matchers, size_t count,
-                                  struct matched *matched, roaring_bitmap_t *undecided,
-                                  struct error *err)
+static enum status match_segment(const struct request *request,
+                                 const struct series_segment *segment, struct matched *matched)
 {
-    for (size_t i = 0; i < set->count; i++)
-        for (size_t j = 0; j < count; j++) {
-            struct error why = {0};
-            const struct series_segment *segment = set->segments[i]->segment;
-            enum status status = matching_segment(segment, &matchers[j], matched->ids, &why);
-            if (status == STATUS_CORRUPT) {
-                note_damage(engine, &why);
-                matched->partial |= undecided == NULL;
-                status = undecided == NULL ? STATUS_OK
-                                           : match_damaged(engine, segment, &matchers[j],
-                                                           matched->ids, undecided, &why);
-            }
-            if (status != STATUS_OK)
-                return fail(err, status, "%s", why.message);
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < request->count && status == STATUS_OK; i++) {
+        struct error why = {0};
+        const struct matchers *matchers = &request->matchers[i];
+        status = matching_segment(segment, matchers, request->patience, matched->ids, &why);
+        if (status == STATUS_CORRUPT) {
+            note_damage(request->engine, &why);
+            matched->partial |= request->undecided == NULL;
+            status = request->undecided == NULL
+                         ? STATUS_OK
+                         : match_damaged(request->engine, segment, matchers, matched->ids,
+                                         request->undecided, &why);
         }
-    return STATUS_OK;
+        if (status != STATUS_OK && request->err != NULL)
+            *request->err = why;
+    }
+    return status;
 }
 
-static enum status match(struct engine *engine, const struct matchers *matchers, size_t count,
-                         struct matched *matched, roaring_bitmap_t *undecided, struct error *err)
+static bool has_segment(const struct segment_set *set, const struct segment_ref *ref)
+{
+    for (size_t i = 0; set != NULL && i < set->count; i++)
+        if (set->segments[i] == ref)
+            return true;
+    return false;
+}
+
+/* Those that were not looked at before. */
+static enum status match_segments(const struct request *request, const struct segment_set *set,
+                                  struct matched *matched)
+{
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < set->count && status == STATUS_OK; i++)
+        if (!has_segment(matched->looked_at, set->segments[i]))
+            status = match_segment(request, set->segments[i]->segment, matched);
+    return status;
+}
+
+/* Takes over the look's set. */
+static void note_look(struct matched *matched, struct look *look)
+{
+    segment_set_release(matched->looked_at);
+    matched->looked_at = look->set;
+    look->set = NULL;
+    matched->commits = look->commits;
+    matched->dropped = look->dropped;
+}
+
+/* Everything. When a flush takes a table away meanwhile it begins again, with what is new: that
+ * takes a whole flush each time, and tables are not much beside segments. */
+static enum status match(const struct request *request, struct matched *matched)
 {
     *matched = (struct matched){.ids = roaring_bitmap_create()};
     if (matched->ids == NULL)
-        return no_memory(err);
-    const struct series_index *index = &engine->index;
-    rwlock_read(&engine->series_lock);
-    matched->set = segment_set_acquire(index->segments);
-    matched->commits = index->commits;
-    enum status status = match_table(&index->active, matchers, count, matched->ids, err);
-    if (status == STATUS_OK && index->has_sealed)
-        status = match_table(&index->sealed, matchers, count, matched->ids, err);
-    rwlock_unlock(&engine->series_lock);
-    if (status == STATUS_OK)
-        status = match_segments(engine, matched->set, matchers, count, matched, undecided, err);
+        return no_memory(request->err);
+    enum status status = STATUS_BUSY;
+    while (status == STATUS_BUSY) {
+        struct look look;
+        look_init(&look, request->engine);
+        status = match_tables(request, &look, matched);
+        if (status == STATUS_OK)
+            status = match_segments(request, look.set, matched);
+        if (status == STATUS_OK) {
+            matched->set = segment_set_acquire(look.set);
+            note_look(matched, &look);
+        }
+        segment_set_release(look.set);
+    }
     return status;
 }
 
 enum status engine_match(struct engine *engine, const struct matchers *matchers, size_t count,
-                         struct matched *matched, struct error *err)
+                         const struct patience *patience, struct matched *matched,
+                         struct error *err)
 {
-    return match(engine, matchers, count, matched, NULL, err);
+    struct request request = {
+        .engine = engine, .matchers = matchers, .count = count, .patience = patience, .err = err};
+    return match(&request, matched);
 }
 
 enum status engine_match_each(struct engine *engine, const struct matchers *matchers,
                               struct matched *matched, roaring_bitmap_t *undecided,
                               struct error *err)
 {
-    return match(engine, matchers, 1, matched, undecided, err);
+    struct request request = {
+        .engine = engine, .matchers = matchers, .count = 1, .undecided = undecided, .err = err};
+    return match(&request, matched);
+}
+
+/* Those up to look->commits. What flushes wrote to segments since is looked for there, and the rest
+ * in the tables. */
+static enum status match_since(const struct request *request, const struct look *look,
+                               struct matched *matched)
+{
+    struct engine *engine = request->engine;
+    enum status status = STATUS_OK;
+    if (look->dropped != matched->dropped)
+        status = match_segments(request, look->set, matched);
+    if (status == STATUS_OK)
+        status = matching_newer(&engine->index, &engine->series_lock, request->matchers,
+                                request->count, matched->commits, look->commits, request->patience,
+                                matched->ids, request->err);
+    return status == STATUS_OK && flush_ended_since(engine, look) ? STATUS_BUSY : status;
+}
+
+enum status engine_match_newer(struct engine *engine, const struct matchers *matchers, size_t count,
+                               uint64_t until, const struct patience *patience,
+                               struct matched *matched, struct error *err)
+{
+    struct request request = {
+        .engine = engine, .matchers = matchers, .count = count, .patience = patience, .err = err};
+    enum status status;
+    do {
+        struct look look;
+        look_init(&look, engine);
+        bool later = look.commits > until;
+        if (later)
+            look.commits = until;
+        if (look.commits == matched->commits)
+            status = STATUS_OK;
+        else if (later && look.dropped != matched->dropped)
+            status = STATUS_BUSY;
+        else
+            status = match_since(&request, &look, matched);
+        if (status == STATUS_OK)
+            note_look(matched, &look);
+        segment_set_release(look.set);
+    } while (status == STATUS_BUSY && until == ENGINE_MATCH_ALL);
+    return status;
 }
 
 void matched_release(struct matched *matched)
@@ -134,8 +252,9 @@ void matched_release(struct matched *matched)
     if (matched->ids != NULL)
         roaring_bitmap_free(matched->ids);
     segment_set_release(matched->set);
+    segment_set_release(matched->looked_at);
     matched->ids = NULL;
-    matched->set = NULL;
+    matched->set = matched->looked_at = NULL;
 }
 
 /* ---- metrics ---------------------------------------------------------------------------- */
@@ -181,17 +300,31 @@ static bool some_unknown(const uint32_t *metrics, size_t count)
     return false;
 }
 
+/* With series_lock. */
+static void metrics_of_tables(const struct series_index *index, const uint32_t *ids, size_t count,
+                              uint32_t *metrics)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct series *series = series_index_get(index, ids[i], NULL);
+        bool known = series != NULL && series->state == SERIES_COMMITTED;
+        metrics[i] = known ? series->metric : METRIC_ID_NONE;
+    }
+}
+
 enum status engine_metrics_of(struct engine *engine, const struct segment_set *held,
                               const uint32_t *ids, size_t count, uint32_t *metrics, bool *partial,
                               struct error *err)
 {
+    for (size_t done = 0; done < count; done += METRICS_A_LOCK) {
+        size_t left = count - done;
+        rwlock_read(&engine->series_lock);
+        metrics_of_tables(&engine->index, ids + done, left < METRICS_A_LOCK ? left : METRICS_A_LOCK,
+                          metrics + done);
+        rwlock_unlock(&engine->series_lock);
+    }
+    /* Afterwards: what has left the tables is in one of these. */
     rwlock_read(&engine->series_lock);
     struct segment_set *set = segment_set_acquire(engine->index.segments);
-    for (size_t i = 0; i < count; i++) {
-        const struct series *series = series_index_get(&engine->index, ids[i], NULL);
-        bool known = series != NULL && series->state == SERIES_COMMITTED;
-        metrics[i] = known ? series->metric : METRIC_ID_NONE;
-    }
     rwlock_unlock(&engine->series_lock);
     enum status status = metrics_of_set(engine, set, ids, count, metrics, err);
     if (status == STATUS_OK && held != NULL && held != set && some_unknown(metrics, count))

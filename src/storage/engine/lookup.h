@@ -8,30 +8,48 @@
 #ifndef METRIC_STORE_STORAGE_ENGINE_LOOKUP_H
 #define METRIC_STORE_STORAGE_ENGINE_LOOKUP_H
 
+#include "base/patience.h"
 #include "storage/engine/engine_internal.h"
 
 /* Committed series. */
 struct matched {
     roaring_bitmap_t *ids;
-    struct segment_set *set; /* of that moment, held: series of it may leave the index any time */
-    uint64_t commits;        /* series_index.commits likewise */
+    struct segment_set
+        *set; /* of the first look, held: series of it may leave the index any time */
+    struct segment_set *looked_at; /* of the last look */
+    uint64_t commits; /* all series that had been committed by then are decided: the last look's */
+    uint64_t dropped; /* series_index.dropped, of the last look */
     bool partial;
 };
 
-/* Those that match any of `count` conjunctions. Takes series_lock. Ended by matched_release, also
- * after a failure. */
+/*
+ * Those that match any of `count` conjunctions, of all that had been committed when it was called.
+ * `patience` may be NULL. Takes series_lock, some series at a time. Ended by matched_release, also
+ * after a failure.
+ */
 MUST_CHECK enum status engine_match(struct engine *engine, const struct matchers *matchers,
-                                    size_t count, struct matched *matched, struct error *err);
+                                    size_t count, const struct patience *patience,
+                                    struct matched *matched, struct error *err);
+/* Adds those that were committed since, which are few; all that had been when it was called, or no
+ * more than `until` (ENGINE_MATCH_ALL, or an earlier value of series_index.commits). BUSY where a
+ * flush took series out of memory, so that nobody knows any more which came after `until`. */
+#define ENGINE_MATCH_ALL UINT64_MAX
+MUST_CHECK enum status engine_match_newer(struct engine *engine, const struct matchers *matchers,
+                                          size_t count, uint64_t until,
+                                          const struct patience *patience, struct matched *matched,
+                                          struct error *err);
 void matched_release(struct matched *matched);
-/* The same of one conjunction, and where postings are damaged by the definitions: `partial` is not
- * set. Series of segments whose definition cannot be read either, so that nobody knows whether they
- * match, are added to `undecided`. Those of segments that could not be opened are in neither. */
+/* As engine_match of one conjunction, and where postings are damaged by the definitions: `partial`
+ * is not set. Series of segments whose definition cannot be read either, so that nobody knows
+ * whether they match, are added to `undecided`. Those of segments that could not be opened are in
+ * neither. */
 MUST_CHECK enum status engine_match_each(struct engine *engine, const struct matchers *matchers,
                                          struct matched *matched, roaring_bitmap_t *undecided,
                                          struct error *err);
 
 /* metrics[i] of ids[i], which rise; METRIC_ID_NONE where no definition is or can be read. What has
- * left the index is looked for in `held`, which may be NULL. Takes series_lock. */
+ * left the index is looked for in `held`, which may be NULL. Takes series_lock, some series at a
+ * time. */
 MUST_CHECK enum status engine_metrics_of(struct engine *engine, const struct segment_set *held,
                                          const uint32_t *ids, size_t count, uint32_t *metrics,
                                          bool *partial, struct error *err);

@@ -12,15 +12,29 @@ static bool overlaps(const struct manifest_part *part, struct time_range range)
     return part->min_ms < range.end_ms && part->max_ms >= range.start_ms;
 }
 
-/* CORRUPT: nobody knows what is in a part. */
-static enum status add_parts(roaring_bitmap_t *in_use, const struct version *version,
-                             struct time_range range, struct error *err)
+static bool comes_before(const struct part_ref *left, const struct part_ref *right)
 {
+    return left->info.day != right->info.day ? left->info.day < right->info.day
+                                             : left->info.min_sequence < right->info.min_sequence;
+}
+
+/* Of the parts that `before` (may be NULL) does not have. CORRUPT: nobody knows what is in one. */
+static enum status add_parts(roaring_bitmap_t *in_use, const struct version *version,
+                             const struct version *before, struct time_range range,
+                             const struct patience *patience, struct error *err)
+{
+    size_t at = 0;
     for (size_t i = 0; i < version->part_count; i++) {
-        if (!overlaps(&version->parts[i]->info, range))
+        const struct part_ref *part = version->parts[i];
+        while (before != NULL && at < before->part_count && comes_before(before->parts[at], part))
+            at++;
+        bool known = before != NULL && at < before->part_count && before->parts[at] == part;
+        if (known || !overlaps(&part->info, range))
             continue;
         roaring_bitmap_t *series;
-        enum status status = part_series(version->parts[i]->part, &series, err);
+        enum status status = patience_check(patience, err);
+        if (status == STATUS_OK)
+            status = part_series(part->part, &series, err);
         if (status != STATUS_OK)
             return status;
         roaring_bitmap_or_inplace(in_use, series);
@@ -40,32 +54,57 @@ static bool is_worth_it(const struct version *version, const roaring_bitmap_t *m
     return false;
 }
 
+/* What `version` has besides what the one before had. Takes over the reference on it. */
+static enum status add_version(struct narrowing *narrowing, struct engine *engine,
+                               struct version *version, struct time_range range,
+                               const struct patience *patience, struct error *err)
+{
+    struct version *before = narrowing->version;
+    narrowing->version = version;
+    struct error why = {0};
+    enum status status = add_parts(narrowing->in_use, version, before, range, patience, &why);
+    version_release(before);
+    if (status == STATUS_CORRUPT) {
+        /* Reading the part will say so. */
+        narrowing_release(narrowing);
+        return STATUS_OK;
+    }
+    if (status != STATUS_OK) {
+        if (err != NULL)
+            *err = why;
+        return status;
+    }
+    engine_head_series(engine, version->active, narrowing->in_use);
+    if (version->sealed != NULL)
+        engine_head_series(engine, version->sealed, narrowing->in_use);
+    return STATUS_OK;
+}
+
 enum status narrowing_make(struct narrowing *narrowing, struct engine *engine,
                            const roaring_bitmap_t *matched, struct time_range range,
-                           struct error *err)
+                           const struct patience *patience, struct error *err)
 {
     *narrowing = (struct narrowing){0};
     struct version *version = engine_version(engine);
-    narrowing->version = version;
-    enum status status = STATUS_OK;
-    if (is_worth_it(version, matched, range)) {
-        narrowing->in_use = roaring_bitmap_create();
-        struct error why = {0};
-        status = narrowing->in_use == NULL ? fail(&why, STATUS_MEMORY, "no memory for a query")
-                                           : add_parts(narrowing->in_use, version, range, &why);
-        if (status == STATUS_OK) {
-            engine_head_series(engine, version->active, narrowing->in_use);
-            if (version->sealed != NULL)
-                engine_head_series(engine, version->sealed, narrowing->in_use);
-        } else if (status == STATUS_CORRUPT) {
-            /* Reading the part will say so. */
-            narrowing_release(narrowing);
-            status = STATUS_OK;
-        } else {
-            status = fail(err, status, "%s", why.message);
-        }
+    if (!is_worth_it(version, matched, range)) {
+        version_release(version);
+        return STATUS_OK;
     }
-    return status;
+    narrowing->in_use = roaring_bitmap_create();
+    if (narrowing->in_use == NULL) {
+        version_release(version);
+        return fail(err, STATUS_MEMORY, "no memory for a query");
+    }
+    return add_version(narrowing, engine, version, range, patience, err);
+}
+
+enum status narrowing_update(struct narrowing *narrowing, struct engine *engine,
+                             struct version *version, struct time_range range,
+                             const struct patience *patience, struct error *err)
+{
+    if (narrowing->in_use == NULL)
+        return STATUS_OK;
+    return add_version(narrowing, engine, version_acquire(version), range, patience, err);
 }
 
 void narrowing_release(struct narrowing *narrowing)
@@ -74,23 +113,4 @@ void narrowing_release(struct narrowing *narrowing)
         roaring_bitmap_free(narrowing->in_use);
     version_release(narrowing->version);
     *narrowing = (struct narrowing){0};
-}
-
-bool narrowing_holds(const struct narrowing *narrowing, struct engine *engine,
-                     const roaring_bitmap_t *matched)
-{
-    if (narrowing->in_use == NULL)
-        return true;
-    /* All samples that came since are in the active head, if it is still the same one. */
-    struct version *newest = engine_version(engine);
-    bool same = newest->active == narrowing->version->active;
-    version_release(newest);
-    if (!same)
-        return false;
-    const struct head *head = narrowing->version->active->head;
-    for (uint32_t id = head_next_series(head, 0); id != UINT32_MAX;
-         id = head_next_series(head, id + 1))
-        if (!roaring_bitmap_contains(narrowing->in_use, id) && roaring_bitmap_contains(matched, id))
-            return false;
-    return true;
 }

@@ -7,6 +7,7 @@
 #ifndef METRIC_STORE_STORAGE_ENGINE_NARROWING_H
 #define METRIC_STORE_STORAGE_ENGINE_NARROWING_H
 
+#include "base/patience.h"
 #include "storage/engine/engine_internal.h"
 
 struct narrowing {
@@ -16,15 +17,15 @@ struct narrowing {
 };
 
 /* Leaves in_use NULL where it is not worth it: few series, or no part lies outside of the range.
- * Takes head_lock. Ended by narrowing_release. */
+ * Takes head_lock, some series at a time; `patience` may be NULL. Ended by narrowing_release. */
 MUST_CHECK enum status narrowing_make(struct narrowing *narrowing, struct engine *engine,
                                       const roaring_bitmap_t *matched, struct time_range range,
-                                      struct error *err);
+                                      const struct patience *patience, struct error *err);
 void narrowing_release(struct narrowing *narrowing);
 
-/* Whether it still holds for the present version: no other series of `matched` has got a sample.
- * With head_lock. */
-bool narrowing_holds(const struct narrowing *narrowing, struct engine *engine,
-                     const roaring_bitmap_t *matched);
+/* Adds what `version`, a newer one, has besides; takes a reference. Takes head_lock likewise. */
+MUST_CHECK enum status narrowing_update(struct narrowing *narrowing, struct engine *engine,
+                                        struct version *version, struct time_range range,
+                                        const struct patience *patience, struct error *err);
 
 #endif

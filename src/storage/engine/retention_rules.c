@@ -158,7 +158,7 @@ static enum status match_rest(struct run *run)
 {
     struct matchers all = {0};
     struct matched matched;
-    enum status status = engine_match(run->engine, &all, 1, &matched, run->err);
+    enum status status = engine_match(run->engine, &all, 1, NULL, &matched, run->err);
     if (status == STATUS_OK &&
         (run->engine->definitions_lost || !roaring_bitmap_is_empty(run->undecided))) {
         run->decided = roaring_bitmap_andnot(matched.ids, run->undecided);

@@ -2,11 +2,13 @@
 
 #include <stdlib.h>
 
-#include "base/invariant.h"
 #include "base/times.h"
 #include "storage/engine/narrowing.h"
 
-enum { SELECT_ATTEMPTS = 3 };
+enum {
+    ENTRIES_A_LOCK = 1024,      /* copied before commits get a turn */
+    METRICS_AT_ONCE = 64 * 1024 /* asked for before patience is */
+};
 
 static enum status no_memory(struct error *err)
 {
@@ -25,23 +27,32 @@ enum status selection_take_memory(struct selection *selection, size_t bytes, str
     return STATUS_OK;
 }
 
-/* ---- which series ----------------------------------------------------------------------- */
-
-/* Those whose metric is known: without it their samples cannot be found. */
-static void keep_known(struct selection *selection, size_t found)
+void selection_give_memory(struct selection *selection, size_t bytes)
 {
-    selection->count = 0;
-    for (size_t i = 0; i < found; i++) {
-        if (selection->metrics[i] == METRIC_ID_NONE)
-            continue;
-        selection->ids[selection->count] = selection->ids[i];
-        selection->metrics[selection->count++] = selection->metrics[i];
-    }
+    selection->memory_bytes -= bytes;
 }
 
-/* Of `matched`, the series `ids`. */
-static enum status take_ids(struct selection *selection, const struct matched *matched,
-                            const roaring_bitmap_t *ids, struct error *err)
+/* ---- which series ----------------------------------------------------------------------- */
+
+/* What has been found so far. */
+struct look {
+    const struct matchers *matchers;
+    size_t count;
+    struct matched matched;
+    struct narrowing narrowing;
+    struct head_moment moment;
+};
+
+static void look_release(struct look *look)
+{
+    head_moment_release(&look->moment);
+    narrowing_release(&look->narrowing);
+    matched_release(&look->matched);
+}
+
+/* The series `ids`, rising, and room for what is known of each. */
+static enum status take_ids(struct selection *selection, const roaring_bitmap_t *ids,
+                            struct error *err)
 {
     size_t found = (size_t)roaring_bitmap_get_cardinality(ids);
     size_t max = selection->options.max_series;
@@ -56,223 +67,171 @@ static enum status take_ids(struct selection *selection, const struct matched *m
         return status;
     free(selection->ids);
     free(selection->metrics);
+    free(selection->entries);
     selection->ids = malloc((found + 1) * sizeof selection->ids[0]);
     selection->metrics = malloc((found + 1) * sizeof selection->metrics[0]);
-    if (selection->ids == NULL || selection->metrics == NULL)
+    selection->entries = malloc((found + 1) * sizeof selection->entries[0]);
+    if (selection->ids == NULL || selection->metrics == NULL || selection->entries == NULL)
         return no_memory(err);
     roaring_bitmap_to_uint32_array(ids, selection->ids);
-    status = engine_metrics_of(selection->engine, matched->set, selection->ids, found,
-                               selection->metrics, &selection->stats.partial, err);
-    if (status == STATUS_OK)
-        keep_known(selection, found);
-    return status;
+    selection->count = found;
+    return STATUS_OK;
 }
 
-/* What one attempt has found. */
-struct attempt {
-    struct matched matched;
-    struct narrowing narrowing;
-};
-
-static void attempt_release(struct attempt *attempt)
+/* Those of the matched that may have samples in the range. */
+static enum status take_narrowed(struct selection *selection, const struct look *look,
+                                 struct error *err)
 {
-    narrowing_release(&attempt->narrowing);
-    matched_release(&attempt->matched);
-}
-
-static enum status match(struct selection *selection, const struct matchers *matchers, size_t count,
-                         bool narrow, struct attempt *attempt, struct error *err)
-{
-    struct engine *engine = selection->engine;
-    enum status status = engine_match(engine, matchers, count, &attempt->matched, err);
-    const roaring_bitmap_t *ids = attempt->matched.ids;
-    selection->stats.partial = attempt->matched.partial;
-    if (status == STATUS_OK)
-        status = label_reader_hold(&selection->labels, attempt->matched.set, err);
-    if (status == STATUS_OK && narrow)
-        status = narrowing_make(&attempt->narrowing, engine, ids, selection->options.range, err);
-    if (status != STATUS_OK || attempt->narrowing.in_use == NULL)
-        return status == STATUS_OK ? take_ids(selection, &attempt->matched, ids, err) : status;
-    roaring_bitmap_t *narrowed = roaring_bitmap_and(ids, attempt->narrowing.in_use);
+    if (look->narrowing.in_use == NULL)
+        return take_ids(selection, look->matched.ids, err);
+    roaring_bitmap_t *narrowed = roaring_bitmap_and(look->matched.ids, look->narrowing.in_use);
     if (narrowed == NULL)
         return no_memory(err);
-    status = take_ids(selection, &attempt->matched, narrowed, err);
+    enum status status = take_ids(selection, narrowed, err);
     roaring_bitmap_free(narrowed);
     return status;
 }
 
-/* ---- order ------------------------------------------------------------------------------ */
-
-/* A series with its labels as bytes that compare as labels do: no label has a NUL in it. */
-struct sortable {
-    struct slice key; /* name NUL value NUL name ... */
-    uint32_t id;
-    uint32_t metric;
-};
-
-static int compare_sortables(const void *a, const void *b)
+/* Those whose metric is known: without it their samples cannot be found. */
+static void keep_known(struct selection *selection)
 {
-    return slice_compare(((const struct sortable *)a)->key, ((const struct sortable *)b)->key);
-}
-
-static enum status put_key(struct arena *arena, const struct labels *labels, struct slice *key)
-{
-    size_t size = 0;
-    for (size_t i = 0; i < labels->count; i++)
-        size += labels->items[i].name.size + labels->items[i].value.size + 2;
-    uint8_t *to = arena_alloc(arena, size);
-    if (to == NULL)
-        return arena_status(arena);
-    *key = slice_of(to, size);
-    for (size_t i = 0; i < labels->count; i++) {
-        const struct slice parts[2] = {labels->items[i].name, labels->items[i].value};
-        for (int j = 0; j < 2; j++) {
-            memcpy(to, parts[j].data, parts[j].size);
-            to += parts[j].size;
-            *to++ = 0;
-        }
+    size_t kept = 0;
+    for (size_t i = 0; i < selection->count; i++) {
+        if (selection->metrics[i] == METRIC_ID_NONE)
+            continue;
+        selection->ids[kept] = selection->ids[i];
+        selection->entries[kept] = selection->entries[i];
+        selection->metrics[kept++] = selection->metrics[i];
     }
-    return STATUS_OK;
+    selection->count = kept;
 }
 
-/* Reads the labels of every series; one without labels that can be read is left out. */
-static enum status make_sortables(struct selection *selection, struct sortable *sortables,
-                                  size_t *made, struct arena *arena, struct error *err)
+static enum status find_metrics(struct selection *selection, const struct matched *matched,
+                                struct error *err)
 {
     enum status status = STATUS_OK;
-    *made = 0;
-    for (size_t i = 0; i < selection->count && status == STATUS_OK; i++) {
-        struct labels labels;
-        struct error why = {0};
-        status = label_reader_read(&selection->labels, selection->ids[i], &labels, &why);
-        if (status == STATUS_CORRUPT) {
-            selection->stats.partial = true;
-            status = STATUS_OK;
-            continue;
-        }
-        if (status != STATUS_OK)
-            return fail(err, status, "%s", why.message);
-        struct sortable *one = &sortables[(*made)++];
-        *one = (struct sortable){.id = selection->ids[i], .metric = selection->metrics[i]};
-        status = put_key(arena, &labels, &one->key);
+    for (size_t done = 0; done < selection->count && status == STATUS_OK; done += METRICS_AT_ONCE) {
+        size_t left = selection->count - done;
+        status = patience_check(&selection->options.patience, err);
+        if (status == STATUS_OK)
+            status = engine_metrics_of(selection->engine, matched->set, selection->ids + done,
+                                       left < METRICS_AT_ONCE ? left : METRICS_AT_ONCE,
+                                       selection->metrics + done, &selection->stats.partial, err);
     }
-    if (status == STATUS_LIMIT)
-        return selection_take_memory(selection, SIZE_MAX / 2, err);
-    return status == STATUS_MEMORY ? no_memory(err) : status;
-}
-
-static enum status sort_by_labels(struct selection *selection, struct error *err)
-{
-    size_t max = selection->options.max_memory_bytes;
-    struct sortable *sortables = malloc((selection->count + 1) * sizeof sortables[0]);
-    if (sortables == NULL)
-        return no_memory(err);
-    struct arena arena;
-    arena_init(&arena, max == 0 ? SIZE_MAX : max);
-    size_t made;
-    enum status status = make_sortables(selection, sortables, &made, &arena, err);
-    if (status == STATUS_OK) {
-        if (made > 0)
-            qsort(sortables, made, sizeof sortables[0], compare_sortables);
-        for (size_t i = 0; i < made; i++) {
-            selection->ids[i] = sortables[i].id;
-            selection->metrics[i] = sortables[i].metric;
-        }
-        selection->count = made;
-    }
-    arena_release(&arena);
-    free(sortables);
+    if (status == STATUS_OK)
+        keep_known(selection);
     return status;
-}
-
-static int compare_keys(const void *a, const void *b)
-{
-    uint64_t left = *(const uint64_t *)a;
-    uint64_t right = *(const uint64_t *)b;
-    return (left > right) - (left < right);
-}
-
-/* As parts are sorted, so that neighbours are read from one page. */
-static enum status sort_as_stored(struct selection *selection, struct error *err)
-{
-    uint64_t *keys = malloc((selection->count + 1) * sizeof keys[0]);
-    if (keys == NULL)
-        return no_memory(err);
-    for (size_t i = 0; i < selection->count; i++)
-        keys[i] = (uint64_t)selection->metrics[i] << 32 | selection->ids[i];
-    qsort(keys, selection->count, sizeof keys[0], compare_keys);
-    for (size_t i = 0; i < selection->count; i++) {
-        selection->metrics[i] = (uint32_t)(keys[i] >> 32);
-        selection->ids[i] = (uint32_t)keys[i];
-    }
-    free(keys);
-    return STATUS_OK;
 }
 
 /* ---- one moment ------------------------------------------------------------------------- */
 
-static enum status allocate_entries(struct selection *selection, struct error *err)
-{
-    free(selection->entries);
-    selection->entries = malloc((selection->count + 1) * sizeof selection->entries[0]);
-    return selection->entries == NULL ? no_memory(err) : STATUS_OK;
-}
-
-/* With head_lock. */
-static void take_snapshot(struct selection *selection)
+/*
+ * Series and samples of one commit become visible together under head_lock. What takes long is done
+ * before the moment (matching, the series of the parts) or after it (labels, order), and commits go
+ * on; what came between is little:
+ *
+ *   before   all that was committed when the query came is matched, then what came meanwhile
+ *   moment   the version, how many series there are, and that entries of the head are noted from
+ *            now on before they change: under head_lock, which is held for nothing else
+ *   after    the last series up to the moment, by their labels; entries are copied some at a time,
+ *            and put back to what they were at the moment
+ */
+static enum status match(struct selection *selection, struct look *look, struct error *err)
 {
     struct engine *engine = selection->engine;
-    selection->version = engine_version(engine);
-    const struct head *head = selection->version->active->head;
-    invariant(selection->count == 0 || selection->ids != NULL);
-    for (size_t i = 0; i < selection->count; i++)
-        selection->entries[i] = head_entry(head, selection->ids[i]);
-}
-
-static enum status prepare(struct selection *selection, const struct matchers *matchers,
-                           size_t count, bool narrow, struct attempt *attempt, struct error *err)
-{
-    enum status status = match(selection, matchers, count, narrow, attempt, err);
+    const struct patience *patience = &selection->options.patience;
+    enum status status =
+        engine_match(engine, look->matchers, look->count, patience, &look->matched, err);
     if (status == STATUS_OK)
-        status = selection->options.ordered ? sort_by_labels(selection, err)
-                                            : sort_as_stored(selection, err);
-    return status == STATUS_OK ? allocate_entries(selection, err) : status;
+        status = label_reader_hold(&selection->labels, look->matched.set, err);
+    if (status == STATUS_OK)
+        status = narrowing_make(&look->narrowing, engine, look->matched.ids,
+                                selection->options.range, patience, err);
+    return status;
 }
 
-/* Whether nothing came since that the attempt would have found. With head_lock. */
-static bool still_holds(struct engine *engine, const struct attempt *attempt)
+/* Gives how many series have been committed. */
+static uint64_t begin(struct selection *selection, struct look *look)
 {
+    struct engine *engine = selection->engine;
+    version_release(selection->version);
+    rwlock_write(&engine->head_lock);
+    selection->version = engine_version(engine);
     rwlock_read(&engine->series_lock);
-    bool same = engine->index.commits == attempt->matched.commits;
+    uint64_t commits = engine->index.commits;
     rwlock_unlock(&engine->series_lock);
-    return same && narrowing_holds(&attempt->narrowing, engine, attempt->matched.ids);
+    head_moment_begin(&look->moment, selection->version->active->head);
+    rwlock_unlock(&engine->head_lock);
+    return commits;
 }
 
-/*
- * Series and samples of one commit become visible together under head_lock. Matching outside of it
- * keeps commits going; if a commit brought new series meanwhile, or samples of series that had none
- * in the range, it is done again, and the last time with commits shut out.
- */
+static enum status copy_entries(struct selection *selection, struct error *err)
+{
+    struct engine *engine = selection->engine;
+    const struct head *head = selection->version->active->head;
+    enum status status = STATUS_OK;
+    for (size_t done = 0; done < selection->count && status == STATUS_OK;) {
+        size_t left = selection->count - done;
+        size_t end = done + (left < ENTRIES_A_LOCK ? left : ENTRIES_A_LOCK);
+        rwlock_read(&engine->head_lock);
+        for (; done < end; done++)
+            selection->entries[done] = head_entry(head, selection->ids[done]);
+        rwlock_unlock(&engine->head_lock);
+        status = patience_check(&selection->options.patience, err);
+    }
+    return status;
+}
+
+/* BUSY: too much came meanwhile. */
+static enum status take_moment(struct selection *selection, struct look *look, struct error *err)
+{
+    struct engine *engine = selection->engine;
+    const struct patience *patience = &selection->options.patience;
+    if (head_moment_init(&look->moment) != STATUS_OK)
+        return no_memory(err);
+    uint64_t commits = begin(selection, look);
+    enum status status = engine_match_newer(engine, look->matchers, look->count, commits, patience,
+                                            &look->matched, err);
+    if (status == STATUS_OK)
+        status = narrowing_update(&look->narrowing, engine, selection->version,
+                                  selection->options.range, patience, err);
+    if (status == STATUS_OK)
+        status = take_narrowed(selection, look, err);
+    if (status == STATUS_OK)
+        status = copy_entries(selection, err);
+    rwlock_write(&engine->head_lock);
+    head_moment_end(&look->moment);
+    rwlock_unlock(&engine->head_lock);
+    if (status == STATUS_OK &&
+        !head_moment_restore(&look->moment, selection->ids, selection->entries, selection->count))
+        status = STATUS_BUSY;
+    head_moment_release(&look->moment);
+    return status;
+}
+
 static enum status match_at_one_moment(struct selection *selection, const struct matchers *matchers,
                                        size_t count, struct error *err)
 {
-    struct engine *engine = selection->engine;
-    for (int number = 1;; number++) {
-        bool shut_out = number == SELECT_ATTEMPTS;
-        struct attempt attempt = {0};
-        if (shut_out)
-            rwlock_read(&engine->head_lock);
-        enum status status = prepare(selection, matchers, count, !shut_out, &attempt, err);
-        if (!shut_out)
-            rwlock_read(&engine->head_lock);
-        bool holds = shut_out || (status == STATUS_OK && still_holds(engine, &attempt));
-        if (status == STATUS_OK && holds)
-            take_snapshot(selection);
-        rwlock_unlock(&engine->head_lock);
-        attempt_release(&attempt);
-        if (status != STATUS_OK || holds)
-            return status;
+    const struct patience *patience = &selection->options.patience;
+    struct look look = {.matchers = matchers, .count = count};
+    enum status status = match(selection, &look, err);
+    bool again = status == STATUS_OK;
+    while (again) {
+        status = patience_check(patience, err);
+        if (status == STATUS_OK)
+            status = engine_match_newer(selection->engine, matchers, count, ENGINE_MATCH_ALL,
+                                        patience, &look.matched, err);
+        if (status == STATUS_OK)
+            status = take_moment(selection, &look, err);
+        /* A flush ended within the moment, or samples flooded in: another one will do. */
+        again = status == STATUS_BUSY;
     }
+    if (status == STATUS_OK) {
+        selection->stats.partial = look.matched.partial;
+        status = find_metrics(selection, &look.matched, err);
+    }
+    look_release(&look);
+    return status;
 }
 
 /* Whether a part of a day in the range was not to be opened at start, or series are unknown. */
@@ -303,6 +262,8 @@ enum status engine_select(struct tier *tier, const struct matchers *matchers, si
     atomic_fetch_add_explicit(&selection->engine->counters.selections, 1, memory_order_relaxed);
     label_reader_init(&selection->labels, selection->engine);
     enum status status = match_at_one_moment(selection, matchers, count, err);
+    if (status == STATUS_OK)
+        status = selection_sort(selection, err);
     if (status != STATUS_OK) {
         engine_selection_close(selection);
         return status;

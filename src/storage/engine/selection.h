@@ -22,8 +22,12 @@ struct selection {
     struct read_stats stats;
 };
 
+/* Puts the series into the order that the options ask for, with what is known of each. */
+enum status selection_sort(struct selection *selection, struct error *err);
+
 /* Counts `bytes` against options.max_memory_bytes; LIMIT, code "query_memory_limit". */
 enum status selection_take_memory(struct selection *selection, size_t bytes, struct error *err);
+void selection_give_memory(struct selection *selection, size_t bytes);
 void storage_cursor_free(struct storage_cursor *cursor);
 
 #endif

@@ -9,8 +9,10 @@ enum status series_index_init(struct series_index *index, uint64_t seed)
     *index = (struct series_index){.seed = seed};
     index->segments = segment_set_new(NULL, 0);
     if (index->segments != NULL && series_space_init(&index->space, seed) == STATUS_OK &&
-        series_table_init(&index->active, seed, &index->space) == STATUS_OK)
+        series_table_init(&index->active, seed, &index->space) == STATUS_OK) {
+        index->active.number = ++index->tables;
         return STATUS_OK;
+    }
     series_index_release(index);
     return STATUS_MEMORY;
 }
@@ -45,6 +47,13 @@ const struct series *series_index_get(const struct series_index *index, uint32_t
     if (table != NULL)
         *table = at;
     return series;
+}
+
+const struct series_table *series_index_table(const struct series_index *index, uint64_t number)
+{
+    if (index->active.number == number)
+        return &index->active;
+    return index->has_sealed && index->sealed.number == number ? &index->sealed : NULL;
 }
 
 bool series_index_has_committed(const struct series_index *index, uint32_t id)
@@ -85,6 +94,7 @@ enum status series_index_seal(struct series_index *index)
         series_table_release(&fresh);
         return STATUS_MEMORY;
     }
+    fresh.number = ++index->tables;
     index->sealed = index->active;
     index->active = fresh;
     index->has_sealed = true;
@@ -110,6 +120,7 @@ void series_index_drop_sealed(struct series_index *index, struct segment_set *se
     invariant(index->has_sealed);
     series_table_release(&index->sealed);
     index->has_sealed = false;
+    index->dropped++;
     series_index_replace_set(index, set);
 }
 

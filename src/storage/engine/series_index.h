@@ -26,7 +26,9 @@ struct series_index {
     bool has_sealed;
     struct segment_set *segments;
     roaring_bitmap_t *leaving; /* on their way out: as good as gone; or NULL (reclaim.h) */
-    uint64_t commits; /* series committed since the start: tells whether a selection is stale */
+    uint64_t commits; /* series committed since the start, which is the number of the last one */
+    uint64_t tables;  /* made: the number of the active one */
+    uint64_t dropped; /* sealed tables that went */
 };
 
 MUST_CHECK enum status series_index_init(struct series_index *index, uint64_t seed);
@@ -37,6 +39,8 @@ uint32_t series_index_find(const struct series_index *index, const struct labels
 /* In the tables; NULL when the series is in neither. *table (may be NULL) says which has it. */
 const struct series *series_index_get(const struct series_index *index, uint32_t id,
                                       const struct series_table **table);
+/* The table of that number; NULL when it has gone. */
+const struct series_table *series_index_table(const struct series_index *index, uint64_t number);
 /* Wherever it is. */
 bool series_index_has_committed(const struct series_index *index, uint32_t id);
 

@@ -383,14 +383,17 @@ enum status series_table_restore(struct series_table *table, uint32_t id, uint32
 
 void series_table_hold(struct series_table *table, uint32_t id)
 {
-    series_table_get(table, id)->holds++;
+    struct series *series = series_table_get(table, id);
+    if (series->state == SERIES_RESERVED)
+        series->holds++;
 }
 
-void series_table_commit(struct series_table *table, uint32_t id)
+void series_table_commit(struct series_table *table, uint32_t id, uint64_t number)
 {
     struct series *series = series_table_get(table, id);
     invariant(series->state == SERIES_RESERVED);
     series->state = SERIES_COMMITTED;
+    series->number = (uint32_t)number;
     series_space_keep(table->space);
     series_space_commit(table->space, series->metric);
     table->committed_series++;
@@ -468,9 +471,11 @@ enum status series_table_move_reserved(struct series_table *table, struct series
 void series_table_unhold(struct series_table *table, uint32_t id)
 {
     struct series *series = series_table_get(table, id);
+    if (series->state != SERIES_RESERVED)
+        return;
     invariant(series->holds > 0);
     series->holds--;
-    if (series->holds == 0 && series->state == SERIES_RESERVED)
+    if (series->holds == 0)
         series_forget(table, id);
 }
 

@@ -30,7 +30,10 @@ struct series {
     uint16_t pair_count;
     uint8_t kind;
     uint8_t state;
-    uint32_t holds; /* batches that need it while it is reserved */
+    union {
+        uint32_t holds;  /* while it is reserved: batches that need it */
+        uint32_t number; /* when it is committed: of the commit, see series_table_commit */
+    };
 };
 
 /* Lists of pair ids in blocks; a list that was given back waits for one of its own length. */
@@ -62,11 +65,18 @@ struct series_table {
     uint32_t *slot_hashes;
     uint32_t slot_count, slots_used;
     uint64_t seed;
+    uint64_t number; /* the owner's: tells the table from others of its life */
 };
 
 MUST_CHECK enum status series_table_init(struct series_table *table, uint64_t seed,
                                          struct series_space *space);
 void series_table_release(struct series_table *table);
+
+/* Whether it may have series of id's page. */
+static inline bool series_table_has_page(const struct series_table *table, uint64_t id)
+{
+    return id / SERIES_PAGE < table->page_count && table->pages[id / SERIES_PAGE] != NULL;
+}
 
 /* NULL when the table does not have this series. */
 static inline struct series *series_table_get(const struct series_table *table, uint32_t id)
@@ -88,6 +98,24 @@ static inline bool series_table_has_reserved(const struct series_table *table, u
 {
     const struct series *series = series_table_get(table, id);
     return series != NULL && series->state == SERIES_RESERVED;
+}
+
+/* Whether the table has it as one committed after `since` and not after `until`, both of the life
+ * of the table: numbers are kept short. */
+static inline bool series_table_has_of(const struct series_table *table, uint32_t id,
+                                       uint64_t since, uint64_t until)
+{
+    const struct series *series = series_table_get(table, id);
+    return series != NULL && series->state == SERIES_COMMITTED &&
+           (int32_t)(series->number - (uint32_t)since) > 0 &&
+           (int32_t)(series->number - (uint32_t)until) <= 0;
+}
+/* Whether it was committed by then. */
+static inline bool series_table_had(const struct series_table *table, uint32_t id, uint64_t until)
+{
+    const struct series *series = series_table_get(table, id);
+    return series != NULL && series->state == SERIES_COMMITTED &&
+           (int32_t)(series->number - (uint32_t)until) <= 0;
 }
 
 /* Walks the committed series by rising id: the next one from `id` on, SERIES_ID_NONE at the end. */
@@ -112,9 +140,13 @@ MUST_CHECK enum status series_table_restore(struct series_table *table, uint32_t
 MUST_CHECK enum status series_table_restore_pairs(struct series_table *table, uint32_t id,
                                                   uint32_t metric, const uint32_t *pairs,
                                                   size_t count, struct error *err);
+/* Of a reserved series; nothing holds a committed one. */
 void series_table_hold(struct series_table *table, uint32_t id);
-void series_table_commit(struct series_table *table, uint32_t id);
-/* Ends one hold of a reserved series; forgets it if that was the last. */
+/* `number` is how many series of the owner have been committed with this one: it tells what came
+ * after a moment. Restored ones have none. */
+void series_table_commit(struct series_table *table, uint32_t id, uint64_t number);
+/* Ends one hold of a reserved series; forgets it if that was the last. Does nothing to a committed
+ * one. */
 void series_table_unhold(struct series_table *table, uint32_t id);
 
 static inline const uint32_t *series_pairs(const struct series_table *table, uint32_t id)

@@ -43,7 +43,7 @@ static void store_init(struct store *store)
         };
         struct labels labels = {items, 3};
         assert_int_equal(series_table_reserve(&store->table, &labels, &store->ids[i]), STATUS_OK);
-        series_table_commit(&store->table, store->ids[i]);
+        series_table_commit(&store->table, store->ids[i], i + 1);
     }
     for (uint32_t i = 0; i < METRICS; i++) {
         char name[24];

@@ -168,7 +168,7 @@ static uint32_t add_series(struct series_table *table, struct label *items, size
     struct labels labels = {items, count};
     uint32_t id;
     assert_int_equal(series_table_reserve(table, &labels, &id), STATUS_OK);
-    series_table_commit(table, id);
+    series_table_commit(table, id, 1);
     return id;
 }
 

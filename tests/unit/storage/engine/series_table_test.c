@@ -133,7 +133,7 @@ static void model_step(struct model *model)
     case 1:
         /* Few are committed, so that most come and go. */
         if (!series->committed && series->holds > 0 && random_below(&model->random, 20) == 0) {
-            series_table_commit(&model->table, series->id);
+            series_table_commit(&model->table, series->id, 1);
             series->committed = true;
             model->committed++;
         }
@@ -228,7 +228,7 @@ static void series_that_come_and_go_leave_no_memory_behind(void **state)
     assert_int_equal(lone_table_init(&table, 9), STATUS_OK);
     uint32_t kept, id;
     assert_int_equal(series_table_reserve(&table, labels_of(&named, 0), &kept), STATUS_OK);
-    series_table_commit(&table, kept);
+    series_table_commit(&table, kept, 1);
     size_t memory = 0;
     for (uint32_t i = 0; i < 100000; i++) {
         /* Always another label set, always as long as the others. */
