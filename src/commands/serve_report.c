@@ -28,6 +28,8 @@ static void take_storage(struct tier *tier, struct storage_metrics *storage,
         .raw_cache_misses = engine.raw_cache_misses,
         .raw_cache_evictions = engine.raw_cache_evictions,
         .parts = engine.parts,
+        .part_index_loads = engine.part_index_loads,
+        .part_index_evictions = engine.part_index_evictions,
         .part_samples = engine.part_samples,
         .part_bytes = engine.part_bytes,
         .hot_samples = engine.part_samples - engine.warm_samples,
@@ -77,6 +79,7 @@ static void take_storage(struct tier *tier, struct storage_metrics *storage,
     memory->sealed_head = engine.sealed_bytes;
     memory->series_table = engine.series_table_bytes;
     memory->raw_cache = engine.raw_cache_bytes;
+    memory->part_indexes = engine.part_index_bytes;
 }
 
 static void take_snapshot(void *context, struct metrics_snapshot *snapshot)

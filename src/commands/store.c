@@ -10,6 +10,8 @@ enum {
     HEAD_SHARE = 6,   /* of the memory budget, for one head; two may be there */
     TABLE_SHARE = 12, /* a third of what admission lets series have: a flush may be under way */
     RAW_CACHE_SHARE = 16,
+    PART_INDEX_SHARE = 32,
+    PART_INDEX_LEAST = 4 << 20, /* bytes */
     TOMBSTONE_SHARE = 32,
     DELETE_REST_MS = 60 * 1000,    /* a look may read the series sets of all parts */
     WARM_REST_MS = 10 * 60 * 1000, /* what a backfill of an old day takes, about */
@@ -44,6 +46,9 @@ struct engine_options store_engine_options(const struct config *config, struct o
     uint64_t head_bytes = memory_bytes / HEAD_SHARE;
     if (head_bytes > config->storage.head_bytes)
         head_bytes = config->storage.head_bytes;
+    uint64_t part_index_bytes = memory_bytes / PART_INDEX_SHARE;
+    if (part_index_bytes < PART_INDEX_LEAST)
+        part_index_bytes = PART_INDEX_LEAST;
     struct engine_options options = {
         .os = os,
         .log = log,
@@ -53,6 +58,7 @@ struct engine_options store_engine_options(const struct config *config, struct o
         .head_bytes = (size_t)head_bytes,
         .table_bytes = (size_t)(memory_bytes / TABLE_SHARE),
         .raw_cache_bytes = (size_t)(memory_bytes / RAW_CACHE_SHARE),
+        .part_index_bytes = (size_t)part_index_bytes,
         .log_segment_bytes =
             (config->storage.wal_segment_bytes + LOG_PAGE - 1) / LOG_PAGE * LOG_PAGE,
         .max_chunks = (uint32_t)config->storage.max_chunks,

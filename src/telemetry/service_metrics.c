@@ -19,6 +19,7 @@ void metrics_write_memory(struct metrics_writer *writer, const struct memory_met
         {"sealed_head", metrics->sealed_head},
         {"series_table", metrics->series_table},
         {"raw_cache", metrics->raw_cache},
+        {"part_indexes", metrics->part_indexes},
         {"ingest_queue", metrics->ingest_queue},
         {"request_bodies", metrics->request_bodies},
     };

@@ -68,6 +68,10 @@ static void write_parts(struct metrics_writer *writer, const struct storage_metr
     gauge(writer, "metric_store_parts", NULL, metrics->parts, "Part files.");
     gauge(writer, "metric_store_part_samples", NULL, metrics->part_samples, "Samples in parts.");
     gauge(writer, "metric_store_part_bytes", "bytes", metrics->part_bytes, "Bytes of part files.");
+    counter(writer, "metric_store_part_index_loads", NULL, metrics->part_index_loads,
+            "Indexes of parts that were read into memory.");
+    counter(writer, "metric_store_part_index_evictions", NULL, metrics->part_index_evictions,
+            "Indexes of parts that were put out of memory for others.");
     metrics_family(writer, "metric_store_tier_samples", METRIC_GAUGE, NULL,
                    "Samples in parts, by tier.");
     metrics_count(writer, METRICS_LABELS({"tier", "hot"}), metrics->hot_samples);

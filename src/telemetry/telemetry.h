@@ -250,6 +250,8 @@ struct storage_metrics {
     uint64_t raw_cache_hits;
     uint64_t raw_cache_misses;
     uint64_t raw_cache_evictions;
+    uint64_t part_index_loads;
+    uint64_t part_index_evictions;
 
     uint64_t parts;
     uint64_t part_samples;
@@ -309,6 +311,7 @@ struct memory_metrics {
     uint64_t sealed_head;
     uint64_t series_table;
     uint64_t raw_cache;
+    uint64_t part_indexes;
     uint64_t ingest_queue;
     uint64_t request_bodies;
 };

@@ -73,8 +73,15 @@ static void engine_free(struct engine *engine)
     condition_release(&engine->maintainer.work);
     condition_release(&engine->dropper.work);
     condition_release(&engine->sync_due);
+    part_indexes_free(engine->part_indexes);
     free(engine->dir);
     free(engine);
+}
+
+static void note_part_index(void *context, const struct error *why)
+{
+    engine_note_damage(context, "a damaged index was got round: the part's pages were looked for",
+                       why);
 }
 
 /* What is only read needs neither a directory made nor its name synced. */
@@ -146,6 +153,7 @@ enum status engine_open(const struct engine_options *options, struct tier **tier
     engine->os = options->os;
     engine->log = options->log;
     engine->dir = path_format("%s", options->dir);
+    engine->part_indexes = part_indexes_new(options->part_index_bytes, note_part_index, engine);
     engine->options.dir = engine->dir;
     atomic_init(&engine->edits, 1);
     engine->clean_from_day = INT64_MIN;
@@ -155,8 +163,9 @@ enum status engine_open(const struct engine_options *options, struct tier **tier
     enum status status = retention_init(&engine->retention, options, err);
     engine->options.retention_rule_count = 0; /* their texts are the caller's */
     if (status == STATUS_OK)
-        status = engine->dir == NULL ? fail(err, STATUS_MEMORY, "no memory for a path")
-                                     : take_directory(engine, err);
+        status = engine->dir == NULL || engine->part_indexes == NULL
+                     ? fail(err, STATUS_MEMORY, "no memory for the engine")
+                     : take_directory(engine, err);
     if (status == STATUS_OK)
         status = engine_recover(engine, err);
     if (status != STATUS_OK)
@@ -297,6 +306,15 @@ static void series_stats(struct engine *engine, struct engine_stats *stats)
     rwlock_unlock(&engine->series_lock);
 }
 
+static void part_stats(struct engine *engine, struct engine_stats *stats)
+{
+    struct part_indexes_stats indexes;
+    part_indexes_stats(engine->part_indexes, &indexes);
+    stats->part_index_bytes = indexes.bytes;
+    stats->part_index_loads = indexes.loads;
+    stats->part_index_evictions = indexes.evictions;
+}
+
 static void log_stats(struct engine *engine, struct engine_stats *stats)
 {
     struct wal_stats wal;
@@ -345,6 +363,7 @@ void engine_stats(struct tier *tier, struct engine_stats *stats)
     };
     version_stats(engine, stats);
     series_stats(engine, stats);
+    part_stats(engine, stats);
     log_stats(engine, stats);
     struct filesystem_space space;
     if (filesystem_space(engine->os.fs, engine->dir, &space, NULL) == STATUS_OK) {

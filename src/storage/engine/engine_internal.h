@@ -115,6 +115,7 @@ struct engine {
 
     struct rwlock head_lock;
     struct version_slot version;
+    struct part_indexes *part_indexes;
 
     struct rwlock series_lock;
     struct series_index index;

@@ -91,19 +91,20 @@ static enum status check_page(struct check *check, size_t index, uint64_t *expec
 {
     const struct part *part = check->part;
     struct error local;
+    const struct part_index_entry *entry = &check->cursor->index->entries[index];
     enum status status = part_load_page(check->cursor, index, &local);
     if (status != STATUS_OK) {
-        *expected = part->index[index].offset + part->index[index].size;
+        *expected = entry->offset + entry->size;
         return pass_damage(check, status, &local, err);
     }
     const struct part_page *page = &check->cursor->page;
     if (page->values_offset != *expected) {
         fail(&local, STATUS_CORRUPT,
              "part %s: page at offset %llu does not follow the page before it", part->path,
-             (unsigned long long)part->index[index].offset);
+             (unsigned long long)entry->offset);
         report(check, &local);
     }
-    *expected = part->index[index].offset + part->index[index].size;
+    *expected = entry->offset + entry->size;
     check->seen.pages++;
     for (size_t i = 0; i < page->count; i++) {
         count_block(check, &page->blocks[i]);
@@ -172,8 +173,10 @@ enum status part_verify(struct part *part, part_report *report_damage, void *con
         report(check, &local);
     }
     enum status status = part_cursor_new(&check->cursor, part, err);
+    if (status == STATUS_OK)
+        status = part_cursor_take_index(check->cursor, err);
     uint64_t expected = PART_HEADER_SIZE;
-    for (size_t i = 0; status == STATUS_OK && i < part->index_count; i++)
+    for (size_t i = 0; status == STATUS_OK && i < check->cursor->index->count; i++)
         status = check_page(check, i, &expected, err);
     if (status == STATUS_OK && check->found == 0)
         check_totals(check);

@@ -54,7 +54,7 @@ static enum status put_block(struct part_cursor *cursor, const struct part_block
 
 static enum status put_page(struct part_cursor *cursor, size_t index, bool blocks, struct bytes *to)
 {
-    const struct part_index_entry *entry = &cursor->part->index[index];
+    const struct part_index_entry *entry = &cursor->index->entries[index];
     struct error local;
     enum status status = part_load_page(cursor, index, &local);
     if (status == STATUS_CORRUPT)
@@ -76,7 +76,9 @@ enum status part_inspect(struct part *part, bool blocks, struct bytes *to, struc
     struct part_cursor *cursor = NULL;
     if (status == STATUS_OK)
         status = part_cursor_new(&cursor, part, err);
-    for (size_t i = 0; status == STATUS_OK && i < part->index_count; i++)
+    if (status == STATUS_OK)
+        status = part_cursor_take_index(cursor, err);
+    for (size_t i = 0; status == STATUS_OK && i < cursor->index->count; i++)
         status = put_page(cursor, i, blocks, to);
     part_cursor_free(cursor);
     return status == STATUS_OK ? STATUS_OK

@@ -17,60 +17,35 @@ static void note_damage(struct part *part, const struct error *err)
         memcpy(part->damage, err->message, sizeof part->damage);
 }
 
-static bool index_is_sound(const struct part *part, uint64_t pages_end)
-{
-    uint64_t at = PART_HEADER_SIZE;
-    uint64_t blocks = 0;
-    for (size_t i = 0; i < part->index_count; i++) {
-        const struct part_index_entry *entry = &part->index[i];
-        if (entry->size == 0 || entry->size > PART_PAGE_MAX_SIZE || entry->offset < at ||
-            entry->offset > pages_end || entry->size > pages_end - entry->offset)
-            return false;
-        if (i > 0 &&
-            part_compare_keys(entry[-1].metric, entry[-1].series, entry->metric, entry->series) > 0)
-            return false;
-        at = entry->offset + entry->size;
-        blocks += entry->blocks;
-    }
-    return at == pages_end && blocks == part->totals.blocks;
-}
-
-static enum status load_index(struct part *part, const struct part_trailer *trailer,
-                              struct error *err)
-{
-    size_t count = (size_t)trailer->totals.pages;
-    size_t size = count * PART_INDEX_ENTRY_SIZE;
-    if (count == 0)
-        return fail(err, STATUS_CORRUPT, "the index is empty");
-    uint8_t *bytes = malloc(size);
-    part->index = malloc(count * sizeof *part->index);
-    if (bytes == NULL || part->index == NULL) {
-        free(bytes);
-        return fail(err, STATUS_MEMORY, "no memory for the index");
-    }
-    enum status status = stored_read_exactly(part->file, bytes, size, trailer->index_offset, err);
-    if (status == STATUS_OK) {
-        uint32_t got = part_checksum(part->identity.id, trailer->index_offset, bytes, size);
-        if (got != trailer->index_crc)
-            status = fail(err, STATUS_CORRUPT, "index checksum differs (got %08x, want %08x)", got,
-                          trailer->index_crc);
-    }
-    for (size_t i = 0; status == STATUS_OK && i < count; i++)
-        part_index_entry_decode(bytes + i * PART_INDEX_ENTRY_SIZE, &part->index[i]);
-    free(bytes);
-    part->index_count = status == STATUS_OK ? count : 0;
-    if (status == STATUS_OK && !index_is_sound(part, trailer->index_offset - trailer->set_size))
-        status = fail(err, STATUS_CORRUPT, "the index contradicts itself");
-    return status;
-}
-
 static bool same_identity(const struct part_identity *a, const struct part_identity *b)
 {
     return a->id == b->id && a->day == b->day && a->min_sequence == b->min_sequence &&
            a->max_sequence == b->max_sequence && a->level == b->level;
 }
 
-/* Sets the identity from header or trailer, and the index from trailer or pages. */
+static void take_trailer(struct part *part, const struct part_trailer *trailer)
+{
+    part->identity = trailer->identity;
+    part->totals = trailer->totals;
+    part->set_offset = trailer->index_offset - trailer->set_size;
+    part->set_size = trailer->set_size;
+    part->set_crc = trailer->set_crc;
+    part->index_crc = trailer->index_crc;
+}
+
+static enum status find_pages(struct part *part, struct error *err)
+{
+    struct part_index *index = NULL;
+    enum status status = part_salvage(part, &index, err);
+    if (status != STATUS_OK)
+        return status;
+    part->totals = index->found;
+    part_index_keep(part, index);
+    return STATUS_OK;
+}
+
+/* Sets the identity from header or trailer, and the index, unless it can wait, from trailer or
+ * pages. */
 static enum status read_frame(struct part *part, struct error *err)
 {
     uint8_t header_bytes[PART_HEADER_SIZE];
@@ -105,18 +80,17 @@ static enum status read_frame(struct part *part, struct error *err)
     }
     const struct part_identity first = part->identity;
     if (end == STATUS_OK) {
-        /* The index stands under a checksum with the part's id: it proves the trailer's. */
-        part->identity = trailer.identity;
-        part->totals = trailer.totals;
-        part->set_offset = trailer.index_offset - trailer.set_size;
-        part->set_size = trailer.set_size;
-        part->set_crc = trailer.set_crc;
-        end = load_index(part, &trailer, &trailer_error);
-        if (end != STATUS_OK && end != STATUS_CORRUPT) {
-            if (err != NULL)
-                *err = trailer_error;
-            return end;
-        }
+        take_trailer(part, &trailer);
+        /* Nothing contradicts it: the index is read when it is needed. */
+        if (part->indexes != NULL && header == STATUS_OK && same_identity(&first, &part->identity))
+            return STATUS_OK;
+        /* It stands under a checksum with the part's id: it proves the trailer's. */
+        struct part_index *index = NULL;
+        end = part_index_read(part, &index, &trailer_error);
+        if (end == STATUS_OK)
+            part_index_keep(part, index);
+        else if (end != STATUS_CORRUPT)
+            return fail(err, end, "%s", trailer_error.message);
     }
     if (end == STATUS_OK && !same_identity(&first, &trailer.identity)) {
         fail(&trailer_error, STATUS_CORRUPT, "the header is of another part");
@@ -126,11 +100,11 @@ static enum status read_frame(struct part *part, struct error *err)
         return STATUS_OK;
     note_damage(part, &trailer_error);
     part->identity = first;
-    return part_salvage(part, err);
+    return find_pages(part, err);
 }
 
-enum status part_open(struct part **part, struct filesystem *fs, const char *path,
-                      struct error *err)
+enum status part_open_shared(struct part **part, struct filesystem *fs, const char *path,
+                             struct part_indexes *indexes, struct error *err)
 {
     *part = NULL;
     struct error local = {0};
@@ -138,6 +112,7 @@ enum status part_open(struct part **part, struct filesystem *fs, const char *pat
     struct part *made = calloc(1, sizeof *made);
     if (made == NULL)
         return fail(err, STATUS_MEMORY, "part %s: no memory to open it", path);
+    made->indexes = indexes;
     made->path = strdup(path);
     enum status status = made->path == NULL ? fail(err, STATUS_MEMORY, "no memory to open it")
                                             : stored_open(fs, path, &made->file, &made->size, err);
@@ -152,6 +127,12 @@ enum status part_open(struct part **part, struct filesystem *fs, const char *pat
     return STATUS_OK;
 }
 
+enum status part_open(struct part **part, struct filesystem *fs, const char *path,
+                      struct error *err)
+{
+    return part_open_shared(part, fs, path, NULL, err);
+}
+
 enum status part_expect(struct part *part, const struct part_identity *expected, uint64_t samples,
                         struct error *err)
 {
@@ -163,14 +144,18 @@ enum status part_expect(struct part *part, const struct part_identity *expected,
                     ", %" PRIu64 " to %" PRIu64,
                     part->path, is->id, is->day, is->min_sequence, is->max_sequence, expected->id,
                     expected->day, expected->min_sequence, expected->max_sequence);
-    if (part->damage[0] == 0 || part->totals.samples != samples)
-        return STATUS_OK;
-    size_t kept = 0;
-    for (size_t i = 0; i < part->index_count; i++)
-        if (part->index[i].size > 0)
-            part->index[kept++] = part->index[i];
-    part->index_count = kept;
+    if (part->damage[0] != 0 && part->totals.samples == samples)
+        part_index_drop_holes(part->index);
     return STATUS_OK;
+}
+
+enum status part_expect_index(const struct part *part, struct error *err)
+{
+    struct part_index *index = NULL;
+    /* Without `indexes` opening has read it. */
+    enum status status = part->indexes == NULL ? STATUS_OK : part_index_read(part, &index, err);
+    part_index_free(index);
+    return status;
 }
 
 void part_close(struct part *part)
@@ -178,7 +163,7 @@ void part_close(struct part *part)
     if (part == NULL)
         return;
     file_close(part->file);
-    free(part->index);
+    part_index_forget(part);
     free(part->path);
     free(part);
 }
@@ -191,11 +176,6 @@ const struct part_identity *part_identity(const struct part *part)
 const struct part_totals *part_totals(const struct part *part)
 {
     return &part->totals;
-}
-
-size_t part_memory(const struct part *part)
-{
-    return sizeof *part + strlen(part->path) + 1 + part->index_count * sizeof *part->index;
 }
 
 const char *part_damage(const struct part *part)
@@ -217,8 +197,20 @@ enum status part_cursor_new(struct part_cursor **cursor, struct part *part, stru
     (*cursor)->window_size = 0;
     (*cursor)->page.count = 0;
     (*cursor)->part = part;
-    (*cursor)->loaded_page = part->index_count;
     return STATUS_OK;
+}
+
+enum status part_cursor_take_index(struct part_cursor *cursor, struct error *err)
+{
+    return cursor->index != NULL ? STATUS_OK
+                                 : part_index_acquire(cursor->part, &cursor->index, err);
+}
+
+static void give_index_back(struct part_cursor *cursor)
+{
+    if (cursor->index != NULL)
+        part_index_release(cursor->part, cursor->index);
+    cursor->index = NULL;
 }
 
 void part_cursor_free(struct part_cursor *cursor)
@@ -227,39 +219,50 @@ void part_cursor_free(struct part_cursor *cursor)
         return;
     for (size_t i = 0; i < PART_CACHED_TIMES; i++)
         free(cursor->cached[i].times);
+    give_index_back(cursor);
     free(cursor);
 }
 
-static void position_at(struct part_cursor *cursor, uint32_t metric, uint32_t series)
+/* At the first page that may have the cursor's key. */
+static enum status position(struct part_cursor *cursor, struct error *err)
 {
-    const struct part *part = cursor->part;
-    cursor->metric = metric;
-    cursor->series = series;
+    enum status status = part_cursor_take_index(cursor, err);
+    if (status != STATUS_OK)
+        return status;
     /* The first entry that is not below the key; the key may begin in the page before it. */
     size_t low = 0;
-    size_t high = part->index_count;
+    size_t high = cursor->index->count;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        const struct part_index_entry *entry = &part->index[middle];
-        if (part_compare_keys(entry->metric, entry->series, metric, series) < 0)
+        const struct part_index_entry *entry = &cursor->index->entries[middle];
+        if (part_compare_keys(entry->metric, entry->series, cursor->metric, cursor->series) < 0)
             low = middle + 1;
         else
             high = middle;
     }
     cursor->next_page = low == 0 ? 0 : low - 1;
+    cursor->walk = PART_WALK_GOES_ON;
+    return STATUS_OK;
+}
+
+static void begin_walk(struct part_cursor *cursor, bool one_series, uint32_t metric,
+                       uint32_t series)
+{
+    cursor->one_series = one_series;
+    cursor->metric = metric;
+    cursor->series = series;
+    cursor->walk = PART_WALK_BEGINS;
     cursor->next_block = PART_PAGE_MAX_BLOCKS;
 }
 
 void part_cursor_find(struct part_cursor *cursor, uint32_t metric, uint32_t series)
 {
-    cursor->one_series = true;
-    position_at(cursor, metric, series);
+    begin_walk(cursor, true, metric, series);
 }
 
 void part_cursor_seek(struct part_cursor *cursor, uint32_t metric, uint32_t series)
 {
-    cursor->one_series = false;
-    position_at(cursor, metric, series);
+    begin_walk(cursor, false, metric, series);
 }
 
 enum status part_fetch(struct part_cursor *cursor, uint64_t offset, size_t size,
@@ -294,10 +297,10 @@ enum status part_fetch(struct part_cursor *cursor, uint64_t offset, size_t size,
 enum status part_load_page(struct part_cursor *cursor, size_t index, struct error *err)
 {
     const struct part *part = cursor->part;
-    const struct part_index_entry *entry = &part->index[index];
-    if (cursor->loaded_page == index)
+    const struct part_index_entry *entry = &cursor->index->entries[index];
+    if (cursor->page_offset == entry->offset && entry->size > 0)
         return STATUS_OK;
-    cursor->loaded_page = part->index_count;
+    cursor->page_offset = 0;
     if (entry->size == 0)
         return fail(err, STATUS_CORRUPT, "part %s: pages from offset %llu on cannot be found",
                     part->path, (unsigned long long)entry->offset);
@@ -314,14 +317,14 @@ enum status part_load_page(struct part_cursor *cursor, size_t index, struct erro
                      (unsigned long long)entry->offset);
         return status;
     }
-    cursor->loaded_page = index;
+    cursor->page_offset = entry->offset;
     return STATUS_OK;
 }
 
-static void set_loss(const struct part *part, size_t page, struct part_loss *lost)
+static void set_loss(const struct part_index *index, size_t page, struct part_loss *lost)
 {
-    const struct part_index_entry *entry = &part->index[page];
-    bool last = page + 1 == part->index_count;
+    const struct part_index_entry *entry = &index->entries[page];
+    bool last = page + 1 == index->count;
     *lost = (struct part_loss){
         .first_metric = entry->metric,
         .first_series = entry->series,
@@ -333,15 +336,23 @@ static void set_loss(const struct part *part, size_t page, struct part_loss *los
 /* Whether the cursor is through with one series before page `index`. */
 static bool ends_before(const struct part_cursor *cursor, size_t index)
 {
-    const struct part_index_entry *entry = &cursor->part->index[index];
+    const struct part_index_entry *entry = &cursor->index->entries[index];
     return cursor->one_series &&
            part_compare_keys(entry->metric, entry->series, cursor->metric, cursor->series) > 0;
 }
 
-enum status part_cursor_next(struct part_cursor *cursor, const struct part_block **block,
-                             struct part_loss *lost, struct error *err)
+static enum status end_walk(struct part_cursor *cursor)
 {
-    const struct part *part = cursor->part;
+    cursor->walk = PART_WALK_ENDED;
+    cursor->next_block = PART_PAGE_MAX_BLOCKS;
+    if (part_index_is_wanted_back(cursor->part))
+        give_index_back(cursor);
+    return STATUS_END;
+}
+
+static enum status next_block(struct part_cursor *cursor, const struct part_block **block,
+                              struct part_loss *lost, struct error *err)
+{
     for (;;) {
         while (cursor->next_block < cursor->page.count) {
             const struct part_block *next = &cursor->page.blocks[cursor->next_block++];
@@ -349,23 +360,34 @@ enum status part_cursor_next(struct part_cursor *cursor, const struct part_block
                 part_compare_keys(next->metric, next->series, cursor->metric, cursor->series);
             if (order < 0)
                 continue;
-            if (order > 0 && cursor->one_series) {
-                cursor->next_block = PART_PAGE_MAX_BLOCKS;
-                cursor->next_page = part->index_count;
-                return STATUS_END;
-            }
+            if (order > 0 && cursor->one_series)
+                return end_walk(cursor);
             *block = next;
             return STATUS_OK;
         }
-        if (cursor->next_page == part->index_count || ends_before(cursor, cursor->next_page))
-            return STATUS_END;
+        if (cursor->next_page == cursor->index->count || ends_before(cursor, cursor->next_page))
+            return end_walk(cursor);
         size_t index = cursor->next_page++;
         cursor->next_block = PART_PAGE_MAX_BLOCKS;
         enum status status = part_load_page(cursor, index, err);
         if (status != STATUS_OK) {
-            set_loss(part, index, lost);
+            set_loss(cursor->index, index, lost);
             return status;
         }
         cursor->next_block = 0;
     }
+}
+
+enum status part_cursor_next(struct part_cursor *cursor, const struct part_block **block,
+                             struct part_loss *lost, struct error *err)
+{
+    enum status status = STATUS_OK;
+    if (cursor->walk == PART_WALK_BEGINS)
+        status = position(cursor, err);
+    if (status != STATUS_OK) {
+        *lost = (struct part_loss){.last_metric = UINT32_MAX, .last_series = UINT32_MAX};
+        cursor->walk = PART_WALK_ENDED;
+        return status;
+    }
+    return cursor->walk == PART_WALK_ENDED ? STATUS_END : next_block(cursor, block, lost, err);
 }

@@ -1,8 +1,9 @@
 /*
  * part_reader - reads part files: finding a series, walking all blocks, decoding ranges.
  *
- * A part in memory is its index: 40 bytes for some 256 blocks. Everything else is read when it is
- * asked for, with its checksum verified before use. Damage costs what it hits: a block, the blocks
+ * A part in memory is its index, 40 bytes for some 256 blocks, and that only while it is used and
+ * as far as there is room (part_index.h). Everything else is read when it is asked for, with its
+ * checksum verified before use. Damage costs what it hits: a block, the blocks
  * that share a time column, or a page; a damaged header, trailer or index costs nothing, since one
  * stands for the other and pages can be found again.
  *
@@ -19,6 +20,7 @@
 #include "base/bytes.h"
 #include "os/file.h"
 #include "storage/engine/part_format.h"
+#include "storage/engine/part_index.h"
 
 struct part;        /* opaque */
 struct part_cursor; /* opaque */
@@ -29,6 +31,11 @@ struct part_cursor; /* opaque */
  *   UNSUPPORTED  of a later version */
 MUST_CHECK enum status part_open(struct part **part, struct filesystem *fs, const char *path,
                                  struct error *err);
+/* The same, with the index in memory only where cursors use it, among those of `indexes`, which
+ * outlives the part. Damage of the index alone is found by the first cursor that needs it, which
+ * `indexes` tells. */
+MUST_CHECK enum status part_open_shared(struct part **part, struct filesystem *fs, const char *path,
+                                        struct part_indexes *indexes, struct error *err);
 /*
  * Before any cursor: it must be this part, with so many samples. CORRUPT where it is another one,
  * which a disk or a copying hand may have put there. Of a part whose pages had to be found again,
@@ -36,13 +43,13 @@ MUST_CHECK enum status part_open(struct part **part, struct filesystem *fs, cons
  */
 MUST_CHECK enum status part_expect(struct part *part, const struct part_identity *expected,
                                    uint64_t samples, struct error *err);
+/* That its index can be read and is sound, beside what opening it has found: CORRUPT. */
+MUST_CHECK enum status part_expect_index(const struct part *part, struct error *err);
 /* After every cursor of it. Accepts NULL. */
 void part_close(struct part *part);
 
 const struct part_identity *part_identity(const struct part *part);
 const struct part_totals *part_totals(const struct part *part);
-/* Bytes of memory that the part holds. */
-size_t part_memory(const struct part *part);
 /* What was found wrong at opening and got round; NULL for a sound part. */
 const char *part_damage(const struct part *part);
 
@@ -76,6 +83,7 @@ struct part_loss {
  *   END          there is no further one
  *   CORRUPT, IO  a page cannot be read: *lost says what may be missing; the next call goes on
  *                behind it
+ *   MEMORY       the next call gives END
  */
 MUST_CHECK enum status part_cursor_next(struct part_cursor *cursor, const struct part_block **block,
                                         struct part_loss *lost, struct error *err);

@@ -14,13 +14,13 @@
 enum { SCAN_SIZE = 256 * 1024 };
 
 struct salvage {
-    struct part *part;
+    const struct part *part;
+    struct part_index *index;
     struct error *err;
     uint8_t *buffer; /* SCAN_SIZE bytes, which hold a page of any size and more */
     struct part_page *page;
-    uint8_t *alone; /* PART_PAGE_MAX_SIZE bytes: a page that is read by itself */
-    bool has_zeros; /* the buffer, in place of what cannot be read */
-    size_t index_capacity;
+    uint8_t *alone;    /* PART_PAGE_MAX_SIZE bytes: a page that is read by itself */
+    bool has_zeros;    /* the buffer, in place of what cannot be read */
     uint64_t expected; /* where the next page's values begin */
     uint32_t metric;   /* the last key so far */
     uint32_t series;
@@ -28,16 +28,16 @@ struct salvage {
 
 static enum status add_entry(struct salvage *salvage, struct part_index_entry entry)
 {
-    struct part *part = salvage->part;
-    if (part->index_count == salvage->index_capacity) {
-        size_t capacity = salvage->index_capacity == 0 ? 16 : 2 * salvage->index_capacity;
-        struct part_index_entry *index = realloc(part->index, capacity * sizeof *index);
-        if (index == NULL)
+    struct part_index *index = salvage->index;
+    if (index->count == index->capacity) {
+        size_t capacity = index->capacity == 0 ? 16 : 2 * index->capacity;
+        struct part_index_entry *entries = realloc(index->entries, capacity * sizeof *entries);
+        if (entries == NULL)
             return fail(salvage->err, STATUS_MEMORY, "no memory for the index");
-        part->index = index;
-        salvage->index_capacity = capacity;
+        index->entries = entries;
+        index->capacity = capacity;
     }
-    part->index[part->index_count++] = entry;
+    index->entries[index->count++] = entry;
     return STATUS_OK;
 }
 
@@ -51,7 +51,7 @@ static enum status add_hole(struct salvage *salvage)
 static void count_block(struct salvage *salvage, struct part_index_entry *entry,
                         const struct part_block *block)
 {
-    struct part_totals *totals = &salvage->part->totals;
+    struct part_totals *totals = &salvage->index->found;
     bool first = totals->blocks == 0;
     totals->blocks++;
     totals->samples += block->count;
@@ -82,7 +82,7 @@ static enum status add_page(struct salvage *salvage, uint64_t offset, size_t siz
     };
     for (size_t i = 0; i < page->count; i++)
         count_block(salvage, &entry, &page->blocks[i]);
-    salvage->part->totals.pages++;
+    salvage->index->found.pages++;
     salvage->expected = offset + size;
     return status == STATUS_OK ? add_entry(salvage, entry) : status;
 }
@@ -138,7 +138,7 @@ static enum status scan(struct salvage *salvage, uint64_t offset, struct slice b
 
 static enum status scan_file(struct salvage *salvage)
 {
-    struct part *part = salvage->part;
+    const struct part *part = salvage->part;
     uint64_t offset = PART_HEADER_SIZE;
     while (offset + 8 <= part->size) {
         size_t got;
@@ -157,30 +157,37 @@ static enum status scan_file(struct salvage *salvage)
             return status;
     }
     /* Without a trailer nobody knows where pages end; part_expect counts samples. */
-    if (part->totals.pages == 0 || salvage->expected != part->set_offset)
+    if (salvage->index->found.pages == 0 || salvage->expected != part->set_offset)
         return add_hole(salvage);
     return STATUS_OK;
 }
 
-enum status part_salvage(struct part *part, struct error *err)
+enum status part_salvage(const struct part *part, struct part_index **result, struct error *err)
 {
-    free(part->index);
-    part->index = NULL;
-    part->index_count = 0;
-    part->totals = (struct part_totals){.bytes = part->size};
     struct salvage salvage = {
         .part = part,
+        .index = calloc(1, sizeof *salvage.index),
         .err = err,
         .buffer = malloc(SCAN_SIZE),
         .page = malloc(sizeof *salvage.page),
         .alone = malloc(PART_PAGE_MAX_SIZE),
         .expected = PART_HEADER_SIZE,
     };
-    enum status status = salvage.buffer == NULL || salvage.page == NULL || salvage.alone == NULL
-                             ? fail(err, STATUS_MEMORY, "no memory to look for its pages")
-                             : scan_file(&salvage);
+    enum status status = STATUS_MEMORY;
+    *result = NULL;
+    if (salvage.index == NULL || salvage.buffer == NULL || salvage.page == NULL ||
+        salvage.alone == NULL) {
+        status = fail(err, status, "no memory to look for its pages");
+    } else {
+        salvage.index->found.bytes = part->size;
+        status = scan_file(&salvage);
+    }
     free(salvage.buffer);
     free(salvage.page);
     free(salvage.alone);
+    if (status == STATUS_OK)
+        *result = salvage.index;
+    else
+        part_index_free(salvage.index);
     return status;
 }

@@ -22,11 +22,17 @@ enum status engine_open_made(struct engine *engine, const struct manifest_part *
                              struct part_ref **made, struct error *err)
 {
     struct error why = {0};
-    enum status status = part_ref_open(made, engine->os, engine->dir, info, &why);
-    if (status == STATUS_OK && part_damage((*made)->part) != NULL) {
-        status = fail(&why, STATUS_CORRUPT, "%s: %s", (*made)->path, part_damage((*made)->part));
-        part_ref_release(*made);
-        *made = NULL;
+    enum status status =
+        part_ref_open(made, engine->os, engine->dir, engine->part_indexes, info, &why);
+    if (status == STATUS_OK) {
+        status = part_damage((*made)->part) != NULL
+                     ? fail(&why, STATUS_CORRUPT, "%s", part_damage((*made)->part))
+                     : part_expect_index((*made)->part, &why);
+        if (status != STATUS_OK) {
+            error_prefix(&why, "%s", (*made)->path);
+            part_ref_release(*made);
+            *made = NULL;
+        }
     }
     if (status == STATUS_OK)
         return status;

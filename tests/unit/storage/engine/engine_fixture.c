@@ -199,6 +199,7 @@ void store_init(struct store *store, size_t head_bytes)
         .sync = ENGINE_SYNC_NEVER,
         .head_bytes = head_bytes,
         .raw_cache_bytes = (size_t)1 << 20,
+        .part_index_bytes = 4096, /* so that indexes come and go */
         .log_segment_bytes = 256 * 1024,
         .max_chunks = 8192,
         .merge_fan_in = 4,
