@@ -65,14 +65,14 @@ static struct query_limits query_limits_of(const struct config *config, uint64_t
     };
 }
 
-/* Sockets and files share one limit, and each part is an open file. */
+/* Sockets and files share one limit, and each part is an open file, as far as there is room. */
 static uint64_t max_connections_of(struct service *service)
 {
     uint64_t wanted = service->config.server.max_connections;
     struct engine_stats engine;
     engine_stats(service->tier, &engine);
     uint64_t most = descriptors_for_connections(service->max_descriptors,
-                                                OWN_DESCRIPTORS + engine.parts, wanted);
+                                                OWN_DESCRIPTORS + engine.parts_open, wanted);
     if (most < wanted)
         log_event(&service->log, LOG_WARN, "serve",
                   "the limit of open files leaves fewer connections than server.max_connections: "
@@ -145,8 +145,10 @@ static enum status open_ground(struct service *service, struct error *err)
     enum status status = http_bind(service->config.server.listen, &service->bound_fd, err);
     if (status != STATUS_OK)
         return status;
+    struct store_limits limits = {.memory_bytes = service->memory_bytes,
+                                  .descriptors = service->max_descriptors};
     struct engine_options engine =
-        store_engine_options(&service->config, service->os, &service->log, service->memory_bytes);
+        store_engine_options(&service->config, service->os, &service->log, &limits);
     engine.background = true;
     return engine_open(&engine, &service->tier, err);
 }

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/times.h"
+#include "os/descriptors.h"
 #include "os/memory.h"
 
 enum {
@@ -12,6 +13,7 @@ enum {
     RAW_CACHE_SHARE = 16,
     PART_INDEX_SHARE = 32,
     PART_INDEX_LEAST = 4 << 20, /* bytes */
+    OPEN_PARTS_SHARE = 2,       /* of the limit of open files; connections have a third */
     TOMBSTONE_SHARE = 32,
     DELETE_REST_MS = 60 * 1000,    /* a look may read the series sets of all parts */
     WARM_REST_MS = 10 * 60 * 1000, /* what a backfill of an old day takes, about */
@@ -36,8 +38,9 @@ size_t store_retention_rules(const struct config *config, struct retention_rule 
 }
 
 struct engine_options store_engine_options(const struct config *config, struct os os,
-                                           const struct log *log, uint64_t memory_bytes)
+                                           const struct log *log, const struct store_limits *limits)
 {
+    uint64_t memory_bytes = limits->memory_bytes;
     static const enum engine_sync syncs[] = {
         [CONFIG_SYNC_ALWAYS] = ENGINE_SYNC_ALWAYS,
         [CONFIG_SYNC_INTERVAL] = ENGINE_SYNC_INTERVAL,
@@ -59,6 +62,7 @@ struct engine_options store_engine_options(const struct config *config, struct o
         .table_bytes = (size_t)(memory_bytes / TABLE_SHARE),
         .raw_cache_bytes = (size_t)(memory_bytes / RAW_CACHE_SHARE),
         .part_index_bytes = (size_t)part_index_bytes,
+        .open_parts = (size_t)(limits->descriptors / OPEN_PARTS_SHARE),
         .log_segment_bytes =
             (config->storage.wal_segment_bytes + LOG_PAGE - 1) / LOG_PAGE * LOG_PAGE,
         .max_chunks = (uint32_t)config->storage.max_chunks,
@@ -90,9 +94,12 @@ enum status store_options(const struct config *config, struct os os, const struc
 {
     uint64_t available = 0;
     enum status status = memory_available(os.fs, "", &available, err);
-    if (status == STATUS_OK)
-        *options = store_engine_options(config, os, log, config_memory_limit(config, available));
-    return status;
+    if (status != STATUS_OK)
+        return status;
+    struct store_limits limits = {.memory_bytes = config_memory_limit(config, available),
+                                  .descriptors = descriptors_raise()};
+    *options = store_engine_options(config, os, log, &limits);
+    return STATUS_OK;
 }
 
 enum status store_open(const struct config *config, struct os os, const struct log *log,

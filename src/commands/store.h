@@ -9,10 +9,17 @@
 #include "query/query.h"
 #include "storage/engine/engine.h"
 
-/* What the configuration says of the engine, within a budget of `memory_bytes`; without background
- * threads. Texts stay the configuration's. */
+/* What the process may take. */
+struct store_limits {
+    uint64_t memory_bytes;
+    uint64_t descriptors; /* open files and sockets: descriptors_raise (os/descriptors.h) */
+};
+
+/* What the configuration says of the engine, within limits; without background threads. Texts stay
+ * the configuration's. */
 struct engine_options store_engine_options(const struct config *config, struct os os,
-                                           const struct log *log, uint64_t memory_bytes);
+                                           const struct log *log,
+                                           const struct store_limits *limits);
 
 /* retention.rules, their texts the configuration's; `to` has room for RETENTION_RULES_MAX. Returns
  * how many. */

@@ -68,6 +68,10 @@ static void write_parts(struct metrics_writer *writer, const struct storage_metr
     gauge(writer, "metric_store_parts", NULL, metrics->parts, "Part files.");
     gauge(writer, "metric_store_part_samples", NULL, metrics->part_samples, "Samples in parts.");
     gauge(writer, "metric_store_part_bytes", "bytes", metrics->part_bytes, "Bytes of part files.");
+    gauge(writer, "metric_store_parts_open", NULL, metrics->parts_open,
+          "Part files that are open.");
+    counter(writer, "metric_store_parts_reopened", NULL, metrics->parts_reopened,
+            "Part files that were opened again, after the limit of open files had them closed.");
     counter(writer, "metric_store_part_index_loads", NULL, metrics->part_index_loads,
             "Indexes of parts that were read into memory.");
     counter(writer, "metric_store_part_index_evictions", NULL, metrics->part_index_evictions,

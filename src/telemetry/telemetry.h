@@ -250,6 +250,8 @@ struct storage_metrics {
     uint64_t raw_cache_hits;
     uint64_t raw_cache_misses;
     uint64_t raw_cache_evictions;
+    uint64_t parts_open;
+    uint64_t parts_reopened;
     uint64_t part_index_loads;
     uint64_t part_index_evictions;
 

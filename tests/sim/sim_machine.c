@@ -17,6 +17,7 @@ void sim_machine_init(struct sim_machine *machine, struct sim_disk *disk, const 
         .head_bytes = 20 * 1024,
         .raw_cache_bytes = 4096,
         .part_index_bytes = 1,
+        .open_parts = 1,
         .log_segment_bytes = 64 * 1024,
         .max_chunks = 100,
         .merge_fan_in = 3,

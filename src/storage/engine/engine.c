@@ -73,7 +73,8 @@ static void engine_free(struct engine *engine)
     condition_release(&engine->maintainer.work);
     condition_release(&engine->dropper.work);
     condition_release(&engine->sync_due);
-    part_indexes_free(engine->part_indexes);
+    part_indexes_free(engine->part_commons.indexes);
+    file_pool_free(engine->part_commons.files);
     free(engine->dir);
     free(engine);
 }
@@ -153,7 +154,9 @@ enum status engine_open(const struct engine_options *options, struct tier **tier
     engine->os = options->os;
     engine->log = options->log;
     engine->dir = path_format("%s", options->dir);
-    engine->part_indexes = part_indexes_new(options->part_index_bytes, note_part_index, engine);
+    struct part_commons *commons = &engine->part_commons;
+    commons->files = file_pool_new(engine->os.fs, options->open_parts);
+    commons->indexes = part_indexes_new(options->part_index_bytes, note_part_index, engine);
     engine->options.dir = engine->dir;
     atomic_init(&engine->edits, 1);
     engine->clean_from_day = INT64_MIN;
@@ -163,7 +166,7 @@ enum status engine_open(const struct engine_options *options, struct tier **tier
     enum status status = retention_init(&engine->retention, options, err);
     engine->options.retention_rule_count = 0; /* their texts are the caller's */
     if (status == STATUS_OK)
-        status = engine->dir == NULL || engine->part_indexes == NULL
+        status = engine->dir == NULL || commons->files == NULL || commons->indexes == NULL
                      ? fail(err, STATUS_MEMORY, "no memory for the engine")
                      : take_directory(engine, err);
     if (status == STATUS_OK)
@@ -309,10 +312,14 @@ static void series_stats(struct engine *engine, struct engine_stats *stats)
 static void part_stats(struct engine *engine, struct engine_stats *stats)
 {
     struct part_indexes_stats indexes;
-    part_indexes_stats(engine->part_indexes, &indexes);
+    struct file_pool_stats files;
+    part_indexes_stats(engine->part_commons.indexes, &indexes);
+    file_pool_stats(engine->part_commons.files, &files);
     stats->part_index_bytes = indexes.bytes;
     stats->part_index_loads = indexes.loads;
     stats->part_index_evictions = indexes.evictions;
+    stats->parts_open = files.open;
+    stats->parts_reopened = files.reopened;
 }
 
 static void log_stats(struct engine *engine, struct engine_stats *stats)

@@ -38,6 +38,7 @@ struct engine_options {
                          * as much as comes */
     size_t raw_cache_bytes;
     size_t part_index_bytes; /* of parts' indexes in memory, beside those in use; 0: all */
+    size_t open_parts;       /* files of parts that are open at once; 0: all */
     uint64_t log_segment_bytes;
     uint32_t max_chunks;   /* days with samples */
     uint32_t merge_fan_in; /* parts of one day that become one; 15 from the second merge on */
@@ -73,7 +74,7 @@ struct engine_stats {
     uint64_t head_samples, head_bytes, sealed_samples, sealed_bytes;
     uint64_t series_table_bytes, raw_cache_bytes, raw_cache_hits, raw_cache_misses,
         raw_cache_evictions;
-    uint64_t part_index_bytes, part_index_loads, part_index_evictions;
+    uint64_t part_index_bytes, part_index_loads, part_index_evictions, parts_open, parts_reopened;
     uint64_t parts, part_samples, part_bytes, index_segments, index_bytes, chunks;
     uint64_t warm_parts, warm_samples, warm_bytes; /* among the parts */
     uint64_t log_bytes_written, log_syncs, log_segments, log_sync_ns_sum, log_sync_ns_max;

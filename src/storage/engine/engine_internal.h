@@ -115,7 +115,7 @@ struct engine {
 
     struct rwlock head_lock;
     struct version_slot version;
-    struct part_indexes *part_indexes;
+    struct part_commons part_commons;
 
     struct rwlock series_lock;
     struct series_index index;

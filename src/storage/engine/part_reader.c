@@ -103,8 +103,10 @@ static enum status read_frame(struct part *part, struct error *err)
     return find_pages(part, err);
 }
 
-enum status part_open_shared(struct part **part, struct filesystem *fs, const char *path,
-                             struct part_indexes *indexes, struct error *err)
+/* `commons` NULL: none. */
+static enum status open_part(struct part **part, struct filesystem *fs,
+                             const struct part_commons *commons, const char *path,
+                             struct error *err)
 {
     *part = NULL;
     struct error local = {0};
@@ -112,7 +114,9 @@ enum status part_open_shared(struct part **part, struct filesystem *fs, const ch
     struct part *made = calloc(1, sizeof *made);
     if (made == NULL)
         return fail(err, STATUS_MEMORY, "part %s: no memory to open it", path);
-    made->indexes = indexes;
+    made->indexes = commons == NULL ? NULL : commons->indexes;
+    if (commons != NULL)
+        fs = file_pool_filesystem(commons->files);
     made->path = strdup(path);
     enum status status = made->path == NULL ? fail(err, STATUS_MEMORY, "no memory to open it")
                                             : stored_open(fs, path, &made->file, &made->size, err);
@@ -130,7 +134,13 @@ enum status part_open_shared(struct part **part, struct filesystem *fs, const ch
 enum status part_open(struct part **part, struct filesystem *fs, const char *path,
                       struct error *err)
 {
-    return part_open_shared(part, fs, path, NULL, err);
+    return open_part(part, fs, NULL, path, err);
+}
+
+enum status part_open_shared(struct part **part, const struct part_commons *commons,
+                             const char *path, struct error *err)
+{
+    return open_part(part, NULL, commons, path, err);
 }
 
 enum status part_expect(struct part *part, const struct part_identity *expected, uint64_t samples,

@@ -19,6 +19,7 @@
 
 #include "base/bytes.h"
 #include "os/file.h"
+#include "storage/engine/file_pool.h"
 #include "storage/engine/part_format.h"
 #include "storage/engine/part_index.h"
 
@@ -31,11 +32,16 @@ struct part_cursor; /* opaque */
  *   UNSUPPORTED  of a later version */
 MUST_CHECK enum status part_open(struct part **part, struct filesystem *fs, const char *path,
                                  struct error *err);
-/* The same, with the index in memory only where cursors use it, among those of `indexes`, which
- * outlives the part. Damage of the index alone is found by the first cursor that needs it, which
- * `indexes` tells. */
-MUST_CHECK enum status part_open_shared(struct part **part, struct filesystem *fs, const char *path,
-                                        struct part_indexes *indexes, struct error *err);
+/* What many parts have in common; it outlives them. */
+struct part_commons {
+    struct file_pool *files;
+    struct part_indexes *indexes;
+};
+
+/* The same, with the file open and the index in memory only as far as the commons have room. Damage
+ * of the index alone is found by the first cursor that needs it, which `indexes` tells. */
+MUST_CHECK enum status part_open_shared(struct part **part, const struct part_commons *commons,
+                                        const char *path, struct error *err);
 /*
  * Before any cursor: it must be this part, with so many samples. CORRUPT where it is another one,
  * which a disk or a copying hand may have put there. Of a part whose pages had to be found again,

@@ -23,7 +23,7 @@ enum status engine_open_made(struct engine *engine, const struct manifest_part *
 {
     struct error why = {0};
     enum status status =
-        part_ref_open(made, engine->os, engine->dir, engine->part_indexes, info, &why);
+        part_ref_open(made, engine->os, engine->dir, &engine->part_commons, info, &why);
     if (status == STATUS_OK) {
         status = part_damage((*made)->part) != NULL
                      ? fail(&why, STATUS_CORRUPT, "%s", part_damage((*made)->part))

@@ -253,7 +253,7 @@ static enum status open_parts(struct recovery *recovery, struct head_ref *head, 
     enum status status = STATUS_OK;
     for (size_t i = 0; i < state->part_count && status == STATUS_OK; i++) {
         struct error why = {0};
-        status = part_ref_open(&parts[opened], engine->os, engine->dir, engine->part_indexes,
+        status = part_ref_open(&parts[opened], engine->os, engine->dir, &engine->part_commons,
                                &state->parts[i], &why);
         if (status == STATUS_OK) {
             note_part_damage(recovery, parts[opened++]);

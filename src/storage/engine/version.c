@@ -44,7 +44,7 @@ static enum status expect_totals(const struct part *part, const struct manifest_
 }
 
 enum status part_ref_open(struct part_ref **result, struct os os, const char *dir,
-                          struct part_indexes *indexes, const struct manifest_part *info,
+                          const struct part_commons *commons, const struct manifest_part *info,
                           struct error *err)
 {
     *result = NULL;
@@ -57,9 +57,8 @@ enum status part_ref_open(struct part_ref **result, struct os os, const char *di
     atomic_init(&ref->doomed, false);
     atomic_init(&ref->unreadable, false);
     ref->path = path_of_part(dir, info->id);
-    enum status status = ref->path == NULL
-                             ? fail(err, STATUS_MEMORY, "no memory for a part")
-                             : part_open_shared(&ref->part, os.fs, ref->path, indexes, err);
+    enum status status = ref->path == NULL ? fail(err, STATUS_MEMORY, "no memory for a part")
+                                           : part_open_shared(&ref->part, commons, ref->path, err);
     struct part_identity expected = manifest_part_identity(info);
     if (status == STATUS_OK)
         status = part_expect(ref->part, &expected, info->samples, err);

@@ -76,10 +76,10 @@ struct version {
 MUST_CHECK enum status head_ref_new(struct head_ref **ref, size_t max_bytes, uint64_t number);
 void head_ref_release(struct head_ref *ref); /* accepts NULL */
 
-/* Opens the part's file; its index is among `indexes`. */
+/* Opens the part. */
 MUST_CHECK enum status part_ref_open(struct part_ref **ref, struct os os, const char *dir,
-                                     struct part_indexes *indexes, const struct manifest_part *info,
-                                     struct error *err);
+                                     const struct part_commons *commons,
+                                     const struct manifest_part *info, struct error *err);
 struct part_ref *part_ref_acquire(struct part_ref *ref);
 void part_ref_release(struct part_ref *ref); /* accepts NULL */
 

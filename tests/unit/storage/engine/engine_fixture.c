@@ -200,6 +200,7 @@ void store_init(struct store *store, size_t head_bytes)
         .head_bytes = head_bytes,
         .raw_cache_bytes = (size_t)1 << 20,
         .part_index_bytes = 4096, /* so that indexes come and go */
+        .open_parts = 3,          /* likewise */
         .log_segment_bytes = 256 * 1024,
         .max_chunks = 8192,
         .merge_fan_in = 4,

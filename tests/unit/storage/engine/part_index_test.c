@@ -61,6 +61,7 @@ static void ok(enum status status, const struct error *err)
 /* Parts and the indexes of those in memory. */
 struct shelf {
     struct part_indexes *indexes;
+    struct file_pool *files;
     struct part *parts[PARTS];
     unsigned damage;
     char message[ERROR_MESSAGE_SIZE];
@@ -76,11 +77,13 @@ static void note(void *context, const struct error *why)
 static void open_shelf(struct shelf *shelf, size_t max_bytes)
 {
     struct error err;
-    *shelf = (struct shelf){.indexes = part_indexes_new(max_bytes, note, shelf)};
+    *shelf = (struct shelf){.indexes = part_indexes_new(max_bytes, note, shelf),
+                            .files = file_pool_new(filesystem_posix(), 2)};
+    struct part_commons commons = {.files = shelf->files, .indexes = shelf->indexes};
+    assert_non_null(shelf->files);
     assert_non_null(shelf->indexes);
     for (size_t i = 0; i < PARTS; i++)
-        ok(part_open_shared(&shelf->parts[i], filesystem_posix(), paths[i], shelf->indexes, &err),
-           &err);
+        ok(part_open_shared(&shelf->parts[i], &commons, paths[i], &err), &err);
 }
 
 static struct part_indexes_stats stats_of(const struct shelf *shelf)
@@ -96,6 +99,7 @@ static void close_shelf(struct shelf *shelf)
         part_close(shelf->parts[i]);
     assert_int_equal(stats_of(shelf).bytes, 0);
     part_indexes_free(shelf->indexes);
+    file_pool_free(shelf->files);
 }
 
 static struct part_cursor *cursor_of(struct shelf *shelf, size_t part)
