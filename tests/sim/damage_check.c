@@ -261,7 +261,8 @@ static void expect_sound(const struct world *world, struct sim_disk *disk, struc
     struct engine_stats stats;
     engine_stats(tier, &stats);
     uint64_t all = ledger_count(&world->living);
-    if (answer.wrong || answer.status != STATUS_OK || answer.partial || stats.recovery.damaged > 0)
+    if (answer.wrong || answer.status != STATUS_OK || answer.partial ||
+        stats.recovery.damaged > 0 || stats.damaged_blocks > 0)
         test_fail("%s, byte %" PRIu64 ": after the repair: %s%s", what, where, answer.why,
                   answer.partial ? "partial" : "");
     if (answer.samples != all && told->result.losses == 0)
