@@ -676,7 +676,8 @@ static void a_call_that_fails_in_such_a_start_loses_nothing(void **state)
             break;
     }
     printf("%" PRIu64 " failures\n", failed);
-    assert_true(failed > 5);
+    /* A read that fails once is made again. */
+    assert_true(failed > (SANITIZED ? 2 : 15));
     world_release(&whole);
 }
 
