@@ -29,6 +29,13 @@ struct resolution {
     struct error *err;
 };
 
+static const char *code_of(const struct error *why)
+{
+    if (why->code == NULL && why->status == STATUS_CORRUPT)
+        return "data_damaged";
+    return why->code == NULL ? status_name(why->status) : why->code;
+}
+
 static enum status refuse(struct resolution *work, size_t entry, const struct error *why,
                           struct slice metric)
 {
@@ -41,7 +48,7 @@ static enum status refuse(struct resolution *work, size_t entry, const struct er
     static const char beyond[] = "";
     bool shown = work->batch->rejection_count + work->told++ < BATCH_MAX_REJECTIONS;
     work->refusals[entry] = (struct refusal){
-        .code = why->code == NULL ? status_name(why->status) : why->code,
+        .code = code_of(why),
         .message = shown ? arena_copy(arena, slice_from_text(why->message)) : slice_of(beyond, 0),
         .metric =
             shown ? arena_copy(arena, slice_of(metric.data, metric.size > 200 ? 200 : metric.size))
@@ -176,9 +183,11 @@ static enum status find_or_reserve(struct resolution *work, struct missed *misse
     return STATUS_OK;
 }
 
+/* CORRUPT: damage keeps it from being said whether the store knows the series. */
 static bool is_refusal(enum status status)
 {
-    return status == STATUS_INVALID || status == STATUS_LIMIT || status == STATUS_UNSUPPORTED;
+    return status == STATUS_INVALID || status == STATUS_LIMIT || status == STATUS_UNSUPPORTED ||
+           status == STATUS_CORRUPT;
 }
 
 static enum status resolve_group(struct resolution *work, const uint32_t *entries, size_t count,

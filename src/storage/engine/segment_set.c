@@ -178,20 +178,26 @@ enum status segment_set_find(const struct segment_set *set, const struct labels 
                              struct series_key key, uint32_t *id, struct error *damage,
                              struct error *err)
 {
+    struct error undecided = {.status = STATUS_NOT_FOUND};
     for (size_t i = set->count; i-- > 0;) {
         const struct series_segment *segment = set->segments[i]->segment;
         struct error why = {0};
         enum status status = series_segment_find(segment, key, id, &why);
         if (status == STATUS_CORRUPT) {
             *damage = why;
-            status = find_by_pairs(segment, labels, id, err);
-        } else if (status != STATUS_OK && status != STATUS_NOT_FOUND) {
-            return fail(err, status, "%s", why.message);
+            status = find_by_pairs(segment, labels, id, &why);
         }
-        if (status != STATUS_NOT_FOUND)
+        if (status == STATUS_OK)
             return status;
+        if (status != STATUS_NOT_FOUND && status != STATUS_CORRUPT)
+            return fail(err, status, "%s", why.message);
+        /* One that cannot say whether it has the series: another one may have it. */
+        if (status == STATUS_CORRUPT)
+            undecided = why;
     }
-    return STATUS_NOT_FOUND;
+    return undecided.status == STATUS_NOT_FOUND
+               ? STATUS_NOT_FOUND
+               : fail(err, undecided.status, "%s", undecided.message);
 }
 
 static size_t place_of(const struct segment_set *set, uint32_t id)

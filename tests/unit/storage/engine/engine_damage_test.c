@@ -1,9 +1,12 @@
-/* Parts that are damaged, missing or not the right ones: what answers and a start say of it. */
+/* Parts that are damaged, missing or not the right ones: what answers and a start say of it. And
+ * writes where damage hides what the store knows. */
 #include "../../test.h"
 
 #include <math.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/bits.h"
 #include "base/times.h"
 #include "scene.h"
 
@@ -144,6 +147,61 @@ static void a_part_whose_frame_is_damaged_is_read_whole(void **state)
     }
 }
 
+static void flip(const char *path, long offset)
+{
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, offset, SEEK_SET), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, offset, SEEK_SET), 0);
+    fputc(byte ^ 1, file);
+    fclose(file);
+}
+
+static uint64_t start_of_keys(const char *path)
+{
+    enum { TRAILER_SIZE = 148, KEYS_AT = 56 }; /* docs/formats/series-segment.md */
+    uint8_t offset[8];
+    FILE *file = fopen(path, "rb");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, KEYS_AT - TRAILER_SIZE, SEEK_END), 0);
+    assert_int_equal(fread(offset, sizeof offset, 1, file), 1);
+    fclose(file);
+    return load_u64(offset);
+}
+
+/* Neither its key nor its labels can be read. */
+static void a_series_that_damage_hides_is_refused_and_the_others_are_stored(void **state)
+{
+    (void)state;
+    struct scene scene;
+    scene_begin(&scene, HEAD, SERIES);
+    for (uint32_t i = 0; i < 20; i++)
+        scene_put_one(&scene, i, NOW, i);
+    store_flush(&scene.store);
+    struct engine_stats stats = scene_stats(&scene);
+    assert_int_equal(stats.index_segments, 1);
+    engine_close(scene.store.tier);
+    char find[200], path[200] = "";
+    snprintf(find, sizeof find, "grep -l ^MSSERIES %s/index/*.seg", scene.store.dir);
+    FILE *found = popen(find, "r");
+    assert_non_null(found);
+    assert_non_null(fgets(path, sizeof path, found));
+    pclose(found);
+    path[strcspn(path, "\n")] = 0;
+    flip(path, (long)start_of_keys(path) + 20);
+    flip(path, 60);
+    struct error err = {0};
+    assert_int_equal(engine_open(&scene.store.options, &scene.store.tier, &err), STATUS_OK);
+    const struct fixture_sample samples[] = {{30, NOW, 1}, {3, NOW + 1, 2}, {31, NOW, 3}};
+    struct fixture_write write = {.samples = samples, .count = 3};
+    assert_int_equal(fixture_commit(scene.store.tier, &write, 1, &err), STATUS_OK);
+    assert_int_equal(write.rejected, 1);
+    assert_string_equal(write.code, "data_damaged");
+    assert_int_equal(scene_stats(&scene).samples_appended, 2);
+    scene_end(&scene);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -151,6 +209,7 @@ int main(void)
         cmocka_unit_test(a_missing_part_makes_answers_partial),
         cmocka_unit_test(a_part_in_place_of_another_is_not_read),
         cmocka_unit_test(a_part_whose_frame_is_damaged_is_read_whole),
+        cmocka_unit_test(a_series_that_damage_hides_is_refused_and_the_others_are_stored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
