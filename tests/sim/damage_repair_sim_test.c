@@ -103,7 +103,7 @@ static bool crash_a_repair(const struct world *world, size_t i, struct sim_sites
     struct sim_explore explore = {.check = repair_again,
                                   .context = &crashed,
                                   .seed = i + 1,
-                                  .crashes = SANITIZED ? 1 : 3,
+                                  .crashes = SANITIZED ? 1 : 2,
                                   .kills = true,
                                   .every = SANITIZED ? 7 : 1};
     struct told told = {0};

@@ -12,8 +12,8 @@
 /* Of all bytes, so many are looked at; repairs and writes, which take longer, at fewer. */
 enum {
     READ_EVERY = SANITIZED ? 17 : 1,
-    REPAIR_EVERY = SANITIZED ? 131 : 29,
-    INGEST_EVERY = SANITIZED ? 97 : 23,
+    REPAIR_EVERY = SANITIZED ? 131 : 41,
+    INGEST_EVERY = SANITIZED ? 97 : 31,
     REST_EVERY = 997
 };
 /* ---- one bit ---------------------------------------------------------------------------- */
