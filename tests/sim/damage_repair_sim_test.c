@@ -75,9 +75,26 @@ static uint64_t samples_after_repair(const struct world *world, const struct sim
     return answer.samples;
 }
 
-/* Damage to an edit of the manifest, or to a file in its middle and to another one too. */
-static struct sim_disk *damaged_twice(const struct world *world, size_t i)
+/* A sector of what stands in the log that the disk does not give back. */
+static struct sim_disk *with_unreadable_log(const struct world *world)
 {
+    struct sim_disk *disk = sim_disk_clone(world->disk);
+    const struct stored_file *log = NULL;
+    for (size_t i = 0; i < world->count; i++)
+        if (file_is_log(&world->files[i]) && (log == NULL || world->files[i].used > log->used))
+            log = &world->files[i];
+    assert_non_null(log);
+    sim_disk_make_unreadable(disk, log->path, log->used * 2 / 3 / SIM_SECTOR_SIZE * SIM_SECTOR_SIZE,
+                             SIM_SECTOR_SIZE);
+    return disk;
+}
+
+/* Damage to an edit of the manifest, to the log, or to a file in its middle and to another one
+ * too. */
+static struct sim_disk *damaged(const struct world *world, size_t i)
+{
+    if (i > world->count)
+        return with_unreadable_log(world);
     struct sim_disk *disk = sim_disk_clone(world->disk);
     const struct stored_file *file = &world->files[i % world->count];
     const struct stored_file *second = &world->files[(i + 2) % world->count];
@@ -96,7 +113,7 @@ static bool crash_a_repair(const struct world *world, size_t i, struct sim_sites
                            uint64_t *states)
 {
     const struct stored_file *file = &world->files[i % world->count];
-    struct sim_disk *disk = damaged_twice(world, i);
+    struct sim_disk *disk = damaged(world, i);
     struct crashed crashed = {world, file->path, samples_after_repair(world, disk),
                               i < world->count && !file_is_log(file) &&
                                   strstr(file->path, "manifest") == NULL};
@@ -125,8 +142,8 @@ static bool crash_repairs(struct sim_sites *sites, uint64_t *states)
     struct world world;
     world_make_small(&world, 8);
     bool passed = true;
-    for (size_t i = 0; i <= world.count && passed; i++)
-        if (!file_is_spare(&world.files[i % world.count]))
+    for (size_t i = 0; i <= world.count + 1 && passed; i++)
+        if (i >= world.count || !file_is_spare(&world.files[i]))
             passed = crash_a_repair(&world, i, sites, states);
     world_release(&world);
     return passed;

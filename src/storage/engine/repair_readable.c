@@ -29,19 +29,14 @@ static enum status remove_if_there(struct filesystem *fs, const char *path, stru
                                                              : fail(err, status, "%s", why.message);
 }
 
-/* `copy` has zeros where `path` cannot be read. */
+/* `copy` has zeros where `path` cannot be read. A crash leaves the one or the other there: if it is
+ * the old one, the next repair does the same again. */
 static enum status put_in_place(struct repair *repair, const char *copy, const char *path,
                                 uint64_t lost, struct error *err)
 {
-    char *wal = path_format("%s/wal", repair->dir);
-    if (wal == NULL)
-        return repair_no_path(err);
     enum status status = repair_keep(repair, path, false, err);
     if (status == STATUS_OK)
         status = filesystem_rename(repair->os.fs, copy, path, err);
-    if (status == STATUS_OK)
-        status = filesystem_sync_directory(repair->os.fs, wal, err);
-    free(wal);
     if (status == STATUS_OK)
         repair_tell(repair, ENGINE_LOST, path,
                     "%" PRIu64 " bytes that the disk does not give back: what stood there and was "
