@@ -14,16 +14,21 @@ enum status file_read(struct file *file, void *to, size_t size, uint64_t offset,
     return status;
 }
 
+enum status file_check_whole(size_t got, size_t size, uint64_t offset, struct error *err)
+{
+    if (got == size)
+        return STATUS_OK;
+    return fail(err, STATUS_CORRUPT,
+                "the file ends at byte %" PRIu64 ", but bytes up to %" PRIu64 " were expected",
+                offset + got, offset + size);
+}
+
 enum status file_read_exactly(struct file *file, void *to, size_t size, uint64_t offset,
                               struct error *err)
 {
     size_t got = 0;
     enum status status = file_read(file, to, size, offset, &got, err);
-    if (status == STATUS_OK && got < size)
-        return fail(err, STATUS_CORRUPT,
-                    "the file ends at byte %" PRIu64 ", but bytes up to %" PRIu64 " were expected",
-                    offset + got, offset + size);
-    return status;
+    return status == STATUS_OK ? file_check_whole(got, size, offset, err) : status;
 }
 
 enum status file_write(struct file *file, const void *from, size_t size, uint64_t offset,

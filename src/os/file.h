@@ -88,6 +88,9 @@ MUST_CHECK enum status file_read(struct file *file, void *to, size_t size, uint6
 /* As file_read, but an early end of file is CORRUPT. */
 MUST_CHECK enum status file_read_exactly(struct file *file, void *to, size_t size, uint64_t offset,
                                          struct error *err);
+/* The latter, of a read that got so much. */
+MUST_CHECK enum status file_check_whole(size_t got, size_t size, uint64_t offset,
+                                        struct error *err);
 MUST_CHECK enum status file_write(struct file *file, const void *from, size_t size, uint64_t offset,
                                   struct error *err);
 MUST_CHECK enum status file_sync(struct file *file, struct error *err);

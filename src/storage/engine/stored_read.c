@@ -67,11 +67,7 @@ enum status stored_read_exactly(struct file *file, void *to, size_t size, uint64
 {
     size_t got = 0;
     enum status status = stored_read(file, to, size, offset, &got, err);
-    if (status == STATUS_OK && got < size)
-        return fail(err, STATUS_CORRUPT,
-                    "the file ends at byte %" PRIu64 ", but bytes up to %" PRIu64 " were expected",
-                    offset + got, offset + size);
-    return status;
+    return status == STATUS_OK ? file_check_whole(got, size, offset, err) : status;
 }
 
 /* ---- around ------------------------------------------------------------------------------ */

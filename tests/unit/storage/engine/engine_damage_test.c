@@ -42,13 +42,7 @@ static void a_damaged_part_makes_answers_partial_and_is_not_merged_away(void **s
     store_flush(&scene.store);
     char path[160];
     part_path(&scene, path);
-    FILE *file = fopen(path, "r+b");
-    assert_non_null(file);
-    assert_int_equal(fseek(file, 1000, SEEK_SET), 0);
-    int byte = fgetc(file);
-    assert_int_equal(fseek(file, 1000, SEEK_SET), 0);
-    fputc(byte ^ 1, file);
-    fclose(file);
+    scene_flip(path, 1000);
     bool same;
     assert_true(read_everything(&scene, &same).partial);
     assert_false(same);
@@ -147,17 +141,6 @@ static void a_part_whose_frame_is_damaged_is_read_whole(void **state)
     }
 }
 
-static void flip(const char *path, long offset)
-{
-    FILE *file = fopen(path, "r+b");
-    assert_non_null(file);
-    assert_int_equal(fseek(file, offset, SEEK_SET), 0);
-    int byte = fgetc(file);
-    assert_int_equal(fseek(file, offset, SEEK_SET), 0);
-    fputc(byte ^ 1, file);
-    fclose(file);
-}
-
 static uint64_t start_of_keys(const char *path)
 {
     enum { TRAILER_SIZE = 148, KEYS_AT = 56 }; /* docs/formats/series-segment.md */
@@ -189,8 +172,8 @@ static void a_series_that_damage_hides_is_refused_and_the_others_are_stored(void
     assert_non_null(fgets(path, sizeof path, found));
     pclose(found);
     path[strcspn(path, "\n")] = 0;
-    flip(path, (long)start_of_keys(path) + 20);
-    flip(path, 60);
+    scene_flip(path, (long)start_of_keys(path) + 20);
+    scene_flip(path, 60);
     struct error err = {0};
     assert_int_equal(engine_open(&scene.store.options, &scene.store.tier, &err), STATUS_OK);
     const struct fixture_sample samples[] = {{30, NOW, 1}, {3, NOW + 1, 2}, {31, NOW, 3}};

@@ -163,17 +163,6 @@ static long largest_of_index(struct retention_scene *test, char largest[512])
     return most;
 }
 
-static void flip(const char *path, long place)
-{
-    FILE *file = fopen(path, "r+b");
-    assert_non_null(file);
-    assert_int_equal(fseek(file, place, SEEK_SET), 0);
-    int byte = fgetc(file);
-    assert_int_equal(fseek(file, place, SEEK_SET), 0);
-    assert_int_equal(fputc(byte ^ 8, file), byte ^ 8);
-    assert_int_equal(fclose(file), 0);
-}
-
 /* Flips a bit of the largest file of the index, and one that makes its directories unreadable, so
  * that a start finds definitions again only where the first one did not hit them. */
 static bool damage_index(struct retention_scene *test, long place)
@@ -182,8 +171,8 @@ static bool damage_index(struct retention_scene *test, long place)
     long size = largest_of_index(test, largest);
     if (place >= size)
         return false;
-    flip(largest, place);
-    flip(largest, size - 20);
+    scene_flip(largest, place);
+    scene_flip(largest, size - 20);
     return true;
 }
 
@@ -191,8 +180,8 @@ static bool damage_index(struct retention_scene *test, long place)
 static void damage_all(const char *path, long size)
 {
     for (long place = 64; place < size; place += 256)
-        flip(path, place);
-    flip(path, size - 20);
+        scene_flip(path, place);
+    scene_flip(path, size - 20);
 }
 
 /* Rules that look for metrics would not find all that they keep longer than the default. */

@@ -126,3 +126,14 @@ struct selection *scene_select(struct scene *scene, const struct select_options 
         test_fail("select: %s", err.message);
     return selection;
 }
+
+void scene_flip(const char *path, long offset)
+{
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, offset, SEEK_SET), 0);
+    int byte = fgetc(file);
+    assert_int_equal(fseek(file, offset, SEEK_SET), 0);
+    assert_int_equal(fputc(byte ^ 8, file), byte ^ 8);
+    assert_int_equal(fclose(file), 0);
+}

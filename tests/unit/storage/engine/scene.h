@@ -38,6 +38,8 @@ void scene_settle(struct scene *scene);
 void scene_check(struct scene *scene);
 /* After every way that samples and deletes can be kept: log, parts, merged parts, restarts. */
 void scene_check_all_ways(struct scene *scene);
+/* Damages one bit of the byte at `offset` of a file. */
+void scene_flip(const char *path, long offset);
 struct engine_stats scene_stats(struct scene *scene);
 /* Selects every series there is; gives the selection to the caller. */
 struct selection *scene_select(struct scene *scene, const struct select_options *options);
