@@ -68,6 +68,26 @@ static enum status prepare_log(struct engine *engine, struct error *err)
     return status;
 }
 
+/* The last frames before a pause are the ones that nothing in the log vouches for, for as long as
+ * the pause lasts. With flush_lock. */
+static enum status mark_pause(struct engine *engine, struct error *err)
+{
+    int64_t now_ns = clock_monotonic_ns(engine->os.clock);
+    uint64_t position = wal_position(engine->wal);
+    if (position != engine->pause.position) {
+        engine->pause = (struct pause){.position = position, .since_ns = now_ns};
+        return STATUS_OK;
+    }
+    if (now_ns - engine->pause.since_ns < IDLE_MS * INT64_C(1000000))
+        return STATUS_OK;
+    mutex_lock(&engine->append_lock);
+    enum status status = wal_mark(engine->wal, err);
+    mutex_unlock(&engine->append_lock);
+    if (status != STATUS_OK)
+        engine_note_broken_log(engine, err);
+    return status;
+}
+
 static enum status flush_step(struct engine *engine, bool *did, struct error *err)
 {
     mutex_lock(&engine->flush_lock);
@@ -88,6 +108,8 @@ static enum status flush_step(struct engine *engine, bool *did, struct error *er
         status = engine_drop_tombstones(engine, did, err);
     if (status == STATUS_OK && !*did)
         status = prepare_log(engine, err);
+    if (status == STATUS_OK && !*did)
+        status = mark_pause(engine, err);
     mutex_unlock(&engine->flush_lock);
     return status;
 }
@@ -106,14 +128,20 @@ static enum status merge_in_turn(struct engine *engine, bool *did, struct error 
         engine_merge_step,       engine_warm_step,    engine_clean_step,
         engine_index_merge_step, engine_reclaim_step,
     };
+    enum { STEPS = sizeof steps / sizeof steps[0] };
     enum status first = STATUS_OK;
     *did = false;
-    /* What fails may do so for long, and the others must not wait for it: all behind it have a
-     * turn, since the next one comes only after a while, and the first error is told. */
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0] && (!*did || first != STATUS_OK); i++) {
+    /* Under load each may always have something to do: they take turns. What fails may do so for
+     * long, and the others must not wait for it: all behind it have a turn, since the next one
+     * comes only after a while, and the first error is told. */
+    size_t begin = engine->pace.next_step;
+    for (size_t i = 0; i < STEPS && (!*did || first != STATUS_OK); i++) {
         struct error why = {0};
         bool did_step = false;
-        enum status status = steps[i](engine, &did_step, &why);
+        size_t step = (begin + i) % STEPS;
+        enum status status = steps[step](engine, &did_step, &why);
+        if (did_step)
+            engine->pace.next_step = (step + 1) % STEPS;
         *did = *did || did_step;
         if (status != STATUS_OK && first == STATUS_OK)
             first = fail(err, status, "%s", why.message);

@@ -94,6 +94,13 @@ struct pace {
     bool hurries;      /* a day has so many parts that merging them is what requests need most */
     int64_t began_ns;  /* the slice of work in hand */
     uint64_t requests; /* then */
+    size_t next_step;  /* of those that merge, clean and reclaim: whose turn it is */
+};
+
+/* Since when nothing was appended to the log; with flush_lock. */
+struct pause {
+    uint64_t position; /* where the log ended */
+    int64_t since_ns;
 };
 
 struct engine {
@@ -127,6 +134,7 @@ struct engine {
 
     struct mutex flush_lock, maintenance_lock, retention_lock;
     struct pace pace;
+    struct pause pause;
     struct tombstone_look drop_look;  /* of engine_drop_tombstones; with flush_lock */
     struct tombstone_look clean_look; /* of engine_clean_step; with maintenance_lock */
     int64_t clean_from_day;           /* likewise */

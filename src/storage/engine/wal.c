@@ -307,6 +307,20 @@ enum status wal_sync(struct wal *wal, struct error *err)
     return STATUS_OK;
 }
 
+enum status wal_mark(struct wal *wal, struct error *err)
+{
+    if (wal_is_broken(wal))
+        return wal_fail_broken(err);
+    if (wal->sealed || wal->dirty != 0)
+        return STATUS_OK;
+    uint64_t lsn;
+    enum status status = wal_begin(wal, err);
+    if (status == STATUS_OK)
+        status = wal_commit(wal, &lsn, err);
+    wal->sealed = status == STATUS_OK;
+    return status == STATUS_OK ? wal_sync(wal, err) : status;
+}
+
 enum status wal_prepare(struct wal *wal, struct error *err)
 {
     if (wal_is_broken(wal))
@@ -436,17 +450,10 @@ enum status wal_open(struct wal **out, const struct wal_options *options, uint64
     return STATUS_OK;
 }
 
-/* An empty frame, which names all before it as synced. */
 static enum status seal(struct wal *wal, struct error *err)
 {
-    uint64_t lsn;
     enum status status = wal_sync(wal, err);
-    if (status != STATUS_OK || wal->sealed)
-        return status;
-    status = wal_begin(wal, err);
-    if (status == STATUS_OK)
-        status = wal_commit(wal, &lsn, err);
-    return status == STATUS_OK ? wal_sync(wal, err) : status;
+    return status == STATUS_OK ? wal_mark(wal, err) : status;
 }
 
 void wal_close(struct wal *wal)

@@ -10,11 +10,10 @@
  *
  * Writing:   wal_begin, wal_put..., wal_commit, again and again; then wal_sync. What was committed
  *            before a wal_sync that returned OK survives every crash.
- * Threads:   begin, put, commit and sync: one thread at a time. wal_prepare and wal_release may run
- *            beside it in another; wal_stats in any.
- * Units:     sizes and offsets in bytes, latencies in nanoseconds.
- * Errors:    after a failed sync the log is broken: all calls return UNAVAILABLE until it is opened
- *            again. A failed wal_commit leaves it usable.
+ * Threads:   begin, put, commit, mark and sync: one thread at a time. wal_prepare and wal_release
+ * may run beside it in another; wal_stats in any. Units:     sizes and offsets in bytes, latencies
+ * in nanoseconds. Errors:    after a failed sync the log is broken: all calls return UNAVAILABLE
+ * until it is opened again. A failed wal_commit leaves it usable.
  */
 #ifndef METRIC_STORE_STORAGE_ENGINE_WAL_H
 #define METRIC_STORE_STORAGE_ENGINE_WAL_H
@@ -106,6 +105,14 @@ MUST_CHECK enum status wal_commit(struct wal *wal, uint64_t *lsn, struct error *
 
 /* Makes all committed frames durable. Any failure breaks the log: it is never tried again. */
 MUST_CHECK enum status wal_sync(struct wal *wal, struct error *err);
+
+/*
+ * An empty frame that names everything before it as synced, so that damage there is known as such
+ * and not taken for a torn tail. Nothing is written where the log ends with such a frame, or with
+ * one that was not synced. Durable when it returns OK. One thread at a time, as wal_commit; errors
+ * are its own and those of wal_sync.
+ */
+MUST_CHECK enum status wal_mark(struct wal *wal, struct error *err);
 
 /*
  * Has the segment behind the current one ready, so that no commit waits for it to be filled with

@@ -279,10 +279,11 @@ static enum status apply_frame(struct recovery *recovery, const struct wal_frame
 
 /*
  * From a place where no valid frame is. *damaged: it is damage, and the reader stands at the next
- * valid frame; otherwise the log ends at that place.
+ * valid frame; otherwise the log ends at that place, and *torn becomes true where records of a
+ * later frame are behind it.
  */
 static enum status look_behind(struct recovery *recovery, struct wal_place place, bool *damaged,
-                               struct error *err)
+                               bool *torn, struct error *err)
 {
     struct wal_reader *reader = &recovery->reader;
     uint64_t from = wal_reader_lsn(reader, place);
@@ -301,6 +302,7 @@ static enum status look_behind(struct recovery *recovery, struct wal_place place
         if (status != STATUS_OK || found == WAL_ENDED)
             return status;
         struct wal_place candidate = reader->place;
+        *torn = *torn || header.order > order;
         found = WAL_INVALID;
         if (header.flags == WAL_FLAG_BEGIN && header.order > reader->last_order)
             status = wal_reader_next_frame(reader, &found, &frame, err);
@@ -363,7 +365,7 @@ static enum status handle_invalid(struct recovery *recovery, bool *ended, struct
     }
     if (reader->sources[place.source].file == NULL)
         reason = "a segment is missing";
-    enum status status = look_behind(recovery, place, &damaged, err);
+    enum status status = look_behind(recovery, place, &damaged, &torn, err);
     if (status != STATUS_OK)
         return status;
     if (damaged) {
