@@ -1,8 +1,8 @@
 /*
- * Making a segment anew from its definitions. They are searched for in the whole file, without the
- * directories: a page is one when its checksum says so. What is missing shows in the number of
- * definitions that each page says stand before it, and in the trailer; where the rest of the
- * segment can be read, it is made anew from there (series_segment_recover.h).
+ * Making a segment anew from its definitions. They are searched for in the whole file, and where a
+ * directory that can be read names them: a page is one when its checksum says so. What is missing
+ * shows in the number of definitions that each page says stand before it, and in the trailer; where
+ * the rest of the segment can be read, it is made anew from there (series_segment_recover.h).
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -33,6 +33,8 @@ struct rebuild {
     struct segment_page page;
     struct bytes stored;
     uint8_t *search;
+    uint64_t
+        searched; /* the next place that may be a page, as far as bytes say; UINT64_MAX: none */
 
     uint64_t seen;     /* definitions up to here, lost ones too */
     uint32_t next_id;  /* ids below are behind */
@@ -119,14 +121,40 @@ static enum status next_candidate(struct rebuild *rebuild, uint64_t *offset, str
     return STATUS_NOT_FOUND;
 }
 
+/* Where the directory names a page at or after `offset`; UINT64_MAX where it names none. A search
+ * does not see what stands beside bytes that the disk does not give back. */
+static uint64_t next_named(const struct rebuild *rebuild, uint64_t offset)
+{
+    const struct series_segment *segment = rebuild->segment;
+    size_t low = 0;
+    size_t high = segment == NULL ? 0 : segment->page_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (segment->pages[middle].offset < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return segment == NULL || low == segment->page_count ? UINT64_MAX : segment->pages[low].offset;
+}
+
 static enum status find_page(struct rebuild *rebuild, uint64_t *offset, struct error *err)
 {
     for (;; ++*offset) {
-        enum status status = next_candidate(rebuild, offset, err);
-        if (status == STATUS_OK)
-            status = load_page(rebuild, *offset, err);
-        else
+        enum status status = STATUS_OK;
+        if (rebuild->searched < *offset) {
+            rebuild->searched = *offset;
+            status = next_candidate(rebuild, &rebuild->searched, err);
+        }
+        if (status == STATUS_NOT_FOUND)
+            rebuild->searched = UINT64_MAX;
+        else if (status != STATUS_OK)
             return status;
+        uint64_t named = next_named(rebuild, *offset);
+        *offset = named < rebuild->searched ? named : rebuild->searched;
+        if (*offset == UINT64_MAX)
+            return STATUS_NOT_FOUND;
+        status = load_page(rebuild, *offset, err);
         if (status != STATUS_NOT_FOUND)
             return status;
     }
