@@ -234,7 +234,7 @@ static void apply_definitions(struct engine *engine, struct batch *const *batche
             if (!series_table_has_reserved(&engine->index.active, id))
                 continue;
             series_table_commit(&engine->index.active, id, ++engine->index.commits);
-            batch->new_series++;
+            batch->new_series += !series_table_get(&engine->index.active, id)->again;
         }
         for (size_t j = 0; j < batch->metric_count; j++) {
             enum metric_outcome outcome = METRIC_SAME;

@@ -32,3 +32,9 @@ void engine_note_damage(struct engine *engine, const char *message, const struct
                   "more damaged places will be counted, and not logged any more",
                   log_int("places", ENGINE_DAMAGE_PLACES));
 }
+
+void engine_note_index_damage(struct engine *engine, const char *message, const struct error *why)
+{
+    engine_note_damage(engine, message, why);
+    atomic_store(&engine->index_damaged, true);
+}

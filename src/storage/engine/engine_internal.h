@@ -149,8 +149,9 @@ struct engine {
     struct thread *sync_thread; /* with ENGINE_SYNC_INTERVAL and background threads */
     struct condition sync_due;
     bool stopping;
-    atomic_bool broken;    /* a sync failed: nothing is written until a restart */
-    bool definitions_lost; /* damage at start may have cost any series: answers are partial */
+    atomic_bool index_damaged; /* pages of definitions: not looked for yet (series_index_doubt) */
+    atomic_bool broken;        /* a sync failed: nothing is written until a restart */
+    bool definitions_lost;     /* damage at start may have cost any series: answers are partial */
     atomic_bool flush_lacks_space; /* the last flush failed for want of room */
     atomic_llong warm_after_ms;
     struct mutex trouble_lock;
@@ -367,6 +368,9 @@ void engine_condition(struct tier *tier, struct storage_condition *condition);
 /* damage.c: bytes that were read are not those that were written, and were passed over. Counted,
  * shown in health, and logged as `message` the first time that this place is met. */
 void engine_note_damage(struct engine *engine, const char *message, const struct error *why);
+/* The same of the index: which series have lost their definitions is looked at before the next
+ * write. */
+void engine_note_index_damage(struct engine *engine, const char *message, const struct error *why);
 
 /* The version of now, held: end with version_release. */
 struct version *engine_version(struct engine *engine);

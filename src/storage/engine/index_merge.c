@@ -47,6 +47,7 @@ static void leave_alone(struct engine *engine, struct segment_ref *const *refs, 
     for (size_t i = 0; i < count; i++)
         if (damaged == count || i == damaged)
             atomic_store(&refs[i]->unreadable, true);
+    atomic_store(&engine->index_damaged, true);
     engine_trouble(engine, TROUBLE_DAMAGE, STORAGE_DEGRADED, "damaged index: %s", why);
     log_event(engine->log, LOG_ERROR, "engine",
               damaged < count ? "a segment of the index is not merged: it is damaged"

@@ -13,7 +13,7 @@ static enum status no_memory(struct error *err)
 
 static void note_damage(struct engine *engine, const struct error *why)
 {
-    engine_note_damage(engine, "a damaged page of the index was passed over", why);
+    engine_note_index_damage(engine, "a damaged page of the index was passed over", why);
 }
 
 /* ---- matching --------------------------------------------------------------------------- */
@@ -430,13 +430,19 @@ static enum status read_segments(struct segment_labels *segments, uint32_t id,
     return status;
 }
 
+/* What cannot be read may have been defined again. */
+static bool is_elsewhere(enum status status)
+{
+    return status == STATUS_NOT_FOUND || status == STATUS_CORRUPT;
+}
+
 static enum status find_labels(struct label_reader *reader, uint32_t id, struct labels *labels,
                                struct error *err)
 {
     enum status status = read_segments(&reader->held, id, labels, err);
-    if (status == STATUS_NOT_FOUND)
+    if (is_elsewhere(status))
         status = read_segments(&reader->newer, id, labels, err);
-    if (status != STATUS_NOT_FOUND)
+    if (!is_elsewhere(status))
         return status;
     rwlock_read(&reader->engine->series_lock);
     status = read_table(reader, id, labels, err);

@@ -274,7 +274,16 @@ static void removal_release(struct removal *removal)
     free(removal->metrics);
 }
 
-static enum status gather(struct removal *removal)
+static bool is_affected(const struct removal *removal, const struct segment_ref *ref)
+{
+    for (size_t i = 0; i < removal->count; i++)
+        if (removal->refs[i] == ref)
+            return true;
+    return false;
+}
+
+/* An id that a segment which stays has too is not free: its key would still lead there. */
+static enum status gather(struct removal *removal, const struct segment_set *set)
 {
     const roaring_bitmap_t *dying = removal->engine->reclaim.dying;
     roaring_bitmap_t *ids = roaring_bitmap_create();
@@ -282,6 +291,9 @@ static enum status gather(struct removal *removal)
         return no_memory(removal->err);
     for (size_t i = 0; i < removal->count; i++)
         roaring_bitmap_or_inplace(ids, series_segment_ids(removal->refs[i]->segment));
+    for (size_t i = 0; set->shared && i < set->count; i++)
+        if (!is_affected(removal, set->segments[i]))
+            roaring_bitmap_andnot_inplace(ids, series_segment_ids(set->segments[i]->segment));
     rwlock_read(&removal->engine->series_lock);
     roaring_bitmap_and_inplace(ids, dying);
     rwlock_unlock(&removal->engine->series_lock);
@@ -305,7 +317,7 @@ static enum status try_to_take_out(struct engine *engine, struct error *err)
         rwlock_unlock(&engine->series_lock);
     }
     if (status == STATUS_OK && removal.count > 0) {
-        status = gather(&removal);
+        status = gather(&removal, set);
         if (status == STATUS_OK)
             status = note_metrics(&removal);
         if (status == STATUS_OK)

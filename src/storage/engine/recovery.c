@@ -351,11 +351,12 @@ static enum status replay_delete(struct recovery *recovery, struct slice record,
 /* ---- series that the log defines anew ---------------------------------------------------- */
 
 /* Ids of the log's series that a segment has for other labels. An id is given again only after the
- * edit that takes its series out of the index: where that edit is lost, the log proves it. */
+ * edit that takes its series out of the index: where that edit is lost, the log proves it. What the
+ * segment cannot say, the log has said again. */
 static enum status find_given_again(struct engine *engine, roaring_bitmap_t *again,
                                     struct error *err)
 {
-    const struct series_table *table = &engine->index.active;
+    struct series_table *table = &engine->index.active;
     struct segment_labels segments;
     enum status status = segment_labels_open(&segments, engine->index.segments, err);
     uint32_t id = series_table_next_committed(table, 0);
@@ -366,6 +367,8 @@ static enum status find_given_again(struct engine *engine, roaring_bitmap_t *aga
         struct labels labels;
         struct error why = {0};
         status = segment_labels_read(&segments, id, &definition, &why);
+        if (status == STATUS_CORRUPT)
+            series_table_mark_again(table, id);
         if (status == STATUS_NOT_FOUND || status == STATUS_CORRUPT) {
             status = STATUS_OK;
         } else if (status != STATUS_OK) {

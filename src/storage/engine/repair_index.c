@@ -77,75 +77,174 @@ static enum status replace(struct mending *mending, const struct manifest_segmen
 
 /* ---- series, on disk -------------------------------------------------------------------- */
 
-/* Whether other segments define the series of `made`: a start has made them anew before. */
-static enum status is_elsewhere(const struct mending *mending, const struct manifest_segment *made,
-                                const char *path, bool *elsewhere, struct error *err)
+/* Takes those of `open` that the segment defines, readably, to `elsewhere`. */
+static enum status take_defined(const struct series_segment *segment, roaring_bitmap_t *open,
+                                roaring_bitmap_t *elsewhere, struct error *err)
 {
-    struct repair *repair = mending->repair;
-    struct series_segment *own = NULL;
-    *elsewhere = false;
-    enum status status = series_segment_open(&own, repair->os, path, made->id, err);
-    for (size_t i = 0; i < repair->state.segment_count && status == STATUS_OK && !*elsewhere; i++) {
-        const struct manifest_segment *info = &repair->state.segments[i];
-        if (info->kind != SEGMENT_INDEX || info->id == mending->told->id)
-            continue;
-        char *other_path = path_of_segment(repair->dir, info->id);
-        if (other_path == NULL) {
-            status = repair_no_path(err);
-            break;
-        }
-        struct series_segment *other = NULL;
+    struct series_segment_cursor *cursor = NULL;
+    roaring_bitmap_t *both = roaring_bitmap_and(open, series_segment_ids(segment));
+    enum status status = both == NULL ? fail(err, STATUS_MEMORY, "no memory for a repair")
+                                      : series_segment_cursor_new(&cursor, segment, err);
+    roaring_uint32_iterator_t at;
+    if (both != NULL)
+        roaring_init_iterator(both, &at);
+    for (; status == STATUS_OK && at.has_value; roaring_advance_uint32_iterator(&at)) {
+        struct series_definition definition;
         struct error why = {0};
-        status = series_segment_open(&other, repair->os, other_path, info->id, &why);
-        free(other_path);
+        status = series_segment_read(cursor, at.current_value, &definition, &why);
         if (status == STATUS_OK)
-            *elsewhere =
-                roaring_bitmap_intersect(series_segment_ids(own), series_segment_ids(other));
-        else if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND)
-            status = STATUS_OK;
-        else
+            roaring_bitmap_add(elsewhere, at.current_value);
+        else if (status != STATUS_CORRUPT)
             fail(err, status, "%s", why.message);
-        series_segment_close(other);
+        status = status == STATUS_CORRUPT ? STATUS_OK : status;
     }
-    series_segment_close(own);
+    series_segment_cursor_free(cursor);
+    roaring_bitmap_andnot_inplace(open, elsewhere);
+    if (both != NULL)
+        roaring_bitmap_free(both);
     return status;
 }
 
-/* Makes what can be read of the segment a file of its own, at *path, which the caller frees. With
- * nothing in it, or nothing that is not elsewhere, there is no file. */
-static enum status make_file(struct mending *mending, struct manifest_segment *made, char **path,
-                             bool *elsewhere, struct error *err)
+/* NOT_FOUND: it is not there, does not open, or is of another store. */
+static enum status open_segment(const struct repair *repair, uint64_t id,
+                                struct series_segment **segment, struct error *err)
+{
+    struct error why = {0};
+    char *path = path_of_segment(repair->dir, id);
+    *segment = NULL;
+    if (path == NULL)
+        return repair_no_path(err);
+    enum status status = series_segment_open(segment, repair->os, path, id, &why);
+    free(path);
+    if (status == STATUS_OK)
+        status = segment_expect_own(*segment, repair->state.secret, &why);
+    if (status == STATUS_OK)
+        return status;
+    series_segment_close(*segment);
+    *segment = NULL;
+    return status == STATUS_CORRUPT || status == STATUS_NOT_FOUND
+               ? STATUS_NOT_FOUND
+               : fail(err, status, "%s", why.message);
+}
+
+/* Of `ids`, which are emptied of them, those that other segments define: a start has made them anew
+ * before, or they were written again. */
+static enum status find_elsewhere(const struct mending *mending, roaring_bitmap_t *ids,
+                                  roaring_bitmap_t *elsewhere, struct error *err)
+{
+    const struct repair *repair = mending->repair;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < repair->state.segment_count && status == STATUS_OK; i++) {
+        const struct manifest_segment *info = &repair->state.segments[i];
+        struct series_segment *other = NULL;
+        if (info->kind != SEGMENT_INDEX || info->id == mending->told->id)
+            continue;
+        status = open_segment(repair, info->id, &other, err);
+        if (status == STATUS_OK)
+            status = take_defined(other, ids, elsewhere, err);
+        else if (status == STATUS_NOT_FOUND)
+            status = STATUS_OK;
+        series_segment_close(other);
+    }
+    return status;
+}
+
+/* `made`, which stands at *path, becomes one without series that stand elsewhere. */
+static enum status leave_out(struct mending *mending, struct series_segment *own,
+                             const roaring_bitmap_t *elsewhere, struct manifest_segment *made,
+                             char **path, struct error *err)
 {
     struct repair *repair = mending->repair;
     struct series_segment_stats stats;
-    *elsewhere = false;
+    char *first = *path;
+    *path = NULL;
     enum status status = repair_new_file(repair, path_of_segment, &made->id, path, err);
     if (status == STATUS_OK)
-        status =
-            series_segment_rebuild(repair->os, mending->path, mending->told->id, *path, made->id,
-                                   repair->state.secret, count_damage, mending, &stats, err);
-    if (status != STATUS_OK)
-        return status;
-    made->entries = stats.series;
-    made->bytes = stats.bytes;
-    if (stats.series > 0)
-        status = is_elsewhere(mending, made, *path, elsewhere, err);
-    if (status == STATUS_OK && (stats.series == 0 || *elsewhere))
-        status = filesystem_remove(repair->os.fs, *path, err);
+        status = series_segment_merge(&own, 1, elsewhere, repair->os, *path, made->id, NULL, NULL,
+                                      &stats, NULL, err);
+    if (status == STATUS_OK) {
+        made->entries = stats.series;
+        made->bytes = stats.bytes;
+        status = filesystem_remove(repair->os.fs, first, err);
+    }
+    free(first);
+    return status;
+}
+
+/* What a file that was made of a segment holds, and what its series have become. */
+struct outcome {
+    struct manifest_segment made; /* no entries: there is no file */
+    uint64_t kept;                /* series that are defined, here or elsewhere */
+};
+
+static enum status look_elsewhere(struct mending *mending, struct outcome *outcome, char **path,
+                                  struct error *err)
+{
+    struct series_segment *own = NULL;
+    struct series_segment *old = NULL;
+    roaring_bitmap_t *open = roaring_bitmap_create();
+    roaring_bitmap_t *elsewhere = roaring_bitmap_create();
+    enum status status = open == NULL || elsewhere == NULL
+                             ? fail(err, STATUS_MEMORY, "no memory for a repair")
+                             : STATUS_OK;
+    if (status == STATUS_OK)
+        status = open_segment(mending->repair, mending->told->id, &old, err);
+    if (old != NULL)
+        roaring_bitmap_or_inplace(open, series_segment_ids(old));
+    if (status == STATUS_OK || status == STATUS_NOT_FOUND)
+        status = series_segment_open(&own, mending->repair->os, *path, outcome->made.id, err);
+    if (own != NULL)
+        roaring_bitmap_or_inplace(open, series_segment_ids(own));
+    if (status == STATUS_OK)
+        status = find_elsewhere(mending, open, elsewhere, err);
+    if (status == STATUS_OK) {
+        const roaring_bitmap_t *ids = series_segment_ids(own);
+        outcome->kept = roaring_bitmap_or_cardinality(ids, elsewhere);
+        if (roaring_bitmap_is_subset(ids, elsewhere)) {
+            outcome->made.entries = 0;
+            status = filesystem_remove(mending->repair->os.fs, *path, err);
+        } else if (roaring_bitmap_intersect(ids, elsewhere)) {
+            status = leave_out(mending, own, elsewhere, &outcome->made, path, err);
+        }
+    }
+    series_segment_close(own);
+    series_segment_close(old);
+    if (open != NULL)
+        roaring_bitmap_free(open);
+    if (elsewhere != NULL)
+        roaring_bitmap_free(elsewhere);
+    return status;
+}
+
+/* Makes what can be read of the segment a file of its own, without what is elsewhere. */
+static enum status make_file(struct mending *mending, struct outcome *outcome, struct error *err)
+{
+    struct repair *repair = mending->repair;
+    struct series_segment_stats stats;
+    char *path = NULL;
+    *outcome = (struct outcome){.made.kind = SEGMENT_INDEX};
+    enum status status = repair_new_file(repair, path_of_segment, &outcome->made.id, &path, err);
+    if (status == STATUS_OK)
+        status = series_segment_rebuild(repair->os, mending->path, mending->told->id, path,
+                                        outcome->made.id, repair->state.secret, count_damage,
+                                        mending, &stats, err);
+    if (status == STATUS_OK) {
+        outcome->made.entries = stats.series;
+        outcome->made.bytes = stats.bytes;
+        status = look_elsewhere(mending, outcome, &path, err);
+    }
+    free(path);
     return status;
 }
 
 static enum status rebuild(struct mending *mending, struct error *err)
 {
-    struct manifest_segment made = {.kind = SEGMENT_INDEX};
-    char *path = NULL;
-    bool elsewhere;
+    struct outcome outcome;
     struct error why = {0};
-    enum status status = make_file(mending, &made, &path, &elsewhere, &why);
-    free(path);
+    enum status status = make_file(mending, &outcome, &why);
     if (status == STATUS_OK)
-        return replace_keeping(mending, made.entries == 0 || elsewhere ? NULL : &made, made.entries,
-                               err);
+        return replace_keeping(mending, outcome.made.entries == 0 ? NULL : &outcome.made,
+                               outcome.kept, err);
     /* It is something else, or nothing. */
     if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND)
         return replace(mending, NULL, err);
@@ -168,18 +267,17 @@ enum status repair_save_segment(struct repair *repair, const struct manifest_seg
 {
     struct mending mending = {
         .repair = repair, .told = told, .path = path_of_segment(repair->dir, told->id)};
-    char *path = NULL;
-    bool elsewhere;
-    *made = (struct manifest_segment){.kind = SEGMENT_INDEX};
+    struct outcome outcome = {0};
     if (mending.path == NULL)
         return repair_no_path(err);
-    enum status status = make_file(&mending, made, &path, &elsewhere, err);
-    *whole = made->entries == told->entries;
-    if (status == STATUS_OK && (made->entries == 0 || elsewhere))
+    enum status status = make_file(&mending, &outcome, err);
+    *made = outcome.made;
+    *whole = outcome.kept == told->entries;
+    if (status == STATUS_OK && made->entries == 0)
         status = fail(err, STATUS_CORRUPT, "nothing more can be read of it");
     else if (status == STATUS_OK)
-        status = *whole ? replace(&mending, made, err) : add_beside(&mending, made, err);
-    free(path);
+        status = *whole ? replace_keeping(&mending, made, outcome.kept, err)
+                        : add_beside(&mending, made, err);
     free(mending.path);
     return status;
 }

@@ -59,6 +59,15 @@ static enum status refuse(struct resolution *work, size_t entry, const struct er
 
 /* ---- known series ----------------------------------------------------------------------- */
 
+/* The cache may know series whose definitions were whole once. */
+static void doubt(struct engine *engine)
+{
+    rwlock_write(&engine->series_lock);
+    atomic_store(&engine->index_damaged, false);
+    series_index_doubt(&engine->index);
+    rwlock_unlock(&engine->series_lock);
+}
+
 /* Ids of the series that the cache knows; *misses lists the other entries. */
 static enum status probe(struct resolution *work, uint32_t **misses, size_t *miss_count)
 {
@@ -69,13 +78,18 @@ static enum status probe(struct resolution *work, uint32_t **misses, size_t *mis
     for (size_t i = 0; i < batch->series_count; i++)
         series[i].hash = hash128(series[i].raw, seed);
     size_t missed = 0;
+    if (atomic_load_explicit(&engine->index_damaged, memory_order_relaxed))
+        doubt(engine);
     rwlock_read(&engine->series_lock);
     const roaring_bitmap_t *dying = engine->reclaim.dying;
+    const roaring_bitmap_t *doubtful = engine->index.doubtful;
     for (size_t i = 0; i < batch->series_count; i++) {
         if (i + PROBE_AHEAD < batch->series_count)
             raw_cache_prefetch(&engine->raw_cache, series[i + PROBE_AHEAD].hash);
         series[i].id = raw_cache_find(&engine->raw_cache, series[i].hash);
         if (dying != NULL && roaring_bitmap_contains(dying, series[i].id))
+            series[i].id = SERIES_ID_NONE;
+        if (doubtful != NULL && roaring_bitmap_contains(doubtful, series[i].id))
             series[i].id = SERIES_ID_NONE;
         missed += series[i].id == SERIES_ID_NONE;
     }
@@ -123,6 +137,7 @@ struct missed {
     struct labels labels;
     struct series_key key;
     uint32_t id;
+    bool defined; /* in a way that can be read */
     struct error why;
 };
 
@@ -131,14 +146,33 @@ static enum status find_on_disk(struct engine *engine, const struct segment_set 
                                 struct missed *missed)
 {
     struct error damage = {0};
-    enum status status =
-        segment_set_find(set, &missed->labels, missed->key, &missed->id, &damage, &missed->why);
+    enum status status = segment_set_find(set, &missed->labels, missed->key, &missed->id,
+                                          &missed->defined, &damage, &missed->why);
     if (damage.status == STATUS_CORRUPT)
-        engine_note_damage(engine, "a damaged page of the index was got round", &damage);
+        engine_note_index_damage(engine, "a damaged page of the index was got round", &damage);
     if (status == STATUS_OK)
         return status;
     missed->id = SERIES_ID_NONE;
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
+}
+
+/* The id that its key leads to, or a new one. */
+static enum status reserve(struct resolution *work, const struct missed *missed, uint32_t *id,
+                           struct error *why)
+{
+    struct series_index *index = &work->engine->index;
+    const struct labels *labels = &missed->labels;
+    if (*id != SERIES_ID_NONE)
+        return series_table_reserve_again(&index->active, labels, *id, why);
+    struct admission_question question;
+    question_fill(work->engine, labels, &question);
+    enum status status = work->admitter == NULL
+                             ? STATUS_OK
+                             : work->admitter->ops->admit(work->admitter, &question, why);
+    if (status != STATUS_OK)
+        return status;
+    status = series_table_reserve(&index->active, labels, id);
+    return status == STATUS_OK ? status : fail(why, status, "no memory for a new series");
 }
 
 /* With series_lock for writing; `set` is what find_on_disk has looked at. */
@@ -147,13 +181,12 @@ static enum status find_or_reserve(struct resolution *work, struct missed *misse
 {
     struct series_index *index = &work->engine->index;
     struct batch *batch = work->batch;
-    const struct labels *labels = &missed->labels;
-    struct error *why = &missed->why;
     uint32_t id = missed->id;
     if (id == SERIES_ID_NONE)
-        id = series_index_find(index, labels);
+        id = series_index_find(index, &missed->labels);
     /* Seldom: a flush moved series to a new segment since. */
-    if (id == SERIES_ID_NONE && index->segments != set) {
+    if ((id == SERIES_ID_NONE || (!missed->defined && series_index_get(index, id, NULL) == NULL)) &&
+        index->segments != set) {
         enum status status = find_on_disk(work->engine, index->segments, missed);
         if (status != STATUS_OK)
             return status;
@@ -163,17 +196,11 @@ static enum status find_or_reserve(struct resolution *work, struct missed *misse
         id = SERIES_ID_NONE;
     if (work->engine->reclaim.dying != NULL)
         roaring_bitmap_remove(work->engine->reclaim.dying, id);
-    if (id == SERIES_ID_NONE) {
-        struct admission_question question;
-        question_fill(work->engine, labels, &question);
-        enum status status = work->admitter == NULL
-                                 ? STATUS_OK
-                                 : work->admitter->ops->admit(work->admitter, &question, why);
+    bool undefined = !missed->defined && series_index_get(index, id, NULL) == NULL;
+    if (id == SERIES_ID_NONE || undefined) {
+        enum status status = reserve(work, missed, &id, &missed->why);
         if (status != STATUS_OK)
             return status;
-        status = series_table_reserve(&index->active, labels, &id);
-        if (status != STATUS_OK)
-            return fail(why, status, "no memory for a new series");
         batch->reserved[batch->reserved_count++] = id;
     } else if (!series_index_has_committed(index, id)) {
         series_table_hold(&index->active, id);
@@ -413,7 +440,8 @@ static void remember(struct engine *engine, const struct batch *batch)
         for (size_t i = done; i < end; i++) {
             const struct batch_series *series = &batch->series[batch->missed[i]];
             if (series->id != SERIES_ID_NONE &&
-                series_index_has_committed(&engine->index, series->id))
+                series_index_has_committed(&engine->index, series->id) &&
+                !series_index_is_doubtful(&engine->index, series->id))
                 raw_cache_insert(&engine->raw_cache, series->hash, series->id);
         }
         rwlock_unlock(&engine->series_lock);

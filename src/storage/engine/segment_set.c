@@ -43,7 +43,7 @@ void segment_ref_release(struct segment_ref *ref)
     free(ref);
 }
 
-struct segment_set *segment_set_new(struct segment_ref *const *segments, size_t count)
+static struct segment_set *make_set(struct segment_ref *const *segments, size_t count)
 {
     struct segment_set *set = calloc(1, sizeof *set);
     if (set == NULL)
@@ -64,6 +64,11 @@ struct segment_set *segment_set_new(struct segment_ref *const *segments, size_t 
     }
     set->count = count;
     return set;
+}
+
+struct segment_set *segment_set_new(void)
+{
+    return make_set(NULL, 0);
 }
 
 struct segment_set *segment_set_acquire(struct segment_set *set)
@@ -90,6 +95,31 @@ static bool is_among(const struct segment_ref *ref, struct segment_ref *const *r
     return false;
 }
 
+static bool shares_series(struct segment_ref *const *segments, size_t count,
+                          const struct segment_ref *added)
+{
+    for (size_t i = 0; i < count; i++)
+        if (roaring_bitmap_intersect(series_segment_ids(segments[i]->segment),
+                                     series_segment_ids(added->segment)))
+            return true;
+    return false;
+}
+
+/* False without memory. */
+static bool count_once(struct segment_set *set)
+{
+    roaring_bitmap_t *ids = roaring_bitmap_create();
+    if (ids == NULL)
+        return false;
+    for (size_t i = 0; i < set->count; i++)
+        roaring_bitmap_or_inplace(ids, series_segment_ids(set->segments[i]->segment));
+    uint64_t distinct = roaring_bitmap_get_cardinality(ids);
+    roaring_bitmap_free(ids);
+    set->shared = distinct < set->series;
+    set->series = distinct;
+    return true;
+}
+
 struct segment_set *segment_set_replace(const struct segment_set *set,
                                         struct segment_ref *const *removed, size_t removed_count,
                                         struct segment_ref *added)
@@ -101,10 +131,17 @@ struct segment_set *segment_set_replace(const struct segment_set *set,
     for (size_t i = 0; i < set->count; i++)
         if (!is_among(set->segments[i], removed, removed_count))
             segments[count++] = set->segments[i];
-    if (added != NULL)
+    bool shared = set->shared;
+    if (added != NULL) {
+        shared = shared || shares_series(segments, count, added);
         segments[count++] = added;
-    struct segment_set *made = segment_set_new(segments, count);
+    }
+    struct segment_set *made = make_set(segments, count);
     free(segments);
+    if (made != NULL && shared && !count_once(made)) {
+        segment_set_release(made);
+        return NULL;
+    }
     return made;
 }
 
@@ -174,15 +211,33 @@ static enum status find_by_pairs(const struct series_segment *segment, const str
     return status;
 }
 
+/* The key alone is not enough: what is written under an id whose definition cannot be read would be
+ * lost with it. */
+static enum status check_definition(struct segment_ref *ref, uint32_t id, bool *defined,
+                                    struct error *damage, struct error *err)
+{
+    struct error why = {0};
+    enum status status = series_segment_defines(ref->segment, id, &why);
+    if (status != STATUS_CORRUPT)
+        return status == STATUS_OK ? status : fail(err, status, "%s", why.message);
+    *defined = false;
+    *damage = why;
+    atomic_store(&ref->unreadable, true);
+    return STATUS_OK;
+}
+
 enum status segment_set_find(const struct segment_set *set, const struct labels *labels,
-                             struct series_key key, uint32_t *id, struct error *damage,
-                             struct error *err)
+                             struct series_key key, uint32_t *id, bool *defined,
+                             struct error *damage, struct error *err)
 {
     struct error undecided = {.status = STATUS_NOT_FOUND};
+    *defined = true;
     for (size_t i = set->count; i-- > 0;) {
         const struct series_segment *segment = set->segments[i]->segment;
         struct error why = {0};
         enum status status = series_segment_find(segment, key, id, &why);
+        if (status == STATUS_OK)
+            return check_definition(set->segments[i], *id, defined, damage, err);
         if (status == STATUS_CORRUPT) {
             *damage = why;
             status = find_by_pairs(segment, labels, id, &why);
@@ -200,18 +255,18 @@ enum status segment_set_find(const struct segment_set *set, const struct labels 
                : fail(err, undecided.status, "%s", undecided.message);
 }
 
-static size_t place_of(const struct segment_set *set, uint32_t id)
-{
-    size_t place = 0;
-    while (place < set->count && !series_segment_has(set->segments[place]->segment, id))
-        place++;
-    return place;
-}
-
 struct series_segment *segment_set_with(const struct segment_set *set, uint32_t id)
 {
-    size_t place = place_of(set, id);
-    return place == set->count ? NULL : set->segments[place]->segment;
+    for (size_t i = set->count; i-- > 0;)
+        if (series_segment_has(set->segments[i]->segment, id))
+            return set->segments[i]->segment;
+    return NULL;
+}
+
+bool segment_set_may_define(const struct segment_set *set, uint32_t id)
+{
+    const struct series_segment *segment = segment_set_with(set, id);
+    return segment != NULL && series_segment_may_define(segment, id);
 }
 
 enum status segment_set_metrics_of(const struct segment_set *set, const uint32_t *ids, size_t count,
@@ -253,12 +308,17 @@ void segment_labels_close(struct segment_labels *labels)
 enum status segment_labels_read(struct segment_labels *labels, uint32_t id,
                                 struct series_definition *definition, struct error *err)
 {
-    size_t place = place_of(labels->set, id);
-    if (place == labels->set->count)
-        return STATUS_NOT_FOUND;
-    struct series_segment_cursor **cursor = &labels->cursors[place];
-    enum status status = STATUS_OK;
-    if (*cursor == NULL)
-        status = series_segment_cursor_new(cursor, labels->set->segments[place]->segment, err);
-    return status == STATUS_OK ? series_segment_read(*cursor, id, definition, err) : status;
+    enum status status = STATUS_NOT_FOUND;
+    for (size_t i = labels->set->count; i-- > 0;) {
+        const struct series_segment *segment = labels->set->segments[i]->segment;
+        struct series_segment_cursor **cursor = &labels->cursors[i];
+        if (!series_segment_has(segment, id))
+            continue;
+        status = *cursor == NULL ? series_segment_cursor_new(cursor, segment, err) : STATUS_OK;
+        if (status == STATUS_OK)
+            status = series_segment_read(*cursor, id, definition, err);
+        if (status != STATUS_CORRUPT)
+            return status;
+    }
+    return status;
 }

@@ -1,13 +1,14 @@
 #include "storage/engine/series_index.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/invariant.h"
 
 enum status series_index_init(struct series_index *index, uint64_t seed)
 {
     *index = (struct series_index){.seed = seed};
-    index->segments = segment_set_new(NULL, 0);
+    index->segments = segment_set_new();
     if (index->segments != NULL && series_space_init(&index->space, seed) == STATUS_OK &&
         series_table_init(&index->active, seed, &index->space) == STATUS_OK) {
         index->active.number = ++index->tables;
@@ -25,6 +26,8 @@ void series_index_release(struct series_index *index)
     segment_set_release(index->segments);
     if (index->leaving != NULL)
         roaring_bitmap_free(index->leaving);
+    if (index->doubtful != NULL)
+        roaring_bitmap_free(index->doubtful);
     *index = (struct series_index){0};
 }
 
@@ -63,10 +66,44 @@ bool series_index_has_committed(const struct series_index *index, uint32_t id)
                           : segment_set_with(index->segments, id) != NULL;
 }
 
+void series_index_doubt(struct series_index *index)
+{
+    const struct segment_set *set = index->segments;
+    size_t damaged = 0;
+    for (size_t i = 0; i < set->count; i++)
+        damaged += series_segment_damaged_pages(set->segments[i]->segment);
+    if (damaged == index->damaged_pages)
+        return;
+    if (index->doubtful == NULL)
+        index->doubtful = roaring_bitmap_create();
+    if (index->doubtful == NULL)
+        return;
+    for (size_t i = 0; i < set->count; i++)
+        series_segment_damaged_series(set->segments[i]->segment, index->doubtful);
+    index->damaged_pages = damaged;
+}
+
+bool series_index_is_doubtful(struct series_index *index, uint32_t id)
+{
+    if (index->doubtful == NULL || !roaring_bitmap_contains(index->doubtful, id))
+        return false;
+    if (series_index_get(index, id, NULL) == NULL && !segment_set_may_define(index->segments, id))
+        return true;
+    roaring_bitmap_remove(index->doubtful, id);
+    return false;
+}
+
+/* ---- counting --------------------------------------------------------------------------- */
+
+static uint64_t counted(const struct series_table *table)
+{
+    return table->committed_series - table->committed_again;
+}
+
 uint64_t series_index_committed(const struct series_index *index)
 {
-    uint64_t sealed = index->has_sealed ? index->sealed.committed_series : 0;
-    return index->active.committed_series + sealed + index->segments->series;
+    uint64_t sealed = index->has_sealed ? counted(&index->sealed) : 0;
+    return counted(&index->active) + sealed + index->segments->series;
 }
 
 uint64_t series_index_reserved(const struct series_index *index)
@@ -126,6 +163,40 @@ void series_index_drop_sealed(struct series_index *index, struct segment_set *se
 
 /* ---- recovering ------------------------------------------------------------------------- */
 
+/* Metrics of series that the set has too were counted already. Where the segment cannot say them,
+ * they are counted twice, which only limits look at. */
+static enum status count_once(struct series_index *index, const struct series_segment *segment,
+                              struct error *err)
+{
+    const struct segment_set *set = index->segments;
+    roaring_bitmap_t *both = roaring_bitmap_create();
+    enum status status = both == NULL ? STATUS_MEMORY : STATUS_OK;
+    for (size_t i = 0; i < set->count && status == STATUS_OK; i++)
+        roaring_bitmap_or_inplace(both, series_segment_ids(set->segments[i]->segment));
+    if (status == STATUS_OK)
+        roaring_bitmap_and_inplace(both, series_segment_ids(segment));
+    size_t count = both == NULL ? 0 : (size_t)roaring_bitmap_get_cardinality(both);
+    uint32_t *ids = malloc((count + 1) * sizeof ids[0]);
+    uint32_t *metrics = malloc((count + 1) * sizeof metrics[0]);
+    if (ids == NULL || metrics == NULL)
+        status = STATUS_MEMORY;
+    if (status == STATUS_OK) {
+        roaring_bitmap_to_uint32_array(both, ids);
+        memset(metrics, 0xff, count * sizeof metrics[0]);
+        status = series_segment_metrics_of(segment, ids, count, metrics, err);
+    }
+    for (size_t i = 0; i < count && (status == STATUS_OK || status == STATUS_CORRUPT); i++)
+        if (metrics[i] != METRIC_ID_NONE)
+            series_space_remove(&index->space, metrics[i]);
+    free(ids);
+    free(metrics);
+    if (both != NULL)
+        roaring_bitmap_free(both);
+    return status == STATUS_OK || status == STATUS_CORRUPT
+               ? STATUS_OK
+               : fail(err, status, "no memory for the index");
+}
+
 enum status series_index_restore_segment(struct series_index *index, struct segment_ref *segment,
                                          struct error *err)
 {
@@ -138,6 +209,8 @@ enum status series_index_restore_segment(struct series_index *index, struct segm
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
         status = series_space_restore(&index->space, metrics[i].metric, metrics[i].name,
                                       metrics[i].series, err);
+    if (status == STATUS_OK && set->shared)
+        status = count_once(index, segment->segment, err);
     if (status != STATUS_OK) {
         segment_set_release(set);
         return status;
@@ -153,6 +226,7 @@ void series_index_drop_known(struct series_index *index)
 {
     uint32_t id = series_table_next_committed(&index->active, 0);
     for (; id != SERIES_ID_NONE; id = series_table_next_committed(&index->active, id + 1))
-        if (segment_set_with(index->segments, id) != NULL)
+        if (!series_table_get(&index->active, id)->again &&
+            segment_set_with(index->segments, id) != NULL)
             series_table_drop(&index->active, id);
 }

@@ -5,7 +5,9 @@
  *   sealed    what a flush is writing to a segment; nothing in it changes
  *   segments  all others, on disk (series_segment.h): memory does not follow their number
  *
- * A series is in exactly one of the three. The authority over labels is asked in two steps: the
+ * A series is in exactly one of the three, but for one that was written again after its definition
+ * in a segment could not be read any more: the newer one counts, and when all can be read, they say
+ * the same. The authority over labels is asked in two steps: the
  * segments without a lock, as they need the disk; then, with the lock, the tables, and that no
  * segment came meanwhile.
  *
@@ -25,7 +27,9 @@ struct series_index {
     struct series_table sealed; /* empty unless has_sealed */
     bool has_sealed;
     struct segment_set *segments;
-    roaring_bitmap_t *leaving; /* on their way out: as good as gone; or NULL (reclaim.h) */
+    roaring_bitmap_t *leaving;  /* on their way out: as good as gone; or NULL (reclaim.h) */
+    roaring_bitmap_t *doubtful; /* of damaged pages: no cache is believed about them; or NULL */
+    size_t damaged_pages;       /* that it knows of */
     uint64_t commits; /* series committed since the start, which is the number of the last one */
     uint64_t tables;  /* made: the number of the active one */
     uint64_t dropped; /* sealed tables that went */
@@ -43,6 +47,12 @@ const struct series *series_index_get(const struct series_index *index, uint32_t
 const struct series_table *series_index_table(const struct series_index *index, uint64_t number);
 /* Wherever it is. */
 bool series_index_has_committed(const struct series_index *index, uint32_t id);
+
+/* Looks for pages of definitions that turned out to be damaged: their series become doubtful. */
+void series_index_doubt(struct series_index *index);
+/* Whether it is doubtful still: no table defines it, and the segment that has it cannot. One that
+ * is not is doubtful no more. */
+bool series_index_is_doubtful(struct series_index *index, uint32_t id);
 
 uint64_t series_index_committed(const struct series_index *index);
 uint64_t series_index_reserved(const struct series_index *index);
@@ -72,7 +82,7 @@ void series_index_replace_set(struct series_index *index, struct segment_set *se
 MUST_CHECK enum status series_index_restore_segment(struct series_index *index,
                                                     struct segment_ref *segment, struct error *err);
 /* Takes series out of the active table that a segment defines too: the log may say again what a
- * flush has written. */
+ * flush has written. Those that were defined again stay. */
 void series_index_drop_known(struct series_index *index);
 
 #endif

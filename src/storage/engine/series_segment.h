@@ -13,8 +13,8 @@
  *
  * Format: docs/formats/series-segment.md. Every byte is under a checksum that begins with the
  * segment's id and the offset, and is verified before use.
- * Threads: a reader is immutable: any number of threads. A cursor belongs to one.
- * Errors: CORRUPT names file, section and offset; IO, MEMORY.
+ * Threads: a reader changes only what it knows of damage: any number of threads. A cursor belongs
+ * to one. Errors: CORRUPT names file, section and offset; IO, MEMORY.
  */
 #ifndef METRIC_STORE_STORAGE_ENGINE_SERIES_SEGMENT_H
 #define METRIC_STORE_STORAGE_ENGINE_SERIES_SEGMENT_H
@@ -97,6 +97,18 @@ static inline bool series_segment_has(const struct series_segment *segment, uint
     return roaring_bitmap_contains(series_segment_ids(segment), id);
 }
 
+/* Whether the definition of a series of the segment can be read: the page that it stands in is read
+ * for this once, and what any reader finds of it later is remembered. CORRUPT also where it could
+ * be read once, or may be again; MEMORY. */
+MUST_CHECK enum status series_segment_defines(const struct series_segment *segment, uint32_t id,
+                                              struct error *err);
+/* As far as is known, without reading. */
+bool series_segment_may_define(const struct series_segment *segment, uint32_t id);
+/* Pages of definitions that turned out to be damaged: how many, and their series, added to `ids`.
+ */
+size_t series_segment_damaged_pages(const struct series_segment *segment);
+void series_segment_damaged_series(const struct series_segment *segment, roaring_bitmap_t *ids);
+
 /* One page is read. NOT_FOUND (*err is not filled) when no series has this key. */
 MUST_CHECK enum status series_segment_find(const struct series_segment *segment,
                                            struct series_key key, uint32_t *id, struct error *err);
@@ -177,12 +189,12 @@ MUST_CHECK enum status series_segment_keys_next(struct series_segment_keys *walk
                                                 struct error *err);
 
 /*
- * Merges segments whose ids are disjoint into a new one, without the ids in `without` (may be
- * NULL), streaming: memory does not follow the number of series, directories, metrics and the set
- * of ids apart. `go_on(context)` (may be NULL) is asked now and then; false ends it with CANCELLED.
- * A page that is damaged ends it with CORRUPT, and so do segments that contradict each other. On
- * failure no file is left. *damaged (may be NULL) is then the place of the segment that CORRUPT is
- * about; `count` where that is none alone.
+ * Merges segments into a new one, which has a series that some of them define alike once, without
+ * the ids in `without` (may be NULL), streaming: memory does not follow the number of series,
+ * directories, metrics and the set of ids apart. `go_on(context)` (may be NULL) is asked now and
+ * then; false ends it with CANCELLED. A page that is damaged ends it with CORRUPT, and so do
+ * segments that contradict each other. On failure no file is left. *damaged (may be NULL) is then
+ * the place of the segment that CORRUPT is about; `count` where that is none alone.
  */
 MUST_CHECK enum status series_segment_merge(struct series_segment *const *segments, size_t count,
                                             const roaring_bitmap_t *without, struct os os,

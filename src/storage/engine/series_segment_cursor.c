@@ -61,32 +61,58 @@ static size_t page_of_id(const struct series_segment *segment, uint32_t id)
     return low;
 }
 
-/* Context for what is wrong with a page: where it is, and what is lost with it. */
-static enum status page_failed(struct series_segment_cursor *cursor, size_t index,
-                               enum status status, struct error *err)
+/* Damage is never forgotten, whatever a later read gives. */
+static void note_page(const struct series_segment *segment, size_t index,
+                      enum segment_page_state state)
 {
-    const struct series_segment *segment = cursor->segment;
+    atomic_uchar *known = &segment->page_states[index];
+    unsigned char before = atomic_load_explicit(known, memory_order_relaxed);
+    unsigned char unread = SEGMENT_PAGE_UNREAD;
+    if (state == SEGMENT_PAGE_DAMAGED)
+        atomic_store(known, (unsigned char)state);
+    else if (before == unread)
+        atomic_compare_exchange_strong(known, &unread, (unsigned char)state);
+}
+
+/* Context for what is wrong with a page: where it is, and what is lost with it. */
+static enum status fail_page(const struct series_segment *segment, size_t index, enum status status,
+                             struct error *err)
+{
     uint32_t first = segment->pages[index].first_id;
     uint32_t last = segment_page_last_id(segment, index);
     char what[96];
     snprintf(what, sizeof what, "definitions of %" PRIu64 " series, ids %u to %u,",
              roaring_bitmap_range_cardinality(segment->ids, first, (uint64_t)last + 1), first,
              last);
-    cursor->loaded = SIZE_MAX;
+    if (status == STATUS_CORRUPT)
+        note_page(segment, index, SEGMENT_PAGE_DAMAGED);
     return segment_fail_at(segment, what, segment->pages[index].offset, status, err);
+}
+
+static enum status page_failed(struct series_segment_cursor *cursor, size_t index,
+                               enum status status, struct error *err)
+{
+    cursor->loaded = SIZE_MAX;
+    return fail_page(cursor->segment, index, status, err);
+}
+
+static enum status read_stored(const struct series_segment *segment, size_t index,
+                               struct bytes *stored, struct error *err)
+{
+    const struct segment_page_entry *entry = &segment->pages[index];
+    bytes_clear(stored);
+    if (entry->size > SEGMENT_PAGE_HEADER_SIZE + ZSTD_compressBound(SEGMENT_PAGE_RAW_MAX))
+        return fail(err, STATUS_CORRUPT, "the page is larger than any");
+    if (bytes_reserve(stored, entry->size) != STATUS_OK)
+        return fail(err, STATUS_MEMORY, "no memory for a page of %u bytes", entry->size);
+    return stored_read_exactly(segment->file, stored->data, entry->size, entry->offset, err);
 }
 
 static enum status read_page(struct series_segment_cursor *cursor, size_t index, struct error *err)
 {
     const struct series_segment *segment = cursor->segment;
     const struct segment_page_entry *entry = &segment->pages[index];
-    bytes_clear(&cursor->stored);
-    if (entry->size > SEGMENT_PAGE_HEADER_SIZE + ZSTD_compressBound(SEGMENT_PAGE_RAW_MAX))
-        return fail(err, STATUS_CORRUPT, "the page is larger than any");
-    if (bytes_reserve(&cursor->stored, entry->size) != STATUS_OK)
-        return fail(err, STATUS_MEMORY, "no memory for a page of %u bytes", entry->size);
-    enum status status =
-        stored_read_exactly(segment->file, cursor->stored.data, entry->size, entry->offset, err);
+    enum status status = read_stored(segment, index, &cursor->stored, err);
     if (status == STATUS_OK)
         status = segment_page_load(&cursor->page, slice_of(cursor->stored.data, entry->size),
                                    segment->trailer.id, entry->offset, err);
@@ -106,6 +132,7 @@ static enum status load(struct series_segment_cursor *cursor, size_t index, stru
     enum status status = read_page(cursor, index, err);
     if (status != STATUS_OK)
         return page_failed(cursor, index, status, err);
+    note_page(cursor->segment, index, SEGMENT_PAGE_SOUND);
     cursor->loaded = index;
     return STATUS_OK;
 }
@@ -159,6 +186,66 @@ enum status series_segment_read(struct series_segment_cursor *cursor, uint32_t i
     give(cursor, definition);
     return STATUS_OK;
 }
+
+/* ---- damage ----------------------------------------------------------------------------- */
+
+static enum segment_page_state state_of(const struct series_segment *segment, size_t index)
+{
+    return (enum segment_page_state)atomic_load_explicit(&segment->page_states[index],
+                                                         memory_order_relaxed);
+}
+
+bool series_segment_may_define(const struct series_segment *segment, uint32_t id)
+{
+    return state_of(segment, page_of_id(segment, id)) != SEGMENT_PAGE_DAMAGED;
+}
+
+enum status series_segment_defines(const struct series_segment *segment, uint32_t id,
+                                   struct error *err)
+{
+    size_t index = page_of_id(segment, id);
+    const struct segment_page_entry *entry = &segment->pages[index];
+    enum segment_page_state state = state_of(segment, index);
+    if (state == SEGMENT_PAGE_SOUND)
+        return STATUS_OK;
+    if (state == SEGMENT_PAGE_DAMAGED)
+        return fail_page(segment, index, fail(err, STATUS_CORRUPT, "the page is damaged"), err);
+    struct bytes stored;
+    bytes_init(&stored, SIZE_MAX);
+    enum status status = read_stored(segment, index, &stored, err);
+    if (status == STATUS_OK)
+        status = segment_page_check(slice_of(stored.data, entry->size), segment->trailer.id,
+                                    entry->offset, err);
+    bytes_release(&stored);
+    if (status != STATUS_OK)
+        return fail_page(segment, index, status, err);
+    note_page(segment, index, SEGMENT_PAGE_SOUND);
+    return STATUS_OK;
+}
+
+size_t series_segment_damaged_pages(const struct series_segment *segment)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < segment->page_count; i++)
+        count += state_of(segment, i) == SEGMENT_PAGE_DAMAGED;
+    return count;
+}
+
+void series_segment_damaged_series(const struct series_segment *segment, roaring_bitmap_t *ids)
+{
+    roaring_uint32_iterator_t at;
+    roaring_init_iterator(segment->ids, &at);
+    for (size_t i = 0; i < segment->page_count; i++) {
+        if (state_of(segment, i) != SEGMENT_PAGE_DAMAGED ||
+            !roaring_move_uint32_iterator_equalorlarger(&at, segment->pages[i].first_id))
+            continue;
+        for (; at.has_value && at.current_value <= segment_page_last_id(segment, i);
+             roaring_advance_uint32_iterator(&at))
+            roaring_bitmap_add(ids, at.current_value);
+    }
+}
+
+/* ---- walking ---------------------------------------------------------------------------- */
 
 enum status series_segment_seek(struct series_segment_cursor *cursor, uint32_t from,
                                 struct error *err)

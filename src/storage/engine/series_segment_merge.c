@@ -1,6 +1,7 @@
 /*
  * Merging: each section is a merge of sorted runs, one after the other. What is read may contradict
- * itself behind right checksums, which ends the merge with CORRUPT.
+ * itself behind right checksums, which ends the merge with CORRUPT; a series that several define
+ * alike is taken once.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -100,6 +101,15 @@ static struct source *pop(struct merge *merge)
     return first;
 }
 
+/* Another source that gives the same next as the root; NULL when none does. */
+static const struct source *twin(const struct merge *merge)
+{
+    for (size_t i = 1; i < 3 && i < merge->heap_size; i++)
+        if (merge->order(merge->heap[i], merge->heap[0]) == 0)
+            return merge->heap[i];
+    return NULL;
+}
+
 /* Puts every source into the heap that `step` does not find at its end. */
 static enum status begin(struct merge *merge,
                          int (*order)(const struct source *a, const struct source *b),
@@ -176,7 +186,13 @@ static enum status merge_definitions(struct merge *merge, struct error *err)
     while (merge->heap_size > 0 && status == STATUS_OK) {
         const struct source *source = merge->heap[0];
         const struct series_definition *definition = &source->definition;
-        if (!is_left_out(merge, definition->id)) {
+        const struct source *other = twin(merge);
+        if (other != NULL && (definition->metric != other->definition.metric ||
+                              labels_compare(&definition->labels, &other->definition.labels) != 0))
+            return fail(err, STATUS_CORRUPT,
+                        "series segments %s and %s define series %u differently",
+                        source->segment->path, other->segment->path, definition->id);
+        if (other == NULL && !is_left_out(merge, definition->id)) {
             status = count_metric(merge, source, err);
             if (status == STATUS_OK)
                 status = segment_write_series(merge->writer, definition->id, definition->metric,
@@ -245,6 +261,16 @@ static enum status union_of_many(struct merge *merge, size_t same, struct segmen
     return STATUS_OK;
 }
 
+/* Of sorted ids. */
+static void take_once(struct segment_ids *ids)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < ids->count; i++)
+        if (kept == 0 || ids->few[i] != ids->few[kept - 1])
+            ids->few[kept++] = ids->few[i];
+    ids->count = kept;
+}
+
 static enum status union_of_ids(struct merge *merge, size_t same, struct segment_ids *all,
                                 struct error *err)
 {
@@ -260,8 +286,10 @@ static enum status union_of_ids(struct merge *merge, size_t same, struct segment
         if (!add_few(merge, all, &ids))
             return union_of_many(merge, same, all, err);
     }
-    if (same > 1)
+    if (same > 1) {
         qsort(all->few, (size_t)all->count, sizeof all->few[0], order_of_numbers);
+        take_once(all);
+    }
     return STATUS_OK;
 }
 
@@ -319,7 +347,7 @@ static enum status merge_keys(struct merge *merge, struct error *err)
     enum status status = begin(merge, order_of_keys, step_key, err);
     while (merge->heap_size > 0 && status == STATUS_OK) {
         const struct source *source = merge->heap[0];
-        if (!is_left_out(merge, source->id))
+        if (twin(merge) == NULL && !is_left_out(merge, source->id))
             status = note_source(merge, source,
                                  segment_write_key(merge->writer, source->key, source->id, err));
         if (status == STATUS_OK)
@@ -398,11 +426,6 @@ static enum status open_sources(struct merge *merge, struct series_segment *cons
     for (size_t i = 0; i < merge->count && status == STATUS_OK; i++) {
         struct source *source = &merge->sources[i];
         source->segment = segments[i];
-        if (roaring_bitmap_intersect(merge->ids, segments[i]->ids))
-            return fail(err, STATUS_CORRUPT,
-                        "series segment %s holds series that another one holds too",
-                        segments[i]->path);
-        roaring_bitmap_or_inplace(merge->ids, segments[i]->ids);
         status = series_segment_cursor_new(&source->cursor, source->segment, err);
         if (status == STATUS_OK)
             status = series_segment_pairs_new(&source->pairs, source->segment, err);

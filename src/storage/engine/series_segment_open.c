@@ -85,9 +85,11 @@ static enum status decode_pages(struct series_segment *segment, struct slice fro
                     .offset = end + gap, .size = (uint32_t)size, .first_id = (uint32_t)first_id};
             end += gap + size;
         }
-        if (pass == 0)
+        if (pass == 0) {
             segment->pages = take(segment, count, sizeof segment->pages[0]);
-        if (segment->pages == NULL)
+            segment->page_states = take(segment, count, sizeof segment->page_states[0]);
+        }
+        if (segment->pages == NULL || segment->page_states == NULL)
             return no_memory(err);
         segment->page_count = count;
     }
@@ -522,6 +524,7 @@ void series_segment_close(struct series_segment *segment)
     free(segment->path);
     free(segment->ranks);
     free(segment->pages);
+    free(segment->page_states);
     free(segment->metric_pages);
     free(segment->value_pages);
     free(segment->names);

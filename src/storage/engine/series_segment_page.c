@@ -169,8 +169,8 @@ uint64_t segment_page_size(const uint8_t *header)
     return SEGMENT_PAGE_HEADER_SIZE + (uint64_t)stored;
 }
 
-enum status segment_page_load(struct segment_page *page, struct slice bytes, uint64_t segment_id,
-                              uint64_t offset, struct error *err)
+enum status segment_page_check(struct slice bytes, uint64_t segment_id, uint64_t offset,
+                               struct error *err)
 {
     if (bytes.size < SEGMENT_PAGE_HEADER_SIZE || segment_page_size(bytes.data) != bytes.size)
         return fail(err, STATUS_CORRUPT, "its header is damaged");
@@ -178,6 +178,15 @@ enum status segment_page_load(struct segment_page *page, struct slice bytes, uin
     if (got != load_u32(bytes.data))
         return fail(err, STATUS_CORRUPT, "checksum differs (got %08x, want %08x)", got,
                     load_u32(bytes.data));
+    return STATUS_OK;
+}
+
+enum status segment_page_load(struct segment_page *page, struct slice bytes, uint64_t segment_id,
+                              uint64_t offset, struct error *err)
+{
+    enum status status = segment_page_check(bytes, segment_id, offset, err);
+    if (status != STATUS_OK)
+        return status;
     uint32_t raw_size = load_u32(bytes.data + 12);
     bytes_clear(&page->raw);
     if (bytes_reserve(&page->raw, raw_size) != STATUS_OK)

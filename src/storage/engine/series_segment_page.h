@@ -77,6 +77,9 @@ void segment_page_release(struct segment_page *page);
 
 /* Size of the page whose header begins here, with the header; 0 when none does. */
 uint64_t segment_page_size(const uint8_t *header);
+/* Whether they are a page, by its checksum. */
+MUST_CHECK enum status segment_page_check(struct slice bytes, uint64_t segment_id, uint64_t offset,
+                                          struct error *err);
 /* Checks and unpacks; before the first definition. CORRUPT, MEMORY. */
 MUST_CHECK enum status segment_page_load(struct segment_page *page, struct slice bytes,
                                          uint64_t segment_id, uint64_t offset, struct error *err);

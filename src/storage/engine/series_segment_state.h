@@ -4,6 +4,8 @@
 #ifndef METRIC_STORE_STORAGE_ENGINE_SERIES_SEGMENT_STATE_H
 #define METRIC_STORE_STORAGE_ENGINE_SERIES_SEGMENT_STATE_H
 
+#include <stdatomic.h>
+
 #include "os/file.h"
 #include "storage/engine/series_segment_page.h"
 #include "storage/engine/series_segment_writer.h"
@@ -14,6 +16,9 @@ struct segment_page_entry {
     uint32_t size;
     uint32_t first_id;
 };
+
+/* What is known of a page of definitions. */
+enum segment_page_state { SEGMENT_PAGE_UNREAD, SEGMENT_PAGE_SOUND, SEGMENT_PAGE_DAMAGED };
 
 struct segment_metric_page_entry {
     uint64_t offset;
@@ -53,6 +58,7 @@ struct series_segment {
     uint32_t *ranks; /* ids below each multiple of 65536, from that of the first id on */
     struct segment_page_entry *pages;
     size_t page_count;
+    atomic_uchar *page_states; /* enum segment_page_state; the only thing that changes */
     struct segment_metric_page_entry *metric_pages;
     size_t metric_page_count;
     struct segment_value_page_entry *value_pages;

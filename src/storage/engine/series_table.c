@@ -336,6 +336,37 @@ enum status series_table_reserve(struct series_table *table, const struct labels
     return status;
 }
 
+enum status series_table_reserve_again(struct series_table *table, const struct labels *labels,
+                                       uint32_t id, struct error *err)
+{
+    uint32_t pairs[LABELS_MAX_COUNT];
+    uint32_t metric = series_space_find_metric(table->space, labels_metric_name(labels));
+    if (metric == METRIC_ID_NONE)
+        return fail(err, STATUS_CORRUPT,
+                    "the index has lost the definition of this series, and its metric");
+    enum status status = intern_all(table, labels, pairs);
+    if (status == STATUS_OK) {
+        status = series_make(table, id, metric, pairs, labels->count, SERIES_RESERVED);
+        if (status != STATUS_OK)
+            pairs_drop_unused(table, pairs, labels->count);
+    }
+    if (status != STATUS_OK)
+        return fail(err, status, "no memory for a series");
+    series_table_get(table, id)->again = true;
+    return STATUS_OK;
+}
+
+void series_table_mark_again(struct series_table *table, uint32_t id)
+{
+    struct series *series = series_table_get(table, id);
+    invariant(series->state == SERIES_COMMITTED);
+    if (series->again)
+        return;
+    series->again = true;
+    table->committed_again++;
+    series_space_remove(table->space, series->metric);
+}
+
 enum status series_table_restore_pairs(struct series_table *table, uint32_t id, uint32_t metric,
                                        const uint32_t *pairs, size_t count, struct error *err)
 {
@@ -394,9 +425,12 @@ void series_table_commit(struct series_table *table, uint32_t id, uint64_t numbe
     invariant(series->state == SERIES_RESERVED);
     series->state = SERIES_COMMITTED;
     series->number = (uint32_t)number;
+    table->committed_series++;
+    table->committed_again += series->again;
+    if (series->again)
+        return;
     series_space_keep(table->space);
     series_space_commit(table->space, series->metric);
-    table->committed_series++;
 }
 
 /* Takes it out of the table; its id and its metric's count stay as they are. */
@@ -410,21 +444,27 @@ static void series_take_out(struct series_table *table, uint32_t id)
     list_give_back(&table->lists, series->pairs, series->pair_count);
     table->live_series--;
     table->committed_series -= series->state == SERIES_COMMITTED;
+    table->committed_again -= series->state == SERIES_COMMITTED && series->again;
     *series = (struct series){.state = SERIES_FREE};
     page_leave(table, id);
 }
 
 static void series_forget(struct series_table *table, uint32_t id)
 {
-    series_space_remove(table->space, series_table_get(table, id)->metric);
-    series_space_give_back(table->space, id);
+    const struct series *series = series_table_get(table, id);
+    if (!series->again) {
+        series_space_remove(table->space, series->metric);
+        series_space_give_back(table->space, id);
+    }
     series_take_out(table, id);
 }
 
 void series_table_drop(struct series_table *table, uint32_t id)
 {
-    invariant(series_table_has_committed(table, id));
-    series_space_remove(table->space, series_table_get(table, id)->metric);
+    const struct series *series = series_table_get(table, id);
+    invariant(series->state == SERIES_COMMITTED);
+    if (!series->again)
+        series_space_remove(table->space, series->metric);
     series_take_out(table, id);
 }
 
@@ -451,8 +491,10 @@ static enum status copy_reserved(const struct series_table *table, uint32_t id,
     enum status status = intern_all(to, &labels, pairs);
     if (status == STATUS_OK)
         status = series_make(to, id, series->metric, pairs, labels.count, SERIES_RESERVED);
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
         series_table_get(to, id)->holds = series->holds;
+        series_table_get(to, id)->again = series->again;
+    }
     return status;
 }
 

@@ -28,7 +28,8 @@ struct series {
     uint32_t metric;
     uint32_t pairs; /* place in the lists */
     uint16_t pair_count;
-    uint8_t kind;
+    uint8_t kind : 7;
+    uint8_t again : 1; /* something that cannot be read defines it too, and counts it */
     uint8_t state;
     union {
         uint32_t holds;  /* while it is reserved: batches that need it */
@@ -61,7 +62,8 @@ struct series_table {
     struct series_page **pages; /* by id / SERIES_PAGE; NULL: none of its ids is here */
     uint32_t page_count, pages_made;
     uint32_t live_series, committed_series;
-    uint32_t *slots; /* SERIES_ID_NONE empty, SERIES_ID_NONE - 1 used once */
+    uint32_t committed_again; /* of those, that are counted elsewhere */
+    uint32_t *slots;          /* SERIES_ID_NONE empty, SERIES_ID_NONE - 1 used once */
     uint32_t *slot_hashes;
     uint32_t slot_count, slots_used;
     uint64_t seed;
@@ -130,6 +132,13 @@ uint32_t series_table_find(const struct series_table *table, const struct labels
  * that a later call could see; on MEMORY nothing has changed. */
 MUST_CHECK enum status series_table_reserve(struct series_table *table, const struct labels *labels,
                                             uint32_t *id);
+/* The same for a series that has an id already, of which the definition cannot be read any more:
+ * neither id nor metric count once more. CORRUPT when nobody knows its metric. */
+MUST_CHECK enum status series_table_reserve_again(struct series_table *table,
+                                                  const struct labels *labels, uint32_t id,
+                                                  struct error *err);
+/* A committed series, restored from a log, is one of these. */
+void series_table_mark_again(struct series_table *table, uint32_t id);
 /* Makes the series as a log or an index segment defines it, committed. CORRUPT when the id or
  * the labels are taken by another series, or the metric's id by another name. The same definition
  * again changes nothing. */

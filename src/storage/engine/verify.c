@@ -188,6 +188,16 @@ static void compare_counts(struct verifier *verifier, const struct manifest_segm
                segment->entries, segment->bytes, entries, bytes);
 }
 
+/* Series that were written again, as their definition could not be read. */
+static uint64_t defined_before(const struct verifier *verifier, const struct series_segment *index)
+{
+    uint64_t count = 0;
+    for (size_t i = 0; i < verifier->index_count; i++)
+        count += roaring_bitmap_and_cardinality(series_segment_ids(verifier->indexes[i]),
+                                                series_segment_ids(index));
+    return count;
+}
+
 /* Of those that open, all that a later look-up needs is in the segment itself. */
 static enum status check_index(struct verifier *verifier, const struct manifest_segment *segment,
                                struct error *err)
@@ -207,11 +217,13 @@ static enum status check_index(struct verifier *verifier, const struct manifest_
     if (before == verifier->result->damaged)
         compare_counts(verifier, segment, stats.series, stats.bytes);
     status = series_segment_open(&index, verifier->os, verifier->path, segment->id, &why);
-    if (status == STATUS_OK)
-        verifier->indexes[verifier->index_count++] = index;
-    else if (status != STATUS_CORRUPT)
+    if (status != STATUS_OK && status != STATUS_CORRUPT)
         return fail(err, status, "%s", why.message);
     verifier->result->series += stats.series;
+    if (status == STATUS_OK) {
+        verifier->result->series -= defined_before(verifier, index);
+        verifier->indexes[verifier->index_count++] = index;
+    }
     status = size_of_file(verifier, verifier->path, &size, err);
     return status == STATUS_OK ? advance(verifier, size, err) : status;
 }
@@ -262,12 +274,27 @@ static enum status check_segments(struct verifier *verifier, struct error *err)
     return status;
 }
 
+static bool is_indexed(const struct verifier *verifier, uint32_t series)
+{
+    for (size_t i = 0; i < verifier->index_count; i++)
+        if (series_segment_has(verifier->indexes[i], series))
+            return true;
+    return false;
+}
+
+/* Series that no index segment has; of earlier versions, those of their segments too. */
+static uint64_t defined_by_log(const struct verifier *verifier)
+{
+    uint64_t count = 0;
+    uint32_t id = series_table_next_committed(&verifier->series, 0);
+    for (; id != SERIES_ID_NONE; id = series_table_next_committed(&verifier->series, id + 1))
+        count += !is_indexed(verifier, id);
+    return count;
+}
+
 static bool is_defined(const struct verifier *verifier, uint32_t series)
 {
-    bool defined = series_table_has_committed(&verifier->series, series);
-    for (size_t i = 0; i < verifier->index_count && !defined; i++)
-        defined = series_segment_has(verifier->indexes[i], series);
-    return defined;
+    return series_table_has_committed(&verifier->series, series) || is_indexed(verifier, series);
 }
 
 /* Of a series that is defined. CORRUPT where the metric cannot be read, which was reported. */
@@ -726,7 +753,7 @@ static enum status check_all(struct verifier *verifier, struct error *err)
         status = check_log(verifier, err);
     if (status == STATUS_OK)
         status = check_parts(verifier, err);
-    verifier->result->series += verifier->series.committed_series;
+    verifier->result->series += defined_by_log(verifier);
     for (size_t i = 0; i < verifier->index_count; i++)
         series_segment_close(verifier->indexes[i]);
     free(verifier->indexes);

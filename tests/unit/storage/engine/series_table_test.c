@@ -430,6 +430,64 @@ static void the_largest_label_sets_have_room(void **state)
     lone_table_release(&table);
 }
 
+/* Of which the index has the id, and cannot read the definition. */
+static void a_series_that_is_defined_again_keeps_its_id_and_counts_once(void **state)
+{
+    (void)state;
+    struct series_table table, next;
+    struct named named;
+    struct error err = {0};
+    uint32_t other = 0;
+    assert_int_equal(lone_table_init(&table, 1), STATUS_OK);
+    const struct labels *labels = labels_of(&named, 3);
+    assert_int_equal(series_table_reserve_again(&table, labels, 70, &err), STATUS_CORRUPT);
+    /* The index says of its metric that it has one series. */
+    assert_int_equal(series_space_restore(table.space, 5, labels_metric_name(labels), 1, &err),
+                     STATUS_OK);
+    series_space_reach(table.space, 100);
+    for (int forgotten = 1; forgotten >= 0; forgotten--) {
+        assert_int_equal(series_table_reserve_again(&table, labels, 70, &err), STATUS_OK);
+        assert_int_equal(series_table_get(&table, 70)->metric, 5);
+        assert_int_equal(series_table_find(&table, labels), 70);
+        if (forgotten)
+            series_table_unhold(&table, 70);
+    }
+    assert_int_equal(series_table_init(&next, 1, table.space), STATUS_OK);
+    assert_int_equal(series_table_move_reserved(&table, &next), STATUS_OK);
+    series_table_commit(&next, 70, 1);
+    assert_int_equal(next.committed_series, 1);
+    assert_int_equal(next.committed_again, 1);
+    assert_int_equal(series_space_count(table.space, 5), 1);
+    /* Its id was never free. */
+    assert_int_equal(series_table_reserve(&next, labels_of(&named, 4), &other), STATUS_OK);
+    assert_int_equal(other, 100);
+    series_table_drop(&next, 70);
+    assert_int_equal(next.committed_again, 0);
+    assert_int_equal(series_space_count(table.space, 5), 1);
+    series_table_release(&next);
+    lone_table_release(&table);
+}
+
+static void a_restored_series_can_be_marked_as_defined_again(void **state)
+{
+    (void)state;
+    struct series_table table;
+    struct named named;
+    struct error err = {0};
+    assert_int_equal(lone_table_init(&table, 1), STATUS_OK);
+    const struct labels *labels = labels_of(&named, 3);
+    assert_int_equal(series_space_restore(table.space, 5, labels_metric_name(labels), 1, &err),
+                     STATUS_OK);
+    assert_int_equal(series_table_restore(&table, 70, 5, labels, &err), STATUS_OK);
+    assert_int_equal(series_space_count(table.space, 5), 2);
+    for (int i = 0; i < 2; i++) {
+        series_table_mark_again(&table, 70);
+        assert_int_equal(series_space_count(table.space, 5), 1);
+        assert_int_equal(table.committed_again, 1);
+    }
+    lone_table_release(&table);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -440,6 +498,8 @@ int main(void)
         cmocka_unit_test(without_memory_a_reservation_changes_nothing),
         cmocka_unit_test(without_memory_a_table_is_not_made),
         cmocka_unit_test(the_largest_label_sets_have_room),
+        cmocka_unit_test(a_series_that_is_defined_again_keeps_its_id_and_counts_once),
+        cmocka_unit_test(a_restored_series_can_be_marked_as_defined_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
