@@ -35,28 +35,35 @@ void expect_honest(const struct world *world, const struct sim_disk *damaged, co
 /* ---- writes ----------------------------------------------------------------------------- */
 
 /* Beside all old samples, on a day that has some and on one that has none. */
-static size_t new_samples(const struct world *world, struct fixture_sample *samples)
+static size_t new_samples(const struct world *world, int64_t later_ms,
+                          struct fixture_sample *samples)
 {
     size_t count = 0;
     uint32_t all = world->kind->series + world->kind->new_series;
     for (uint32_t i = 0; i < all; i++)
         for (int64_t day = 0; day <= 40; day += 40) {
-            int64_t time_ms = SIM_START_MS + day * MS_PER_DAY + MS_PER_DAY - 60000 + i;
+            int64_t time_ms = SIM_START_MS + day * MS_PER_DAY + MS_PER_DAY - 60000 + later_ms + i;
             samples[count++] = (struct fixture_sample){i, time_ms, world_value(i, time_ms)};
         }
     return count;
 }
 
-static void put_new(struct world *fork, struct tier *tier, const char *what, uint64_t where)
+static void put_later(struct world *fork, struct tier *tier, int64_t later_ms, const char *what,
+                      uint64_t where)
 {
     size_t room = 2 * (size_t)(fork->kind->series + fork->kind->new_series);
     struct fixture_sample *samples = calloc(room, sizeof samples[0]);
     assert_non_null(samples);
-    size_t count = new_samples(fork, samples);
+    size_t count = new_samples(fork, later_ms, samples);
     struct error err = {0};
     if (world_commit(fork, tier, samples, count, &err) != STATUS_OK)
         test_fail("%s, byte %" PRIu64 ": new samples are refused: %s", what, where, err.message);
     free(samples);
+}
+
+static void put_new(struct world *fork, struct tier *tier, const char *what, uint64_t where)
+{
+    put_later(fork, tier, 0, what, where);
 }
 
 /* Whether all that was put last is told. `but_hidden`: of a series whose labels cannot be read
@@ -122,7 +129,10 @@ static void ask_fork(const struct world *fork, struct tier *tier, enum excuse ex
     if (answer.wrong || answer.status != STATUS_OK)
         test_fail("%s, byte %" PRIu64 ": %s: %s %s", what, where, when, answer.why,
                   status_name(answer.status));
-    expect_new(fork, &told, answer.partial || excuse == WHOLE_SERIES, what, where, when);
+    /* Who writes names the labels: whatever was damaged before, what was put is told. */
+    bool put_since = fork->commit_count > fork->damaged_at;
+    bool but_hidden = !put_since && (answer.partial || excuse == WHOLE_SERIES);
+    expect_new(fork, &told, but_hidden, what, where, when);
     expect_gone(fork, &told, what, where, when);
     ledger_release(&told);
 }
@@ -181,6 +191,110 @@ void expect_ingest(const struct world *world, const struct sim_disk *damaged, co
     world_fork_release(&fork);
     sim_disk_free(disk);
 }
+
+/* ---- writing again ---------------------------------------------------------------------- */
+
+static void expect_all(const struct world *fork, struct tier *tier, bool may_be_partial,
+                       const char *what, uint64_t where, const char *when)
+{
+    struct answer answer = {0};
+    world_question(fork, tier, ASK_SAMPLES, &answer);
+    if (answer.wrong || answer.status != STATUS_OK || (answer.partial && !may_be_partial) ||
+        answer.samples != ledger_count(&fork->living))
+        test_fail("%s, byte %" PRIu64 ": %s: %" PRIu64 " samples of %" PRIu64 "%s %s", what, where,
+                  when, answer.samples, ledger_count(&fork->living),
+                  answer.partial ? ", partial" : "", answer.why);
+    answer = (struct answer){0};
+    world_questions(fork, tier, &answer);
+    if (answer.wrong)
+        test_fail("%s, byte %" PRIu64 ": %s: %s", what, where, when, answer.why);
+    struct engine_stats stats;
+    engine_stats(tier, &stats);
+    uint64_t series = fork->kind->series + fork->kind->new_series;
+    if (stats.series_committed != series)
+        test_fail("%s, byte %" PRIu64 ": %s: %" PRIu64 " series of %" PRIu64, what, where, when,
+                  stats.series_committed, series);
+}
+
+static void repair_healed(const struct world *fork, struct sim_disk *disk, bool may_tell_losses,
+                          const char *what, uint64_t where)
+{
+    struct sim_machine machine;
+    struct told told = {0};
+    struct error err = {0};
+    if (world_repair(fork, disk, &told, &err) != STATUS_OK || told.result.left.damaged > 0)
+        test_fail("%s, byte %" PRIu64 ": no repair: %s%s", what, where, err.message, told.last);
+    if (told.result.losses > 0 && !may_tell_losses)
+        test_fail("%s, byte %" PRIu64 ": a repair loses: %s", what, where, told.last);
+    struct tier *tier = start(fork, &machine, disk, what, where);
+    assert_non_null(tier);
+    expect_all(fork, tier, false, what, where, "after a repair");
+    settle_down(tier);
+    expect_all(fork, tier, false, what, where, "after a repair and merges");
+    engine_close(tier);
+}
+
+void expect_healed(const struct world *world, const struct sim_disk *damaged, const char *what,
+                   uint64_t where)
+{
+    struct sim_disk *disk = sim_disk_clone(damaged);
+    struct sim_machine machine;
+    struct world fork;
+    world_fork(&fork, world);
+    struct tier *tier = start(&fork, &machine, disk, what, where);
+    assert_non_null(tier);
+    put_new(&fork, tier, what, where);
+    expect_all(&fork, tier, true, what, where, "after a write");
+    engine_abandon(tier);
+    /* Of definitions that only the log has a repair knows when it has mended the index. */
+    struct sim_disk *crashed = sim_disk_clone(disk);
+    repair_healed(&fork, crashed, true, what, where);
+    sim_disk_free(crashed);
+    tier = start(&fork, &machine, disk, what, where);
+    assert_non_null(tier);
+    expect_all(&fork, tier, true, what, where, "after a restart");
+    settle_down(tier);
+    expect_all(&fork, tier, true, what, where, "after merges");
+    put_later(&fork, tier, 1000, what, where);
+    engine_close(tier);
+    tier = start(&fork, &machine, disk, what, where);
+    assert_non_null(tier);
+    put_later(&fork, tier, 2000, what, where);
+    settle_down(tier);
+    expect_all(&fork, tier, true, what, where, "written once more");
+    engine_close(tier);
+    repair_healed(&fork, disk, false, what, where);
+    world_fork_release(&fork);
+    sim_disk_free(disk);
+}
+
+void expect_healed_while_open(const struct world *world, world_damage *damage, void *context,
+                              const char *what, uint64_t where)
+{
+    struct sim_disk *disk = sim_disk_clone(world->disk);
+    struct sim_machine machine;
+    struct world fork;
+    world_fork(&fork, world);
+    struct tier *tier = start(&fork, &machine, disk, what, where);
+    assert_non_null(tier);
+    put_new(&fork, tier, what, where);
+    damage(context, disk);
+    struct answer answer = {.may_lack = true};
+    world_question(&fork, tier, ASK_SAMPLES, &answer);
+    if (answer.wrong || answer.status != STATUS_OK)
+        test_fail("%s, byte %" PRIu64 ": %s", what, where, answer.why);
+    put_later(&fork, tier, 1000, what, where);
+    expect_all(&fork, tier, true, what, where, "written again while it runs");
+    settle_down(tier);
+    put_later(&fork, tier, 2000, what, where);
+    expect_all(&fork, tier, true, what, where, "after merges");
+    engine_close(tier);
+    repair_healed(&fork, disk, false, what, where);
+    world_fork_release(&fork);
+    sim_disk_free(disk);
+}
+
+/* ---- deletes ---------------------------------------------------------------------------- */
 
 void expect_delete(const struct world *world, const struct sim_disk *damaged, const char *what,
                    uint64_t where)

@@ -19,6 +19,20 @@ void expect_honest(const struct world *world, const struct sim_disk *damaged, co
 void expect_ingest(const struct world *world, const struct sim_disk *damaged, const char *what,
                    uint64_t where);
 
+/*
+ * Damage of an index segment that opens still costs what is written again nothing at all: series
+ * that are written after it, with their labels, have their new samples and their old ones, at once,
+ * after a crash, a flush and merges, when they are written once more, and after a repair, which has
+ * nothing to tell of losses.
+ */
+void expect_healed(const struct world *world, const struct sim_disk *damaged, const char *what,
+                   uint64_t where);
+
+/* The same of damage to a store that is open, which knows its series, and has found it. */
+typedef void world_damage(void *context, struct sim_disk *disk);
+void expect_healed_while_open(const struct world *world, world_damage *damage, void *context,
+                              const char *what, uint64_t where);
+
 /* A delete is refused, or takes all that it says, also what a repair brings to light again. */
 void expect_delete(const struct world *world, const struct sim_disk *damaged, const char *what,
                    uint64_t where);

@@ -190,6 +190,7 @@ void world_release(struct world *world)
 void world_fork(struct world *fork, const struct world *world)
 {
     *fork = *world;
+    fork->damaged_at = world->commit_count;
     ledger_copy(&fork->written, &world->written);
     ledger_copy(&fork->living, &world->living);
     ledger_copy(&fork->commits, &world->commits);

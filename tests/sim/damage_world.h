@@ -48,6 +48,7 @@ struct world {
     struct ledger living;
     struct ledger commits; /* of each sample the number of its commit, as bits */
     uint64_t commit_count;
+    uint64_t damaged_at; /* of a fork: commits that there were when it was made */
     struct stored_file *files;
     size_t count, capacity;
 };
