@@ -7,25 +7,33 @@
  * decoded and merged: at equal times the one with the higher sequence wins, and the heads over all.
  * A long stretch is cut into slices of time, so that memory follows blocks and not the day; a block
  * that reaches from one slice into the next is decoded for each of them as far as it lies there.
+ *
+ * Memory follows neither the number of parts nor that of their blocks, but what the selection may
+ * take (`struct shares`): a slice that turns out to hold more samples ends earlier than it was
+ * meant to, and a day of more blocks is read in windows of time, each of which walks the headers
+ * again.
  */
 #include <stdlib.h>
 
 #include "base/invariant.h"
 #include "base/times.h"
+#include "storage/engine/part_cursors.h"
 #include "storage/engine/pieces.h"
 #include "storage/engine/sample_array.h"
 #include "storage/engine/selection.h"
 
-enum { MAX_PART_CURSORS = 32, HEAD_SLICE = 1024, PART_CURSOR_BYTES = 256 * 1024 };
+enum { HEAD_SLICE = 1024 };
 
-/* Samples of blocks that are merged at once, or little more. */
-enum { STRETCH_SLICE = 64 << 10 };
+/* Samples that are merged at once. What is decoded for them is at most five times as much: a lane,
+ * and what is merged, before and after, with a lane each. */
+enum { SLICE_MIN = 1024, SLICE_MAX = 128 << 10, SLICE_ARRAYS = 5 };
 
-/* A part's cursor, one of the few that are there anyway. */
-struct open_part {
-    struct part_ref *part;
-    struct part_cursor *cursor;
-    uint64_t used; /* when, for giving up the oldest */
+enum { PIECES_MIN = 64, PIECES_MAX = 1 << 20 };
+
+/* What the cursor's memory is for: half is of part cursors, a quarter each is for these. */
+struct shares {
+    size_t slice;  /* samples */
+    size_t pieces; /* of a window, unless more parts than that overlap */
 };
 
 enum given {
@@ -38,6 +46,7 @@ enum given {
 struct storage_cursor {
     struct selection *selection;
     struct storage_cursor *next_cursor;
+    struct shares shares;
     struct time_range range;
     uint32_t metric, series;
 
@@ -47,7 +56,8 @@ struct storage_cursor {
     size_t head_at;
 
     size_t part_at, part_end; /* parts of version that may be in the range and are not yet read */
-    struct pieces pieces;     /* of the day in hand, by first time */
+    struct time_range window; /* of the day in hand, of which the pieces are */
+    struct pieces pieces;     /* by first time */
     size_t piece_at;
     /* Of the stretch that is being merged, if there is one: its end among the pieces, its last
      * time, and before when all of it was given. */
@@ -64,13 +74,7 @@ struct storage_cursor {
     struct sample_array lane;   /* of one part, where several overlap */
     struct sample_array merged, spare;
 
-    /* From series to series, because the next one is often on the same page: by part of the
-     * version, as many as half of the selection's memory holds. Series after series the parts are
-     * walked in the same order, so that giving up the oldest would find none of them again. */
-    struct part_cursor **kept;
-    struct open_part open[MAX_PART_CURSORS]; /* of the other parts */
-    size_t open_count;
-    uint64_t clock;
+    struct part_cursors parts;
 };
 
 static enum status array_reach(struct storage_cursor *cursor, struct sample_array *array,
@@ -141,73 +145,10 @@ static enum status read_heads(struct storage_cursor *cursor, size_t index, struc
 
 /* ---- parts ------------------------------------------------------------------------------ */
 
-static bool may_keep(const struct selection *selection)
-{
-    size_t max = selection->options.max_memory_bytes;
-    return selection->count > 1 &&
-           (max == 0 ||
-            selection->memory_bytes + (MAX_PART_CURSORS + 1) * PART_CURSOR_BYTES <= max / 2);
-}
-
-/* *result stays NULL where it is not to be kept. */
-static enum status open_kept(struct storage_cursor *cursor, size_t part,
-                             struct part_cursor **result, struct error *err)
-{
-    struct selection *selection = cursor->selection;
-    const struct version *version = selection->version;
-    *result = cursor->kept == NULL ? NULL : cursor->kept[part];
-    if (*result != NULL || !may_keep(selection))
-        return STATUS_OK;
-    if (cursor->kept == NULL) {
-        size_t size = version->part_count * sizeof cursor->kept[0];
-        enum status status = selection_take_memory(selection, size, err);
-        if (status != STATUS_OK)
-            return status;
-        cursor->kept = calloc(1, size);
-        if (cursor->kept == NULL)
-            return fail(err, STATUS_MEMORY, "no memory for a query");
-    }
-    enum status status = selection_take_memory(selection, PART_CURSOR_BYTES, err);
-    if (status == STATUS_OK)
-        status = part_cursor_new(&cursor->kept[part], version->parts[part]->part, err);
-    if (status == STATUS_OK)
-        *result = cursor->kept[part];
-    return status;
-}
-
 static enum status open_part(struct storage_cursor *cursor, size_t place,
                              struct part_cursor **result, struct error *err)
 {
-    struct part_ref *part = cursor->selection->version->parts[place];
-    enum status kept = open_kept(cursor, place, result, err);
-    if (kept != STATUS_OK || *result != NULL)
-        return kept;
-    size_t oldest = 0;
-    cursor->clock++;
-    for (size_t i = 0; i < cursor->open_count; i++) {
-        if (cursor->open[i].part == part) {
-            cursor->open[i].used = cursor->clock;
-            *result = cursor->open[i].cursor;
-            return STATUS_OK;
-        }
-        if (cursor->open[i].used < cursor->open[oldest].used)
-            oldest = i;
-    }
-    if (cursor->open_count < MAX_PART_CURSORS) {
-        enum status status = selection_take_memory(cursor->selection, PART_CURSOR_BYTES, err);
-        if (status != STATUS_OK)
-            return status;
-        oldest = cursor->open_count++;
-        cursor->open[oldest] = (struct open_part){0};
-    }
-    struct open_part *open = &cursor->open[oldest];
-    part_cursor_free(open->cursor);
-    *open = (struct open_part){.part = part, .used = cursor->clock};
-    enum status status = part_cursor_new(&open->cursor, part->part, err);
-    if (status != STATUS_OK)
-        *open = (struct open_part){0};
-    *result = open->cursor;
-    return status;
+    return part_cursors_get(&cursor->parts, cursor->selection, place, result, err);
 }
 
 static void note_damage(struct storage_cursor *cursor, const struct error *why)
@@ -228,6 +169,26 @@ static uint64_t cut_sequence_of(const struct storage_cursor *cursor, size_t part
     return manifest_part_cut_sequence(&cursor->selection->version->parts[part]->info);
 }
 
+/* Ends the window before some of its pieces, unless all begin with it or before. */
+static void narrow_window(struct storage_cursor *cursor)
+{
+    struct pieces *pieces = &cursor->pieces;
+    const struct piece *items = pieces->items;
+    pieces_sort_by_time(pieces, 0, pieces->count);
+    int64_t least_ms = items[0].block.first_ms;
+    if (least_ms < cursor->window.start_ms)
+        least_ms = cursor->window.start_ms;
+    size_t end = pieces->count / 2;
+    while (end < pieces->count && items[end].block.first_ms <= least_ms)
+        end++;
+    if (end == pieces->count)
+        return;
+    cursor->window.end_ms = items[end].block.first_ms;
+    while (items[end - 1].block.first_ms == cursor->window.end_ms)
+        end--;
+    pieces->count = end;
+}
+
 static enum status add_piece(struct storage_cursor *cursor, const struct part_block *block,
                              size_t part, struct error *err)
 {
@@ -237,17 +198,32 @@ static enum status add_piece(struct storage_cursor *cursor, const struct part_bl
         cursor->selection->stats.blocks_skipped++;
         return STATUS_OK;
     }
-    enum status status =
-        selection_take_memory(cursor->selection, pieces_growth(&cursor->pieces), err);
+    struct pieces *pieces = &cursor->pieces;
+    if (pieces->count >= cursor->shares.pieces && pieces_growth(pieces) > 0)
+        narrow_window(cursor);
+    if (block->first_ms >= cursor->window.end_ms)
+        return STATUS_OK;
+    enum status status = selection_take_memory(cursor->selection, pieces_growth(pieces), err);
     if (status != STATUS_OK)
         return status;
-    if (pieces_add(&cursor->pieces, block, part) != STATUS_OK)
+    if (pieces_add(pieces, block, part) != STATUS_OK)
         return fail(err, STATUS_MEMORY, "no memory for a query");
-    cursor->pieces.items[cursor->pieces.count - 1].cut = cut == CUT_SOME;
+    pieces->items[pieces->count - 1].cut = cut == CUT_SOME;
     return STATUS_OK;
 }
 
-/* The headers of the series' blocks in one part that touch the range. */
+/* Whether the block touches the window. One outside the range is counted, in one window of all. */
+static bool is_in_window(struct storage_cursor *cursor, const struct part_block *block)
+{
+    const struct time_range *range = &cursor->range;
+    const struct time_range *window = &cursor->window;
+    if (block->first_ms >= range->end_ms ||
+        (block->last_ms < range->start_ms && window->start_ms == range->start_ms))
+        cursor->selection->stats.blocks_skipped++;
+    return block->last_ms >= window->start_ms && block->first_ms < window->end_ms;
+}
+
+/* The headers of the series' blocks in one part that touch the window. */
 static enum status collect_from(struct storage_cursor *cursor, size_t part, struct error *err)
 {
     struct part_cursor *blocks;
@@ -268,37 +244,49 @@ static enum status collect_from(struct storage_cursor *cursor, size_t part, stru
         }
         if (status != STATUS_OK)
             return fail(err, status, "%s", why.message);
-        if (block->last_ms < cursor->range.start_ms || block->first_ms >= cursor->range.end_ms) {
-            cursor->selection->stats.blocks_skipped++;
-            continue;
-        }
-        status = add_piece(cursor, block, part, err);
+        if (block->first_ms >= cursor->window.end_ms &&
+            cursor->window.end_ms < cursor->range.end_ms)
+            return STATUS_OK;
+        if (is_in_window(cursor, block))
+            status = add_piece(cursor, block, part, err);
         if (status != STATUS_OK)
             return status;
     }
 }
 
-/* Collects the next day that has blocks of the series. END after the last. */
-static enum status next_day(struct storage_cursor *cursor, struct error *err)
+/* Collects what follows the window in the day of the next part. */
+static enum status collect_day(struct storage_cursor *cursor, struct error *err)
 {
     const struct version *version = cursor->selection->version;
+    int64_t day = version->parts[cursor->part_at]->info.day;
+    size_t at = cursor->part_at;
+    cursor->window.end_ms = cursor->range.end_ms;
+    for (; at < cursor->part_end && version->parts[at]->info.day == day; at++) {
+        const struct manifest_part *info = &version->parts[at]->info;
+        if (info->max_ms < cursor->window.start_ms || info->min_ms >= cursor->window.end_ms)
+            continue;
+        enum status status = collect_from(cursor, at, err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    if (at - cursor->part_at > 1)
+        pieces_sort_by_time(&cursor->pieces, 0, cursor->pieces.count);
+    if (cursor->window.end_ms == cursor->range.end_ms)
+        cursor->part_at = at;
+    return STATUS_OK;
+}
+
+/* Collects the next window of a day that has blocks of the series. END after the last. */
+static enum status next_window(struct storage_cursor *cursor, struct error *err)
+{
     cursor->pieces.count = 0;
     cursor->piece_at = cursor->stretch_end = 0;
     while (cursor->part_at < cursor->part_end && cursor->pieces.count == 0) {
-        int64_t day = version->parts[cursor->part_at]->info.day;
-        size_t parts = 0;
-        for (;
-             cursor->part_at < cursor->part_end && version->parts[cursor->part_at]->info.day == day;
-             cursor->part_at++, parts++) {
-            const struct manifest_part *info = &version->parts[cursor->part_at]->info;
-            if (info->max_ms < cursor->range.start_ms || info->min_ms >= cursor->range.end_ms)
-                continue;
-            enum status status = collect_from(cursor, cursor->part_at, err);
-            if (status != STATUS_OK)
-                return status;
-        }
-        if (parts > 1)
-            pieces_sort_by_time(&cursor->pieces);
+        bool within_day = cursor->window.end_ms < cursor->range.end_ms;
+        cursor->window.start_ms = within_day ? cursor->window.end_ms : cursor->range.start_ms;
+        enum status status = collect_day(cursor, err);
+        if (status != STATUS_OK)
+            return status;
     }
     return cursor->pieces.count > 0 ? STATUS_OK : STATUS_END;
 }
@@ -336,6 +324,22 @@ static enum status load_piece(struct storage_cursor *cursor, const struct piece 
 
 /* ---- positioning ------------------------------------------------------------------------ */
 
+/* Of what the selection has left. */
+static struct shares shares_of(const struct selection *selection)
+{
+    struct shares shares = {.slice = SLICE_MAX, .pieces = PIECES_MAX};
+    size_t max = selection->options.max_memory_bytes;
+    if (max == 0)
+        return shares;
+    size_t quarter = selection->memory_bytes < max ? (max - selection->memory_bytes) / 4 : 0;
+    size_t sample = sizeof(int64_t) + sizeof(double);
+    while (shares.slice > SLICE_MIN && shares.slice * SLICE_ARRAYS * sample > quarter)
+        shares.slice /= 2;
+    while (shares.pieces > PIECES_MIN && shares.pieces * sizeof(struct piece) > quarter)
+        shares.pieces /= 2;
+    return shares;
+}
+
 static struct storage_cursor *cursor_new(struct selection *selection)
 {
     struct storage_cursor *cursor = calloc(1, sizeof *cursor);
@@ -348,6 +352,7 @@ static struct storage_cursor *cursor_new(struct selection *selection)
         return NULL;
     }
     cursor->selection = selection;
+    cursor->shares = shares_of(selection);
     cursor->next_cursor = selection->cursors;
     selection->cursors = cursor;
     return cursor;
@@ -357,11 +362,7 @@ void storage_cursor_free(struct storage_cursor *cursor)
 {
     while (cursor != NULL) {
         struct storage_cursor *next = cursor->next_cursor;
-        for (size_t i = 0; i < cursor->open_count; i++)
-            part_cursor_free(cursor->open[i].cursor);
-        for (size_t i = 0; cursor->kept != NULL && i < cursor->selection->version->part_count; i++)
-            part_cursor_free(cursor->kept[i]);
-        free(cursor->kept);
+        part_cursors_release(&cursor->parts, cursor->selection);
         sample_array_release(&cursor->head);
         sample_array_release(&cursor->loaded);
         sample_array_release(&cursor->lane);
@@ -382,7 +383,7 @@ enum status engine_selection_read(struct selection *selection, size_t index,
     if (cursor == NULL)
         return fail(err, STATUS_MEMORY, "no memory for a query");
     *result = cursor;
-    cursor->range = range;
+    cursor->range = cursor->window = range;
     cursor->series = selection->ids[index];
     cursor->metric = selection->metrics[index];
     cuts_take(&cursor->cuts, cursor->series);
@@ -419,14 +420,14 @@ static enum status give_block(struct storage_cursor *cursor, const struct piece 
                               struct storage_block *block)
 {
     const struct part_block *header = &piece->block;
-    bool whole =
-        header->first_ms >= cursor->range.start_ms && header->last_ms < cursor->range.end_ms;
+    const struct time_range *window = &cursor->window;
+    bool whole = header->first_ms >= window->start_ms && header->last_ms < window->end_ms;
     cursor->given = GIVEN_BLOCK;
     cursor->block = piece;
     *block = (struct storage_block){
         .count = header->count,
-        .first_ms = header->first_ms,
-        .last_ms = header->last_ms,
+        .first_ms = header->first_ms < window->start_ms ? window->start_ms : header->first_ms,
+        .last_ms = header->last_ms < window->end_ms ? header->last_ms : window->end_ms - 1,
         .summary = whole ? &header->summary : NULL,
     };
     if (whole)
@@ -462,41 +463,57 @@ static enum status give_head(struct storage_cursor *cursor, size_t count,
     return STATUS_OK;
 }
 
-/* What pieces [*at, end) of the first one's part, which come in rising time, have within `range`.
- */
+/* What pieces [*at, end) of the first one's part, which come in rising time, have within `range`,
+ * which ends where the lane is full. */
 static enum status load_lane(struct storage_cursor *cursor, size_t *at, size_t end,
-                             struct time_range range, struct error *err)
+                             struct time_range *range, struct error *err)
 {
     const struct piece *pieces = cursor->pieces.items;
     size_t part = pieces[*at].part;
+    const struct sample_array *loaded = &cursor->loaded;
     struct sample_array *lane = &cursor->lane;
     lane->count = 0;
     for (; *at < end && pieces[*at].part == part; (*at)++) {
-        enum status status = load_piece(cursor, &pieces[*at], range, &cursor->loaded, err);
-        if (status == STATUS_OK)
-            status = array_reach(cursor, lane, lane->count + cursor->loaded.count, err);
+        if (pieces[*at].block.first_ms >= range->end_ms)
+            continue;
+        enum status status = load_piece(cursor, &pieces[*at], *range, &cursor->loaded, err);
         if (status != STATUS_OK)
             return status;
-        sample_array_append(lane, cursor->loaded.times, cursor->loaded.values,
-                            cursor->loaded.count);
+        size_t count = cursor->shares.slice - lane->count;
+        if (loaded->count > count)
+            range->end_ms = loaded->times[count];
+        else
+            count = loaded->count;
+        status = array_reach(cursor, lane, lane->count + count, err);
+        if (status != STATUS_OK)
+            return status;
+        sample_array_append(lane, loaded->times, loaded->values, count);
     }
     return STATUS_OK;
 }
 
-/* Pieces [piece_at, end) into `merged`, oldest part first. */
-static enum status merge_pieces(struct storage_cursor *cursor, size_t end, struct time_range range,
+/* Pieces [piece_at, end) into `merged`, oldest part first. `range` ends where that is full. */
+static enum status merge_pieces(struct storage_cursor *cursor, size_t end, struct time_range *range,
                                 struct error *err)
 {
-    cursor->merged.count = 0;
+    struct sample_array *merged = &cursor->merged;
+    merged->count = 0;
     pieces_sort_by_part(&cursor->pieces, cursor->piece_at, end);
     for (size_t at = cursor->piece_at; at < end;) {
         enum status status = load_lane(cursor, &at, end, range, err);
         if (status == STATUS_OK)
-            status = merge_arrays(cursor, &cursor->merged, &cursor->lane, &cursor->spare, err);
+            status = merge_arrays(cursor, merged, &cursor->lane, &cursor->spare, err);
         if (status != STATUS_OK)
             return status;
-        sample_array_swap(&cursor->merged, &cursor->spare);
+        sample_array_swap(merged, &cursor->spare);
+        if (merged->count > cursor->shares.slice) {
+            merged->count = cursor->shares.slice;
+            if (merged->times[merged->count] < range->end_ms)
+                range->end_ms = merged->times[merged->count];
+        }
     }
+    while (merged->count > 0 && merged->times[merged->count - 1] >= range->end_ms)
+        merged->count--;
     return STATUS_OK;
 }
 
@@ -527,7 +544,7 @@ static size_t slice_end(const struct storage_cursor *cursor, int64_t *until_ms)
     size_t end = cursor->piece_at;
     for (; end < cursor->stretch_end; end++) {
         *until_ms = pieces[end].block.first_ms;
-        if (samples >= STRETCH_SLICE && *until_ms > cursor->given_until_ms)
+        if (samples >= cursor->shares.slice / 2 && *until_ms > cursor->given_until_ms)
             return end;
         samples += pieces[end].block.count;
     }
@@ -543,10 +560,21 @@ static void keep_pieces(struct storage_cursor *cursor, size_t end, int64_t until
     for (size_t i = end; i-- > cursor->piece_at;)
         if (pieces[i].block.last_ms >= until_ms)
             pieces[--kept] = pieces[i];
+    pieces_sort_by_time(&cursor->pieces, kept, end);
     cursor->piece_at = kept;
     cursor->given_until_ms = until_ms;
-    if (end == cursor->stretch_end)
-        cursor->stretch_end = 0;
+}
+
+/* So that the head has no more samples in the slice than one may have. What it has after the
+ * stretch is not of it. */
+static void end_with_head(const struct storage_cursor *cursor, struct time_range *range)
+{
+    size_t next = cursor->head_at + cursor->shares.slice;
+    if (next >= cursor->head.count)
+        return;
+    int64_t end_ms = cursor->head.times[next];
+    if (end_ms < range->end_ms && end_ms <= cursor->stretch_last_ms)
+        range->end_ms = end_ms;
 }
 
 /* Decodes the next slice of the stretch, with what the head has of it. */
@@ -554,19 +582,24 @@ static enum status merge_slice(struct storage_cursor *cursor, struct error *err)
 {
     int64_t until_ms;
     size_t end = slice_end(cursor, &until_ms);
-    struct time_range range = cursor->range;
+    struct time_range range = cursor->window;
     if (cursor->given_until_ms > range.start_ms)
         range.start_ms = cursor->given_until_ms;
     if (until_ms < range.end_ms)
         range.end_ms = until_ms;
+    const int64_t meant_ms = range.end_ms;
+    end_with_head(cursor, &range);
+    cursor->merged.count = 0;
     enum status status =
-        time_range_empty(range) ? STATUS_OK : merge_pieces(cursor, end, range, err);
+        time_range_empty(range) ? STATUS_OK : merge_pieces(cursor, end, &range, err);
     if (status != STATUS_OK)
         return status;
-    if (time_range_empty(range))
-        cursor->merged.count = 0;
-    int64_t last_ms = end < cursor->stretch_end ? until_ms - 1 : cursor->stretch_last_ms;
+    if (range.end_ms < meant_ms)
+        until_ms = range.end_ms;
+    int64_t last_ms = until_ms == INT64_MAX ? cursor->stretch_last_ms : until_ms - 1;
     keep_pieces(cursor, end, until_ms);
+    if (until_ms == INT64_MAX)
+        cursor->stretch_end = 0;
     return merge_head(cursor,
                       last_ms == INT64_MAX ? cursor->head.count - cursor->head_at
                                            : head_before(cursor, last_ms + 1),
@@ -578,6 +611,8 @@ static bool begin_stretch(struct storage_cursor *cursor, const struct piece *pie
 {
     int64_t last_ms;
     size_t end = pieces_stretch(&cursor->pieces, cursor->piece_at, &last_ms);
+    if (last_ms >= cursor->window.end_ms)
+        last_ms = cursor->window.end_ms - 1;
     bool head_within =
         cursor->head_at < cursor->head.count && cursor->head.times[cursor->head_at] <= last_ms;
     if (end == cursor->piece_at + 1 && !head_within && !piece->cut)
@@ -596,7 +631,7 @@ enum status engine_cursor_next(struct storage_cursor *cursor, struct storage_blo
     cursor->given = GIVEN_NONE;
     for (;;) {
         if (cursor->stretch_end == 0 && cursor->piece_at == cursor->pieces.count) {
-            enum status status = next_day(cursor, err);
+            enum status status = next_window(cursor, err);
             if (status == STATUS_END && cursor->head_at < cursor->head.count)
                 return give_head(cursor, cursor->head.count - cursor->head_at, block);
             if (status != STATUS_OK)
@@ -628,7 +663,8 @@ enum status engine_cursor_load(struct storage_cursor *cursor, struct storage_blo
 {
     invariant(cursor->given != GIVEN_NONE);
     if (cursor->given == GIVEN_BLOCK) {
-        enum status status = load_piece(cursor, cursor->block, cursor->range, &cursor->loaded, err);
+        enum status status =
+            load_piece(cursor, cursor->block, cursor->window, &cursor->loaded, err);
         if (status != STATUS_OK)
             return status;
         cursor->given = GIVEN_SAMPLES;

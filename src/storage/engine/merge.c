@@ -144,7 +144,7 @@ static enum status take_series(struct merge *merge)
                 return status;
         }
     }
-    pieces_sort_by_time(&merge->pieces);
+    pieces_sort_by_time(&merge->pieces, 0, merge->pieces.count);
     return STATUS_OK;
 }
 

@@ -195,18 +195,26 @@ const char *part_damage(const struct part *part)
 
 /* ---- cursors ---------------------------------------------------------------------------- */
 
+/* Nothing is read, and nothing is in `cached`, `page` and `window`. */
+static void begin_on(struct part_cursor *cursor, struct part *part)
+{
+    memset(cursor, 0, offsetof(struct part_cursor, page));
+    for (size_t i = 0; i < PART_CACHED_TIMES; i++)
+        cursor->cached[i].offset = 0;
+    cursor->next_cached = 0;
+    cursor->window_offset = 0;
+    cursor->window_size = 0;
+    cursor->page.count = 0;
+    cursor->part = part;
+}
+
 enum status part_cursor_new(struct part_cursor **cursor, struct part *part, struct error *err)
 {
     *cursor = malloc(sizeof **cursor);
     if (*cursor == NULL)
         return fail(err, STATUS_MEMORY, "part %s: no memory for a cursor", part->path);
-    memset(*cursor, 0, offsetof(struct part_cursor, page));
     memset((*cursor)->cached, 0, sizeof(*cursor)->cached);
-    (*cursor)->next_cached = 0;
-    (*cursor)->window_offset = 0;
-    (*cursor)->window_size = 0;
-    (*cursor)->page.count = 0;
-    (*cursor)->part = part;
+    begin_on(*cursor, part);
     return STATUS_OK;
 }
 
@@ -221,6 +229,12 @@ static void give_index_back(struct part_cursor *cursor)
     if (cursor->index != NULL)
         part_index_release(cursor->part, cursor->index);
     cursor->index = NULL;
+}
+
+void part_cursor_move(struct part_cursor *cursor, struct part *part)
+{
+    give_index_back(cursor);
+    begin_on(cursor, part);
 }
 
 void part_cursor_free(struct part_cursor *cursor)

@@ -70,6 +70,8 @@ MUST_CHECK enum status part_series(struct part *part, roaring_bitmap_t **ids, st
 
 MUST_CHECK enum status part_cursor_new(struct part_cursor **cursor, struct part *part,
                                        struct error *err);
+/* As a new one of `part`, with the memory that is there. */
+void part_cursor_move(struct part_cursor *cursor, struct part *part);
 void part_cursor_free(struct part_cursor *cursor);
 
 /* Positions on the blocks of one series. Reads nothing yet. */

@@ -53,10 +53,10 @@ static int compare_parts(const void *a, const void *b)
            (left->block.first_ms < right->block.first_ms);
 }
 
-void pieces_sort_by_time(struct pieces *pieces)
+void pieces_sort_by_time(struct pieces *pieces, size_t start, size_t end)
 {
-    if (pieces->count > 1)
-        qsort(pieces->items, pieces->count, sizeof pieces->items[0], compare_times);
+    if (end - start > 1)
+        qsort(pieces->items + start, end - start, sizeof pieces->items[0], compare_times);
 }
 
 size_t pieces_stretch(const struct pieces *pieces, size_t start, int64_t *last_ms)

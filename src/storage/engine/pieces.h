@@ -24,7 +24,8 @@ MUST_CHECK enum status pieces_add(struct pieces *pieces, const struct part_block
                                   size_t part);
 void pieces_release(struct pieces *pieces);
 
-void pieces_sort_by_time(struct pieces *pieces);
+/* Puts [start, end) in order of time, and of part where that is the same. */
+void pieces_sort_by_time(struct pieces *pieces, size_t start, size_t end);
 /* Of sorted pieces: the end of the run from `start` on in which each overlaps what is before it;
  * *last_ms is the last time of the run. A run of one overlaps nothing. */
 size_t pieces_stretch(const struct pieces *pieces, size_t start, int64_t *last_ms);
