@@ -17,6 +17,7 @@
 
 #include "base/invariant.h"
 #include "base/times.h"
+#include "storage/engine/head_first.h"
 #include "storage/engine/part_cursors.h"
 #include "storage/engine/pieces.h"
 #include "storage/engine/sample_array.h"
@@ -24,16 +25,17 @@
 
 enum { HEAD_SLICE = 1024 };
 
-/* Samples that are merged at once. What is decoded for them is at most five times as much: a lane,
- * and what is merged, before and after, with a lane each. */
-enum { SLICE_MIN = 1024, SLICE_MAX = 128 << 10, SLICE_ARRAYS = 5 };
+/* Samples that are merged at once. In memory there are at most seven times as many: a lane; what is
+ * merged, before and after, with a lane each; what is read of the heads, half of a slice of each at
+ * a time; and for a moment what sorts them. */
+enum { SLICE_MIN = 1024, SLICE_MAX = 128 << 10, SLICE_ARRAYS = 7 };
 
 enum { PIECES_MIN = 64, PIECES_MAX = 1 << 20 };
 
-/* What the cursor's memory is for: half is of part cursors, a quarter each is for these. */
+/* What the cursor's memory is for: half of it is for part cursors. */
 struct shares {
-    size_t slice;  /* samples */
-    size_t pieces; /* of a window, unless more parts than that overlap */
+    size_t slice;  /* samples; a quarter */
+    size_t pieces; /* of a window, unless more parts than that overlap; an eighth */
 };
 
 enum given {
@@ -52,8 +54,11 @@ struct storage_cursor {
 
     struct cuts cuts; /* what deletes hide of the series in hand */
 
-    struct sample_array head; /* of both heads, merged */
+    /* Of both heads, merged: what they have before head_end_ms and is not given yet. */
+    struct head_first active, sealed;
+    struct sample_array head;
     size_t head_at;
+    int64_t head_end_ms;
 
     size_t part_at, part_end; /* parts of version that may be in the range and are not yet read */
     struct time_range window; /* of the day in hand, of which the pieces are */
@@ -101,46 +106,81 @@ static enum status merge_arrays(struct storage_cursor *cursor, const struct samp
     return status;
 }
 
-static enum status copy_head(struct storage_cursor *cursor, const struct head_ref *ref,
-                             struct head_entry entry, struct sample_array *to, struct error *err)
+/* `range` ends where there is no more room. */
+static enum status copy_head(struct storage_cursor *cursor, const struct head_first *first,
+                             struct time_range *range, struct sample_array *to, struct error *err)
 {
     to->count = 0;
-    if (entry.count == 0)
+    if (first->entry.count == 0)
         return STATUS_OK;
-    enum status status = array_reach(cursor, to, entry.count, err);
+    enum status status = array_reach(cursor, to, head_first_room(first), err);
+    size_t bytes = head_first_scratch(first) * sizeof(struct head_sample);
+    if (status == STATUS_OK)
+        status = selection_take_memory(cursor->selection, bytes, err);
     if (status != STATUS_OK)
         return status;
-    struct head_sample *scratch = NULL;
-    bool cut = cuts_touch_head(&cursor->cuts, ref->number);
-    if (entry.disordered || cut) {
-        scratch = malloc(2 * (size_t)entry.count * sizeof scratch[0]);
-        if (scratch == NULL)
-            return fail(err, STATUS_MEMORY, "no memory for a query");
-    }
-    to->count = cut ? cuts_copy_head(&cursor->cuts, ref->number, ref->head, entry, cursor->range,
-                                     scratch, to->times, to->values)
-                    : head_copy(ref->head, entry, cursor->range.start_ms, cursor->range.end_ms,
-                                scratch, to->times, to->values);
+    struct head_sample *scratch = bytes == 0 ? NULL : malloc(bytes);
+    if (bytes > 0 && scratch == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for a query");
+    to->count = head_first_copy(first, range, scratch, to->times, to->values);
     free(scratch);
+    selection_give_memory(cursor->selection, bytes);
     return STATUS_OK;
 }
 
-static enum status read_heads(struct storage_cursor *cursor, size_t index, struct error *err)
+static void cut_off(struct sample_array *array, int64_t end_ms)
 {
-    struct selection *selection = cursor->selection;
-    const struct version *version = selection->version;
-    enum status status =
-        copy_head(cursor, version->active, selection->entries[index], &cursor->head, err);
-    if (status != STATUS_OK || version->sealed == NULL)
-        return status;
-    struct head_entry sealed = head_entry(version->sealed->head, selection->ids[index]);
-    if (sealed.count == 0)
-        return STATUS_OK;
-    status = copy_head(cursor, version->sealed, sealed, &cursor->spare, err);
-    if (status == STATUS_OK)
-        status = merge_arrays(cursor, &cursor->spare, &cursor->head, &cursor->merged, err);
-    sample_array_swap(&cursor->head, &cursor->merged);
+    while (array->count > 0 && array->times[array->count - 1] >= end_ms)
+        array->count--;
+}
+
+/* What comes after head_end_ms. */
+static enum status read_heads(struct storage_cursor *cursor, struct error *err)
+{
+    struct time_range range = {cursor->head_end_ms, cursor->range.end_ms};
+    struct sample_array *head = &cursor->head;
+    cursor->head_at = 0;
+    enum status status = copy_head(cursor, &cursor->active, &range, head, err);
+    if (status == STATUS_OK && cursor->sealed.entry.count > 0) {
+        status = copy_head(cursor, &cursor->sealed, &range, &cursor->spare, err);
+        if (status == STATUS_OK)
+            status = merge_arrays(cursor, &cursor->spare, head, &cursor->merged, err);
+        sample_array_swap(head, &cursor->merged);
+        cut_off(head, range.end_ms);
+    }
+    cursor->head_end_ms = range.end_ms;
     return status;
+}
+
+/* Whether all that was read of the heads is given, and there may be more. */
+static bool wants_heads(const struct storage_cursor *cursor)
+{
+    return cursor->head_at == cursor->head.count && cursor->head_end_ms < cursor->range.end_ms;
+}
+
+static enum status begin_heads(struct storage_cursor *cursor, size_t index, struct error *err)
+{
+    const struct selection *selection = cursor->selection;
+    const struct version *version = selection->version;
+    size_t limit = cursor->shares.slice / 2;
+    cursor->active = (struct head_first){
+        .head = version->active->head,
+        .number = version->active->number,
+        .entry = selection->entries[index],
+        .cuts = &cursor->cuts,
+        .limit = limit,
+    };
+    cursor->sealed = (struct head_first){0};
+    if (version->sealed != NULL)
+        cursor->sealed = (struct head_first){
+            .head = version->sealed->head,
+            .number = version->sealed->number,
+            .entry = head_entry(version->sealed->head, selection->ids[index]),
+            .cuts = &cursor->cuts,
+            .limit = limit,
+        };
+    cursor->head_end_ms = cursor->range.start_ms;
+    return read_heads(cursor, err);
 }
 
 /* ---- parts ------------------------------------------------------------------------------ */
@@ -335,7 +375,7 @@ static struct shares shares_of(const struct selection *selection)
     size_t sample = sizeof(int64_t) + sizeof(double);
     while (shares.slice > SLICE_MIN && shares.slice * SLICE_ARRAYS * sample > quarter)
         shares.slice /= 2;
-    while (shares.pieces > PIECES_MIN && shares.pieces * sizeof(struct piece) > quarter)
+    while (shares.pieces > PIECES_MIN && shares.pieces * sizeof(struct piece) > quarter / 2)
         shares.pieces /= 2;
     return shares;
 }
@@ -388,16 +428,16 @@ enum status engine_selection_read(struct selection *selection, size_t index,
     cursor->metric = selection->metrics[index];
     cuts_take(&cursor->cuts, cursor->series);
     cursor->given = GIVEN_NONE;
-    cursor->head_at = 0;
     cursor->pieces.count = 0;
     cursor->piece_at = cursor->stretch_end = 0;
     cursor->part_at = cursor->part_end = 0;
-    cursor->head.count = 0;
+    cursor->head.count = cursor->head_at = 0;
+    cursor->head_end_ms = range.end_ms;
     if (time_range_empty(range))
         return STATUS_OK;
     cursor->part_at = version_first_part(selection->version, day_of_time(range.start_ms));
     cursor->part_end = version_first_part(selection->version, day_of_time(range.end_ms - 1) + 1);
-    return read_heads(cursor, index, err);
+    return begin_heads(cursor, index, err);
 }
 
 /* ---- walking ---------------------------------------------------------------------------- */
@@ -512,8 +552,7 @@ static enum status merge_pieces(struct storage_cursor *cursor, size_t end, struc
                 range->end_ms = merged->times[merged->count];
         }
     }
-    while (merged->count > 0 && merged->times[merged->count - 1] >= range->end_ms)
-        merged->count--;
+    cut_off(merged, range->end_ms);
     return STATUS_OK;
 }
 
@@ -565,18 +604,6 @@ static void keep_pieces(struct storage_cursor *cursor, size_t end, int64_t until
     cursor->given_until_ms = until_ms;
 }
 
-/* So that the head has no more samples in the slice than one may have. What it has after the
- * stretch is not of it. */
-static void end_with_head(const struct storage_cursor *cursor, struct time_range *range)
-{
-    size_t next = cursor->head_at + cursor->shares.slice;
-    if (next >= cursor->head.count)
-        return;
-    int64_t end_ms = cursor->head.times[next];
-    if (end_ms < range->end_ms && end_ms <= cursor->stretch_last_ms)
-        range->end_ms = end_ms;
-}
-
 /* Decodes the next slice of the stretch, with what the head has of it. */
 static enum status merge_slice(struct storage_cursor *cursor, struct error *err)
 {
@@ -588,7 +615,9 @@ static enum status merge_slice(struct storage_cursor *cursor, struct error *err)
     if (until_ms < range.end_ms)
         range.end_ms = until_ms;
     const int64_t meant_ms = range.end_ms;
-    end_with_head(cursor, &range);
+    /* What comes then is not read of the heads yet. */
+    if (cursor->head_end_ms < range.end_ms && cursor->head_end_ms <= cursor->stretch_last_ms)
+        range.end_ms = cursor->head_end_ms;
     cursor->merged.count = 0;
     enum status status =
         time_range_empty(range) ? STATUS_OK : merge_pieces(cursor, end, &range, err);
@@ -630,6 +659,9 @@ enum status engine_cursor_next(struct storage_cursor *cursor, struct storage_blo
         cursor->selection->stats.blocks_skipped++;
     cursor->given = GIVEN_NONE;
     for (;;) {
+        enum status heads = wants_heads(cursor) ? read_heads(cursor, err) : STATUS_OK;
+        if (heads != STATUS_OK)
+            return heads;
         if (cursor->stretch_end == 0 && cursor->piece_at == cursor->pieces.count) {
             enum status status = next_window(cursor, err);
             if (status == STATUS_END && cursor->head_at < cursor->head.count)

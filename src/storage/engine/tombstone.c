@@ -322,7 +322,7 @@ bool cuts_touch_head(const struct cuts *cuts, uint64_t number)
     return false;
 }
 
-static bool hidden(const struct cuts *cuts, uint64_t number, uint32_t place, int64_t time_ms)
+bool cuts_hide_in_head(const struct cuts *cuts, uint64_t number, uint32_t place, int64_t time_ms)
 {
     for (size_t i = 0; i < cuts->series_count; i++) {
         const struct tombstone *tombstone = cuts->series[i];
@@ -346,7 +346,7 @@ size_t cuts_copy_head(const struct cuts *cuts, uint64_t number, const struct hea
     for (size_t count; (count = head_reader_next(&reader, &samples)) > 0;)
         for (size_t i = 0; i < count; i++, place++)
             if (time_range_contains(range, samples[i].time_ms) &&
-                !hidden(cuts, number, place, samples[i].time_ms))
+                !cuts_hide_in_head(cuts, number, place, samples[i].time_ms))
                 scratch[taken++] = samples[i];
     return head_sort(scratch, entry.count, taken, times, values);
 }

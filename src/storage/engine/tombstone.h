@@ -99,6 +99,8 @@ size_t cuts_apply(const struct cuts *cuts, uint64_t sequence, int64_t *times, do
 uint32_t tombstone_cuts_of_head(const struct tombstone *tombstone, uint64_t number, uint32_t id);
 /* Whether anything of the series in hand may be hidden in that head. */
 bool cuts_touch_head(const struct cuts *cuts, uint64_t number);
+/* Whether the sample that was written `place` others after the first to that head is hidden. */
+bool cuts_hide_in_head(const struct cuts *cuts, uint64_t number, uint32_t place, int64_t time_ms);
 /* As head_copy, without what is hidden; scratch for twice entry.count is needed. */
 size_t cuts_copy_head(const struct cuts *cuts, uint64_t number, const struct head *head,
                       struct head_entry entry, struct time_range range, struct head_sample *scratch,

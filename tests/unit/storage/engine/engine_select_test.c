@@ -165,14 +165,15 @@ static void memory_of_a_query_over_overlapping_parts_does_not_follow_their_sampl
         if (!fixture_same(scene.store.tier, &scene.ledger, range, why))
             test_fail("%s", why);
     }
-    /* In parts alone: what a head holds of a series is copied in one piece. */
-    store_flush(&scene.store);
-    struct select_options options = {.range = fixture_always(), .max_memory_bytes = 6 << 20};
-    struct selection *selection = scene_select(&scene, &options);
-    if (!fixture_selection_same(scene.store.tier, selection, &scene.ledger, fixture_always(), NULL,
-                                why))
-        test_fail("%s", why);
-    selection_close(scene.store.tier, selection);
+    for (int round = 0; round < 2; round++) {
+        struct select_options options = {.range = fixture_always(), .max_memory_bytes = 1 << 20};
+        struct selection *selection = scene_select(&scene, &options);
+        if (!fixture_selection_same(scene.store.tier, selection, &scene.ledger, fixture_always(),
+                                    NULL, why))
+            test_fail("%s", why);
+        selection_close(scene.store.tier, selection);
+        store_flush(&scene.store);
+    }
     scene_end(&scene);
 }
 
