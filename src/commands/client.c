@@ -353,6 +353,8 @@ static enum status status_of(int http)
     switch (http) {
     case 404:
         return STATUS_NOT_FOUND;
+    case 409:
+        return STATUS_CONFLICT;
     case 413:
     case 422:
         return STATUS_LIMIT;

@@ -176,14 +176,6 @@ static enum status run_export(struct exporter *exporter, struct tier *tier,
     return status;
 }
 
-/* A parameter that means nothing is a wrong usage, as an unknown option is. */
-static int complain_of_answer(const struct exporter *exporter, enum status status,
-                              const struct error *err)
-{
-    int exit_code = complain_of(exporter->options, err);
-    return status == STATUS_INVALID && exit_code == COMMAND_FAILED ? COMMAND_USAGE : exit_code;
-}
-
 static void tell_losses(const struct exporter *exporter, uint64_t left_out, uint64_t payloads_lost)
 {
     if (left_out > 0 || payloads_lost > 0)
@@ -206,7 +198,7 @@ static int from_store(struct exporter *exporter, const struct query_parameter *p
     engine_close(tier);
     progress_erase(&exporter->progress);
     if (status != STATUS_OK)
-        return complain_of_answer(exporter, status, &err);
+        return complain_of_request(exporter->options, &err);
     tell_losses(exporter, exporter->document.omitted, exporter->document.altered);
     if (!outcome.partial)
         return COMMAND_DONE;
@@ -288,7 +280,7 @@ static int from_server(struct exporter *exporter, const struct client_parameter 
     client_close(client);
     progress_erase(&exporter->progress);
     if (status != STATUS_OK)
-        return complain_of_answer(exporter, status, &err);
+        return complain_of_request(exporter->options, &err);
     tell_losses(exporter, exporter->left_out, exporter->payloads_lost);
     return COMMAND_DONE;
 }

@@ -253,8 +253,8 @@ static int check_files(struct import *import)
 /* A file that fails does not keep the next ones out, unless nothing can be stored any more. */
 static bool ends_all(enum status status)
 {
-    return status != STATUS_OK && status != STATUS_INVALID && status != STATUS_CORRUPT &&
-           status != STATUS_LIMIT;
+    return status != STATUS_OK && status != STATUS_INVALID && status != STATUS_CONFLICT &&
+           status != STATUS_CORRUPT && status != STATUS_LIMIT;
 }
 
 static enum status import_file(struct import *import, struct error *err)

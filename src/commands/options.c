@@ -61,6 +61,12 @@ int complain_of(const struct options *options, const struct error *err)
     return COMMAND_FAILED;
 }
 
+int complain_of_request(const struct options *options, const struct error *err)
+{
+    int exit_code = complain_of(options, err);
+    return err->status == STATUS_INVALID && exit_code == COMMAND_FAILED ? COMMAND_USAGE : exit_code;
+}
+
 int complain_usage(const struct options *options, const char *format, ...)
 {
     va_list args;

@@ -102,6 +102,9 @@ void options_print_help(const struct command *command);
 void complain(const struct options *options, const char *format, ...) PRINTF_LIKE(2, 3);
 /* The same, and the exit code that belongs to the error. */
 int complain_of(const struct options *options, const struct error *err);
+/* The same of a request that was refused: a parameter that means nothing (INVALID) is a wrong
+ * usage, as an unknown option is. */
+int complain_of_request(const struct options *options, const struct error *err);
 /* "...; see `metric-store help NAME`", and COMMAND_USAGE. */
 int complain_usage(const struct options *options, const char *format, ...) PRINTF_LIKE(2, 3);
 

@@ -451,9 +451,7 @@ static int run(struct asker *asker, const struct client_parameter *parameters, s
         options_answered(asker->options);
     if (status == STATUS_OK)
         return asker->partial ? COMMAND_DAMAGE : COMMAND_DONE;
-    int exit_code = complain_of(asker->options, &err);
-    /* A parameter that means nothing is a wrong usage, as an unknown option is. */
-    return status == STATUS_INVALID && exit_code == COMMAND_FAILED ? COMMAND_USAGE : exit_code;
+    return complain_of_request(asker->options, &err);
 }
 
 int command_query(int argc, char **argv)

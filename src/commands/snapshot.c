@@ -181,7 +181,9 @@ static int run(struct taker *taker)
         complain(options, "%s; with --copy they are copied", err.message);
         return COMMAND_FAILED;
     }
-    return status == STATUS_OK ? COMMAND_DONE : complain_of(options, &err);
+    if (status == STATUS_OK)
+        return COMMAND_DONE;
+    return stopped ? complain_of(options, &err) : complain_of_request(options, &err);
 }
 
 int command_snapshot(int argc, char **argv)

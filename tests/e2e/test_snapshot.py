@@ -141,6 +141,8 @@ def test_the_command_asks_a_running_server(server, commands):
     refused = commands.run("snapshot", "--url", server.url, "mine")
     assert refused.returncode == 1 and b"not empty" in refused.stderr
     assert commands.run("snapshot", "--url", server.url, "/tmp/x/y").returncode == 2
+    unnamed = commands.run("snapshot", "--url", server.url, ".hidden")
+    assert unnamed.returncode == 2 and b'invalid parameter "name"' in unnamed.stderr
     running = commands.run("snapshot", "--data", server.data, "new")
     assert running.returncode == 1 and b"--url" in running.stderr
 
