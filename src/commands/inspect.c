@@ -18,8 +18,6 @@ static int run(const struct options *options)
     };
     if (options->argument_count == 0)
         return complain_usage(options, "no FILE is named");
-    if (how.json && how.details)
-        return complain_usage(options, "--blocks has no JSON form; leave one of the two out");
     struct error err;
     struct output *output = NULL;
     bool damaged = false;
@@ -28,12 +26,16 @@ static int run(const struct options *options)
         status = engine_inspect(os, options->arguments[0], &how, show, output, &damaged, &err);
     enum status inspected = status;
     struct error ignored;
+    /* Half an object that is on its way cannot be taken back: then nothing follows it. */
+    bool began = output != NULL && output_began(output);
     /* What could be shown is worth seeing also where the rest cannot; half an object is not. */
     if (how.json && inspected != STATUS_OK)
         output_abandon(output);
     else if (output != NULL)
         status = output_finish(output, inspected == STATUS_OK ? &err : &ignored);
     if (inspected != STATUS_OK || status != STATUS_OK) {
+        if (how.json && began)
+            options_answered(options);
         int exit_code = complain_of(options, &err);
         return inspected == STATUS_CORRUPT ? COMMAND_DAMAGE : exit_code;
     }

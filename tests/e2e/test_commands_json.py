@@ -46,7 +46,7 @@ def failure(result, code):
     (["import", "--json"], 2, "no FILE is named"),
     (["import", "--json", "--data", "no/such/place", "-"], 1, "no/such"),
     (["inspect", "--json", "nothing"], 1, "cannot open nothing"),
-    (["inspect", "--json", "--blocks", "x"], 2, "--blocks has no JSON form"),
+    (["inspect", "--json", "--blocks", "nothing"], 1, "cannot open nothing"),
     (["config", "--json", "--check", "nothing.yml"], 2, "nothing.yml"),
     (["config", "--json", "--set", "storage.pth=x"], 2, "storage.path"),
     (["version", "--json", "--bogus"], 2, "there is no option --bogus"),
@@ -93,10 +93,11 @@ def test_what_was_shown_of_a_file_that_cannot_be_read_further_is_not_half_an_obj
     size = os.path.getsize(path)
     for cut in range(0, size, max(1, size // 40)):
         os.truncate(path, size - cut)
-        result = commands.run("inspect", "--json", path)
-        assert result.returncode in (0, 1, 4)
-        answer = json.loads(result.stdout)
-        assert answer.get("exit_code", result.returncode) == result.returncode
+        for flags in (), ("--blocks",):
+            result = commands.run("inspect", "--json", *flags, path)
+            assert result.returncode in (0, 1, 4)
+            answer = json.loads(result.stdout)
+            assert answer.get("exit_code", result.returncode) == result.returncode
 
 
 def test_a_summary_of_an_import_names_the_files_that_failed(commands):

@@ -228,6 +228,35 @@ def test_inspect_knows_every_file_of_a_store(commands, crashed):
     assert sum(log["samples"] for log in kinds["log segment"]) >= 200
 
 
+def test_what_inspect_shows_of_blocks_is_the_same_as_json(commands, crashed):
+    seen = set()
+    for path in [os.path.join(crashed, "manifest"), *(
+            path for folder in ("parts", "index", "wal") for path in files_of(crashed, folder, ""))]:
+        answer = json.loads(commands.ok("inspect", "--json", "--blocks", path))
+        details = answer.pop("details")
+        assert answer == json.loads(commands.ok("inspect", "--json", path))
+        seen.update(f"{answer['kind']}: {detail['detail']}" for detail in details)
+        lines = commands.ok("inspect", "--blocks", path)
+        for detail in details:
+            kind = detail.pop("detail")
+            if kind == "page":
+                kind = f"page {detail.pop('page')}"
+            if "labels" in detail:
+                labels = ",".join(f'"{name}"="{value}"' for name, value in detail.pop("labels").items())
+                assert f"{kind} id={detail['id']} metric={detail['metric']} labels={{{labels}}}\n" in lines
+            elif kind not in ("metric", "part"):
+                fields = [key + "=" + (f"[{value}]" if key == "values" else "%.17g" % value
+                                       if isinstance(value, float) else str(value))
+                          for key, value in detail.items()]
+                assert " ".join([kind, *fields]) + "\n" in lines
+        if answer["kind"] == "part":
+            blocks = [detail for detail in details if "values" in detail]
+            assert len(blocks) == answer["blocks"]
+            assert sum(block["count"] for block in blocks) == answer["samples"]
+    assert {"manifest: part", "manifest: index", "part: page", "part: block", "series segment: series",
+            "series segment: metric", "log segment: commit"} <= seen
+
+
 def test_inspect_recognises_files_by_content_and_names_what_is_none(commands, crashed):
     for index, path in enumerate([os.path.join(crashed, "manifest"),
                                   files_of(crashed, "parts", ".part")[0]]):

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "base/times.h"
-#include "base/utf8.h"
+#include "storage/engine/detail.h"
 #include "storage/engine/engine.h"
 #include "storage/engine/index_segment.h"
 #include "storage/engine/manifest.h"
@@ -28,6 +28,9 @@ struct inspector {
     struct bytes damages; /* shown at the end */
     uint64_t damage_count;
     bool any_field;
+    struct detail detail; /* into `line` */
+    bool in_details;      /* within the array of details, in JSON */
+    bool had_details;
 
     /* index segment */
     struct series_space space;
@@ -56,28 +59,21 @@ static void keep(struct inspector *inspector, enum status status)
                                  inspector->path);
 }
 
-/* With its quotes; bytes that are no UTF-8 become U+FFFD. */
 static void put_string(struct inspector *inspector, struct bytes *to, struct slice text)
 {
-    keep(inspector, bytes_append(to, "\"", 1));
-    for (size_t i = 0; i < text.size;) {
-        size_t size = utf8_char_size(text, i);
-        uint8_t byte = text.data[i];
-        if (size == 0)
-            keep(inspector, bytes_append_text(to, "\\ufffd"));
-        else if (byte == '"' || byte == '\\')
-            keep(inspector, bytes_format(to, "\\%c", byte));
-        else if (byte < 0x20)
-            keep(inspector, bytes_format(to, "\\u%04x", byte));
-        else
-            keep(inspector, bytes_append(to, text.data + i, size));
-        i += size == 0 ? 1 : size;
-    }
-    keep(inspector, bytes_append(to, "\"", 1));
+    keep(inspector, detail_quote(to, text));
+}
+
+static void leave_details(struct inspector *inspector)
+{
+    if (inspector->in_details)
+        keep(inspector, bytes_append(&inspector->line, "]", 1));
+    inspector->in_details = false;
 }
 
 static void put_key(struct inspector *inspector, const char *key)
 {
+    leave_details(inspector);
     if (inspector->options->json)
         keep(inspector,
              bytes_format(&inspector->line, "%s\"%s\":", inspector->any_field ? "," : "{", key));
@@ -148,7 +144,42 @@ static void put_damages(struct inspector *inspector)
         keep(inspector, bytes_format(&inspector->line, ",\"damage\":["));
     keep(inspector, bytes_append(&inspector->line, damages.data, damages.size));
     if (inspector->options->json)
-        keep(inspector, bytes_append_text(&inspector->line, "]}\n"));
+        keep(inspector, bytes_append_text(&inspector->line, "]"));
+    send_line(inspector);
+}
+
+/* The array of details, of which there is one: they are shown one after the other. */
+static void enter_details(struct inspector *inspector)
+{
+    if (!inspector->options->json || inspector->had_details)
+        return;
+    put_key(inspector, "details");
+    keep(inspector, bytes_append(&inspector->line, "[", 1));
+    inspector->in_details = inspector->had_details = true;
+}
+
+static struct detail *begin_detail(struct inspector *inspector, const char *type)
+{
+    enter_details(inspector);
+    detail_begin(&inspector->detail, type);
+    return &inspector->detail;
+}
+
+static void end_detail(struct inspector *inspector)
+{
+    detail_end(&inspector->detail);
+    keep(inspector, inspector->detail.status);
+    send_line(inspector);
+}
+
+static void end_object(struct inspector *inspector)
+{
+    if (!inspector->options->json)
+        return;
+    if (inspector->options->details)
+        enter_details(inspector);
+    leave_details(inspector);
+    keep(inspector, bytes_append_text(&inspector->line, "}\n"));
     send_line(inspector);
 }
 
@@ -196,7 +227,10 @@ static enum status show_part(struct inspector *inspector)
     if (status == STATUS_OK && inspector->options->details) {
         struct bytes text;
         bytes_init(&text, DETAILS_MAX);
-        status = part_inspect(part, true, &text, inspector->err);
+        enter_details(inspector);
+        send_line(inspector);
+        struct detail detail = {.to = &text, .json = inspector->options->json};
+        status = part_inspect(part, true, &detail, inspector->err);
         if (status == STATUS_OK && inspector->status == STATUS_OK)
             inspector->status =
                 inspector->show(inspector->context, bytes_slice(&text), inspector->err);
@@ -215,34 +249,25 @@ static enum status show_metric(void *context, const struct metric *metric, struc
     inspector->entries++;
     if (!inspector->options->details)
         return STATUS_OK;
-    struct bytes *to = &inspector->line;
-    keep(inspector, bytes_format(to, "metric name="));
-    put_string(inspector, to, metric->name);
-    keep(inspector, bytes_format(to, " type=%s unit=", metric_type_name(metric->type)));
-    put_string(inspector, to, metric->unit);
-    keep(inspector, bytes_format(to, " help="));
-    put_string(inspector, to, metric->help);
+    struct detail *detail = begin_detail(inspector, "metric");
+    detail_text(detail, "name", metric->name);
+    detail_word(detail, "type", metric_type_name(metric->type));
+    detail_text(detail, "unit", metric->unit);
+    detail_text(detail, "help", metric->help);
     if (metric->has_max_series)
-        keep(inspector, bytes_format(to, " max_series=%u", metric->max_series));
-    keep(inspector, bytes_append(to, "\n", 1));
-    send_line(inspector);
+        detail_count(detail, "max_series", metric->max_series);
+    end_detail(inspector);
     return inspector->status;
 }
 
 static void show_definition(struct inspector *inspector, uint32_t id, uint32_t metric,
                             const struct labels *labels)
 {
-    struct bytes *to = &inspector->line;
-    keep(inspector, bytes_format(to, "series id=%u metric=%u labels={", id, metric));
-    for (size_t i = 0; i < labels->count; i++) {
-        if (i > 0)
-            keep(inspector, bytes_append(to, ",", 1));
-        put_string(inspector, to, labels->items[i].name);
-        keep(inspector, bytes_append(to, "=", 1));
-        put_string(inspector, to, labels->items[i].value);
-    }
-    keep(inspector, bytes_append(to, "}\n", 2));
-    send_line(inspector);
+    struct detail *detail = begin_detail(inspector, "series");
+    detail_count(detail, "id", id);
+    detail_count(detail, "metric", metric);
+    detail_labels(detail, "labels", labels);
+    end_detail(inspector);
 }
 
 static void show_series(struct inspector *inspector, uint32_t id)
@@ -273,12 +298,12 @@ static enum status show_delete(struct inspector *inspector, struct slice record,
         return status;
     inspector->entries++;
     if (inspector->options->details) {
-        keep(inspector, bytes_format(&inspector->line,
-                                     "delete sequence=%" PRIu64 " series=%" PRIu64
-                                     " start_ms=%" PRId64 " end_ms=%" PRId64 "\n",
-                                     delete.sequence, roaring_bitmap_get_cardinality(delete.ids),
-                                     delete.range.start_ms, delete.range.end_ms));
-        send_line(inspector);
+        struct detail *detail = begin_detail(inspector, "delete");
+        detail_count(detail, "sequence", delete.sequence);
+        detail_count(detail, "series", roaring_bitmap_get_cardinality(delete.ids));
+        detail_time_ms(detail, "start_ms", delete.range.start_ms);
+        detail_time_ms(detail, "end_ms", delete.range.end_ms);
+        end_detail(inspector);
     }
     roaring_bitmap_free(delete.ids);
     return STATUS_OK;
@@ -353,12 +378,11 @@ static enum status show_segment_details(struct inspector *inspector,
     size_t count;
     const struct series_segment_metric *metrics = series_segment_metrics(segment, &count);
     for (size_t i = 0; i < count; i++) {
-        struct bytes *to = &inspector->line;
-        keep(inspector, bytes_format(to, "metric id=%u series=%u name=", metrics[i].metric,
-                                     metrics[i].series));
-        put_string(inspector, to, metrics[i].name);
-        keep(inspector, bytes_append(to, "\n", 1));
-        send_line(inspector);
+        struct detail *detail = begin_detail(inspector, "metric");
+        detail_count(detail, "id", metrics[i].metric);
+        detail_count(detail, "series", metrics[i].series);
+        detail_text(detail, "name", metrics[i].name);
+        end_detail(inspector);
     }
     return show_definitions(inspector, segment);
 }
@@ -397,32 +421,50 @@ static enum status show_series_segment(struct inspector *inspector)
 
 /* ---- manifest --------------------------------------------------------------------------- */
 
+/* As the fields of the part itself in JSON. */
+static void put_sequence(struct detail *detail, const struct manifest_part *part)
+{
+    if (detail->json) {
+        detail_count(detail, "first_sequence", part->min_sequence);
+        detail_count(detail, "last_sequence", part->max_sequence);
+        return;
+    }
+    char text[48];
+    snprintf(text, sizeof text, "%" PRIu64 "..%" PRIu64, part->min_sequence, part->max_sequence);
+    detail_word(detail, "sequence", text);
+}
+
 static void show_manifest_details(struct inspector *inspector, const struct manifest_state *state)
 {
     for (size_t i = 0; i < state->part_count; i++) {
         const struct manifest_part *part = &state->parts[i];
-        char day[INSTANT_TEXT_SIZE];
+        char day[INSTANT_TEXT_SIZE], file[40];
         day_format(day, part->day);
-        keep(inspector,
-             bytes_format(&inspector->line,
-                          "part file=parts/%016" PRIx64 ".part day=%s sequence=%" PRIu64
-                          "..%" PRIu64 " level=%u tier=%s samples=%" PRIu64 " bytes=%" PRIu64 "\n",
-                          part->id, day, part->min_sequence, part->max_sequence, part->level,
-                          chunk_tier_name(part->tier == PART_WARM ? CHUNK_WARM : CHUNK_HOT),
-                          part->samples, part->bytes));
-        send_line(inspector);
+        snprintf(file, sizeof file, "parts/%016" PRIx64 ".part", part->id);
+        struct detail *detail = begin_detail(inspector, "part");
+        detail_word(detail, "file", file);
+        detail_word(detail, "day", day);
+        put_sequence(detail, part);
+        detail_count(detail, "level", part->level);
+        detail_word(detail, "tier",
+                    chunk_tier_name(part->tier == PART_WARM ? CHUNK_WARM : CHUNK_HOT));
+        detail_count(detail, "samples", part->samples);
+        detail_count(detail, "bytes", part->bytes);
+        end_detail(inspector);
     }
     for (size_t i = 0; i < state->segment_count; i++) {
         const struct manifest_segment *segment = &state->segments[i];
-        keep(inspector, bytes_format(&inspector->line,
-                                     "index file=index/%016" PRIx64 ".seg defines=%s "
-                                     "entries=%" PRIu64 " bytes=%" PRIu64 "\n",
-                                     segment->id,
-                                     segment->kind == SEGMENT_METRICS   ? "metrics"
-                                     : segment->kind == SEGMENT_DELETES ? "deletes"
-                                                                        : "series",
-                                     segment->entries, segment->bytes));
-        send_line(inspector);
+        char file[40];
+        snprintf(file, sizeof file, "index/%016" PRIx64 ".seg", segment->id);
+        struct detail *detail = begin_detail(inspector, "index");
+        detail_word(detail, "file", file);
+        detail_word(detail, "defines",
+                    segment->kind == SEGMENT_METRICS   ? "metrics"
+                    : segment->kind == SEGMENT_DELETES ? "deletes"
+                                                       : "series");
+        detail_count(detail, "entries", segment->entries);
+        detail_count(detail, "bytes", segment->bytes);
+        end_detail(inspector);
     }
 }
 
@@ -486,17 +528,19 @@ static void show_entry(struct inspector *inspector, const struct wal_entry *entr
     static const char *const kinds[] = {"segment", "begin", "record", "fragment",
                                         "commit",  "gap",   "rest"};
     static const char *const states[] = {"good", "stale", "bad"};
-    struct bytes *to = &inspector->line;
-    keep(inspector,
-         bytes_format(to, "%s offset=%" PRIu64 " bytes=%" PRIu64 " state=%s", kinds[entry->kind],
-                      wal_lsn_offset(entry->lsn), entry->size, states[entry->state]));
-    if (entry->kind >= WAL_ENTRY_BEGIN && entry->kind <= WAL_ENTRY_COMMIT)
-        keep(inspector, bytes_format(to, " epoch=%u frame=%u", entry->epoch, entry->frame));
-    if (entry->kind == WAL_ENTRY_RECORD || entry->kind == WAL_ENTRY_FRAGMENT)
-        keep(inspector, bytes_format(to, " type=%s payload_bytes=%u", record_name(entry->type),
-                                     entry->payload_size));
-    keep(inspector, bytes_append(to, "\n", 1));
-    send_line(inspector);
+    struct detail *detail = begin_detail(inspector, kinds[entry->kind]);
+    detail_count(detail, "offset", wal_lsn_offset(entry->lsn));
+    detail_count(detail, "bytes", entry->size);
+    detail_word(detail, "state", states[entry->state]);
+    if (entry->kind >= WAL_ENTRY_BEGIN && entry->kind <= WAL_ENTRY_COMMIT) {
+        detail_count(detail, "epoch", entry->epoch);
+        detail_count(detail, "frame", entry->frame);
+    }
+    if (entry->kind == WAL_ENTRY_RECORD || entry->kind == WAL_ENTRY_FRAGMENT) {
+        detail_word(detail, "type", record_name(entry->type));
+        detail_count(detail, "payload_bytes", entry->payload_size);
+    }
+    end_detail(inspector);
 }
 
 static void count_record(struct inspector *inspector, const struct wal_entry *entry)
@@ -668,6 +712,7 @@ enum status engine_inspect(struct os os, const char *path,
         .os = os, .path = path, .options = options, .show = show, .context = context, .err = err};
     bytes_init(&inspector.line, LINE_MAX_SIZE);
     bytes_init(&inspector.damages, LINE_MAX_SIZE);
+    inspector.detail = (struct detail){.to = &inspector.line, .json = options->json};
     enum inspect_kind kind = KIND_NONE;
     enum status status = find_kind(&inspector, &kind);
     if (status == STATUS_OK)
@@ -676,6 +721,8 @@ enum status engine_inspect(struct os os, const char *path,
                  : kind == KIND_SERIES ? show_series_segment(&inspector)
                  : kind == KIND_LOG    ? show_log(&inspector)
                                        : show_manifest(&inspector);
+    if (status == STATUS_OK)
+        end_object(&inspector);
     *damaged = inspector.damage_count > 0;
     bytes_release(&inspector.line);
     bytes_release(&inspector.damages);

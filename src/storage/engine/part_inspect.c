@@ -1,4 +1,6 @@
 /* part_inspect: a part as text. */
+#include <stdio.h>
+
 #include "base/times.h"
 #include "storage/engine/part_state.h"
 #include "storage/engine/value_scale.h"
@@ -25,61 +27,89 @@ static enum status put_totals(const struct part *part, struct bytes *to)
 }
 
 static enum status put_block(struct part_cursor *cursor, const struct part_block *block,
-                             struct bytes *to)
+                             struct detail *detail)
 {
-    char first[INSTANT_TEXT_SIZE], last[INSTANT_TEXT_SIZE];
-    instant_format(first, block->first_ms);
-    instant_format(last, block->last_ms);
     char values[128] = "constant";
     struct slice bytes;
     struct error local;
     enum status status = part_block_values(cursor, block, &bytes, &local);
     if (status == STATUS_OK && bytes.size > 0)
         status = value_block_describe(bytes, block->count, values, sizeof values, &local);
-    if (status == STATUS_CORRUPT)
-        return bytes_format(to, "block metric=%u series=%u damaged: %s\n", block->metric,
-                            block->series, local.message);
-    if (status != STATUS_OK)
+    if (status != STATUS_OK && status != STATUS_CORRUPT)
         return status;
+    detail_begin(detail, "block");
+    detail_count(detail, "metric", block->metric);
+    detail_count(detail, "series", block->series);
+    if (status == STATUS_CORRUPT) {
+        detail_damage(detail, local.message);
+        return detail->status;
+    }
+    char in_brackets[sizeof values + 2];
+    snprintf(in_brackets, sizeof in_brackets, "[%s]", values);
     const struct summary *summary = &block->summary;
-    return bytes_format(to,
-                        "block metric=%u series=%u count=%u first=%s last=%s values=[%s] "
-                        "values_bytes=%u times_offset=%llu times_bytes=%u stale=%u nan=%u "
-                        "min=%.17g max=%.17g sum=%.17g increase=%.17g\n",
-                        block->metric, block->series, block->count, first, last, values,
-                        block->values_size, (unsigned long long)block->times_offset,
-                        block->times_size, summary->stale_count, summary->nan_count, summary->min,
-                        summary->max, summary_sum(summary), summary->increase);
+    detail_count(detail, "count", block->count);
+    detail_instant(detail, "first", block->first_ms);
+    detail_instant(detail, "last", block->last_ms);
+    detail_word(detail, "values", detail->json ? values : in_brackets);
+    detail_count(detail, "values_bytes", block->values_size);
+    detail_count(detail, "times_offset", block->times_offset);
+    detail_count(detail, "times_bytes", block->times_size);
+    detail_count(detail, "stale", summary->stale_count);
+    detail_count(detail, "nan", summary->nan_count);
+    detail_value(detail, "min", summary->min);
+    detail_value(detail, "max", summary->max);
+    detail_value(detail, "sum", summary_sum(summary));
+    detail_value(detail, "increase", summary->increase);
+    detail_end(detail);
+    return detail->status;
 }
 
-static enum status put_page(struct part_cursor *cursor, size_t index, bool blocks, struct bytes *to)
+/* In a line pages have their number without a key. */
+static void begin_page(struct detail *detail, size_t index)
+{
+    char type[40];
+    snprintf(type, sizeof type, "page %zu", index);
+    detail_begin(detail, detail->json ? "page" : type);
+    if (detail->json)
+        detail_count(detail, "page", index);
+}
+
+static enum status put_page(struct part_cursor *cursor, size_t index, bool blocks,
+                            struct detail *detail)
 {
     const struct part_index_entry *entry = &cursor->index->entries[index];
     struct error local;
     enum status status = part_load_page(cursor, index, &local);
-    if (status == STATUS_CORRUPT)
-        return bytes_format(to, "page %zu damaged: %s\n", index, local.message);
-    if (status == STATUS_OK)
-        status = bytes_format(to, "page %zu offset=%llu bytes=%u blocks=%u values_bytes=%llu\n",
-                              index, (unsigned long long)entry->offset, entry->size, entry->blocks,
-                              (unsigned long long)(entry->offset - cursor->page.values_offset));
+    if (status != STATUS_OK && status != STATUS_CORRUPT)
+        return status;
+    begin_page(detail, index);
+    if (status == STATUS_CORRUPT) {
+        detail_damage(detail, local.message);
+        return detail->status;
+    }
+    detail_count(detail, "offset", entry->offset);
+    detail_count(detail, "bytes", entry->size);
+    detail_count(detail, "blocks", entry->blocks);
+    detail_count(detail, "values_bytes", entry->offset - cursor->page.values_offset);
+    detail_end(detail);
+    status = detail->status;
     for (size_t i = 0; status == STATUS_OK && blocks && i < cursor->page.count; i++)
-        status = put_block(cursor, &cursor->page.blocks[i], to);
+        status = put_block(cursor, &cursor->page.blocks[i], detail);
     return status;
 }
 
-enum status part_inspect(struct part *part, bool blocks, struct bytes *to, struct error *err)
+enum status part_inspect(struct part *part, bool blocks, struct detail *detail, struct error *err)
 {
-    enum status status = put_totals(part, to);
-    if (status == STATUS_OK && part->damage[0] != 0)
-        status = bytes_format(to, "damage: %s\n", part->damage);
+    enum status status = detail->json ? STATUS_OK : put_totals(part, detail->to);
+    if (status == STATUS_OK && part->damage[0] != 0 && !detail->json)
+        status = bytes_format(detail->to, "damage: %s\n", part->damage);
     struct part_cursor *cursor = NULL;
     if (status == STATUS_OK)
         status = part_cursor_new(&cursor, part, err);
     if (status == STATUS_OK)
         status = part_cursor_take_index(cursor, err);
     for (size_t i = 0; status == STATUS_OK && i < cursor->index->count; i++)
-        status = put_page(cursor, i, blocks, to);
+        status = put_page(cursor, i, blocks, detail);
     part_cursor_free(cursor);
     return status == STATUS_OK ? STATUS_OK
                                : fail(err, status, "part %s: cannot be shown whole", part->path);

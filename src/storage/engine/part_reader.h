@@ -19,6 +19,7 @@
 
 #include "base/bytes.h"
 #include "os/file.h"
+#include "storage/engine/detail.h"
 #include "storage/engine/file_pool.h"
 #include "storage/engine/part_format.h"
 #include "storage/engine/part_index.h"
@@ -129,9 +130,9 @@ typedef void part_report(void *context, const struct error *err);
 MUST_CHECK enum status part_verify(struct part *part, part_report *report, void *context,
                                    uint64_t *found, struct error *err);
 
-/* What a person wants to know of a part, as lines of text appended to `to`; with `blocks`, a line
- * for each block. LIMIT when `to` is full. */
-MUST_CHECK enum status part_inspect(struct part *part, bool blocks, struct bytes *to,
+/* What a person wants to know of a part, its pages, and with `blocks` each block; as JSON, pages
+ * and blocks alone. LIMIT when detail->to is full. */
+MUST_CHECK enum status part_inspect(struct part *part, bool blocks, struct detail *detail,
                                     struct error *err);
 
 #endif

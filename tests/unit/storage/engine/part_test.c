@@ -275,7 +275,8 @@ static void verify_and_inspect_a_sound_part(void **state)
     assert_int_equal(found, 0);
     struct bytes text;
     bytes_init(&text, 1 << 24);
-    part_ok(part_inspect(part, true, &text, &err), &err);
+    struct detail detail = {.to = &text};
+    part_ok(part_inspect(part, true, &detail, &err), &err);
     assert_int_equal(bytes_append(&text, "", 1), STATUS_OK);
     assert_non_null(strstr((const char *)text.data, "day=2026-11-23 sequence=3..9 level=1"));
     bytes_release(&text);
