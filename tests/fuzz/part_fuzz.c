@@ -166,7 +166,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         invariant(part_verify(part, ignore_damage, NULL, &found, &err) == STATUS_OK);
         struct bytes text;
         bytes_init(&text, 1 << 20);
-        status = part_inspect(part, true, &text, &err);
+        struct detail detail = {.to = &text, .json = data[0] % 2 == 1};
+        status = part_inspect(part, true, &detail, &err);
         invariant(status == STATUS_OK || status == STATUS_LIMIT);
         bytes_release(&text);
         part_close(part);
