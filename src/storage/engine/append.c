@@ -365,6 +365,19 @@ static void note_log(struct engine *engine, enum status status, const struct err
     engine->log_refused = refused;
 }
 
+enum status engine_try_log(struct engine *engine, struct error *err)
+{
+    if (atomic_load(&engine->broken))
+        return engine_refuse_broken(err);
+    mutex_lock(&engine->append_lock);
+    enum status status = log_all(engine, NULL, 0, err);
+    note_log(engine, status, err);
+    if (status != STATUS_OK)
+        engine_note_broken_log(engine, err);
+    mutex_unlock(&engine->append_lock);
+    return status;
+}
+
 enum status engine_append(struct tier *tier, struct batch *const *batches, size_t count,
                           struct error *err)
 {

@@ -205,6 +205,9 @@ void engine_note_broken_log(struct engine *engine, const struct error *why);
 enum status engine_commit_log(struct engine *engine, struct error *err);
 /* UNAVAILABLE, with the reason. */
 enum status engine_refuse_broken(struct error *err);
+/* Writes an empty commit. Where nothing else is to be written, it tells a disk that has failed as a
+ * whole, so that the client has to try again, from one with a bad sector. */
+enum status engine_try_log(struct engine *engine, struct error *err);
 /* Seals the active head. With append_lock; BUSY while another is sealed, END when it is empty. */
 enum status engine_rotate(struct engine *engine, struct error *err);
 /* The same, but END only when the log holds nothing behind the head before: descriptors without

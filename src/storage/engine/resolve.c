@@ -26,6 +26,7 @@ struct resolution {
     struct day_set days;      /* new ones of this batch */
     struct refusal *refusals; /* by series entry; made with the first refusal */
     size_t told;              /* refusals with a message */
+    bool damaged;             /* damage is why some were refused */
     struct error *err;
 };
 
@@ -44,6 +45,7 @@ static enum status refuse(struct resolution *work, size_t entry, const struct er
         work->refusals = arena_calloc(arena, work->batch->series_count, sizeof work->refusals[0]);
     if (work->refusals == NULL)
         return fail(work->err, arena_status(arena), "no memory for refused series");
+    work->damaged = work->damaged || why->status == STATUS_CORRUPT;
     /* Few messages are ever shown: the rest are counted by their code. */
     static const char beyond[] = "";
     bool shown = work->batch->rejection_count + work->told++ < BATCH_MAX_REJECTIONS;
@@ -412,6 +414,9 @@ enum status engine_resolve(struct tier *tier, struct batch *batch, struct admitt
         keep_telling(&work);
         status = outcomes_make(&work);
     }
+    bool none = batch->sample_count == 0 || (batch->atomic && batch->rejected > 0);
+    if (status == STATUS_OK && work.damaged && none)
+        status = engine_try_log(work.engine, err);
     day_set_release(&work.days);
     batch->missed = misses;
     batch->missed_count = miss_count;

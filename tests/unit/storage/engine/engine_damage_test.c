@@ -3,7 +3,9 @@
 #include "../../test.h"
 
 #include <math.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/bits.h"
@@ -153,20 +155,20 @@ static uint64_t start_of_keys(const char *path)
     return load_u64(offset);
 }
 
-/* Neither its key nor its labels can be read. */
-static void a_series_that_damage_hides_is_refused_and_the_others_are_stored(void **state)
+enum { HIDDEN = 3 };
+
+/* Of 20 series one is hidden: neither its key nor its labels can be read. */
+static void begin_with_hidden(struct scene *scene)
 {
-    (void)state;
-    struct scene scene;
-    scene_begin(&scene, HEAD, SERIES);
+    scene_begin(scene, HEAD, SERIES);
     for (uint32_t i = 0; i < 20; i++)
-        scene_put_one(&scene, i, NOW, i);
-    store_flush(&scene.store);
-    struct engine_stats stats = scene_stats(&scene);
+        scene_put_one(scene, i, NOW, i);
+    store_flush(&scene->store);
+    struct engine_stats stats = scene_stats(scene);
     assert_int_equal(stats.index_segments, 1);
-    engine_close(scene.store.tier);
+    engine_close(scene->store.tier);
     char find[200], path[200] = "";
-    snprintf(find, sizeof find, "grep -l ^MSSERIES %s/index/*.seg", scene.store.dir);
+    snprintf(find, sizeof find, "grep -l ^MSSERIES %s/index/*.seg", scene->store.dir);
     FILE *found = popen(find, "r");
     assert_non_null(found);
     assert_non_null(fgets(path, sizeof path, found));
@@ -175,13 +177,41 @@ static void a_series_that_damage_hides_is_refused_and_the_others_are_stored(void
     scene_flip(path, (long)start_of_keys(path) + 20);
     scene_flip(path, 60);
     struct error err = {0};
-    assert_int_equal(engine_open(&scene.store.options, &scene.store.tier, &err), STATUS_OK);
-    const struct fixture_sample samples[] = {{30, NOW, 1}, {3, NOW + 1, 2}, {31, NOW, 3}};
+    assert_int_equal(engine_open(&scene->store.options, &scene->store.tier, &err), STATUS_OK);
+}
+
+static void a_series_that_damage_hides_is_refused_and_the_others_are_stored(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct error err = {0};
+    begin_with_hidden(&scene);
+    const struct fixture_sample samples[] = {{30, NOW, 1}, {HIDDEN, NOW + 1, 2}, {31, NOW, 3}};
     struct fixture_write write = {.samples = samples, .count = 3};
     assert_int_equal(fixture_commit(scene.store.tier, &write, 1, &err), STATUS_OK);
     assert_int_equal(write.rejected, 1);
     assert_string_equal(write.code, "data_damaged");
     assert_int_equal(scene_stats(&scene).samples_appended, 2);
+    scene_end(&scene);
+}
+
+/* A client does not send again what is refused. */
+static void a_disk_that_fails_as_a_whole_is_no_damage_of_a_series(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct error err = {0};
+    begin_with_hidden(&scene);
+    const struct fixture_sample sample = {HIDDEN, NOW + 1, 2};
+    assert_int_equal(fixture_abandon(scene.store.tier, &sample, 1, &err), STATUS_OK);
+    struct rlimit before, none;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &none), 0);
+    enum status status = fixture_abandon(scene.store.tier, &sample, 1, &err);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_true(status == STATUS_IO || status == STATUS_NO_SPACE);
     scene_end(&scene);
 }
 
@@ -193,6 +223,7 @@ int main(void)
         cmocka_unit_test(a_part_in_place_of_another_is_not_read),
         cmocka_unit_test(a_part_whose_frame_is_damaged_is_read_whole),
         cmocka_unit_test(a_series_that_damage_hides_is_refused_and_the_others_are_stored),
+        cmocka_unit_test(a_disk_that_fails_as_a_whole_is_no_damage_of_a_series),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
