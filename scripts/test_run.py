@@ -8,13 +8,14 @@ The parts, in the order in which they run:
   clang  a clang build: it has to compile without warnings
   asan   the same tests as in unit, under the address and undefined behaviour sanitizers
   tsan   the unit tests that start threads, and tests/e2e/test_threads.py, under the thread sanitizer; only by name
-  e2e    pytest over tests/e2e, against the release binary and against the sanitized one
+  e2e    pytest over tests/e2e, against the release binary and, at the same time, against the sanitized one
   soak   days of load in a minute (tests/soak/soak.py): right answers, and nothing grows
 
 Under CI=true a skipped test fails unless tests/allowed_skips names it with its reason.
 """
 
 import argparse
+import contextlib
 import glob
 import json
 import os
@@ -23,6 +24,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree
 
@@ -75,19 +77,32 @@ class Tally:
         return 1 if self.failed else 0
 
 
+def run_together(programs):
+    """Runs (arguments, environment, file for all output or None) at the same time, to their ends,
+    or kills their whole process groups when time is up. Gives the exit codes."""
+    processes = [subprocess.Popen(arguments, cwd=ROOT, start_new_session=True, stdout=output,
+                                  stderr=output and subprocess.STDOUT,
+                                  env={**os.environ, **(environment or {})})
+                 for arguments, environment, output in programs]
+    end = time.monotonic() + PART_TIMEOUT_S
+    for process in processes:
+        try:
+            process.wait(timeout=max(0, end - time.monotonic()))
+        except (subprocess.TimeoutExpired, KeyboardInterrupt) as reason:
+            interrupted = isinstance(reason, KeyboardInterrupt)
+            for late in processes if interrupted else [process]:
+                if late.poll() is None:
+                    os.killpg(late.pid, signal.SIGKILL)
+                    late.wait()
+            if interrupted:
+                raise
+            print(f"{process.args[0]}: killed after {PART_TIMEOUT_S} s", flush=True)
+    return [124 if process.returncode == -signal.SIGKILL else process.returncode
+            for process in processes]
+
+
 def run(arguments, environment=None):
-    """Runs to the end, or kills the whole process group when time is up. Gives the exit code."""
-    process = subprocess.Popen(arguments, cwd=ROOT, start_new_session=True,
-                               env={**os.environ, **(environment or {})})
-    try:
-        return process.wait(timeout=PART_TIMEOUT_S)
-    except (subprocess.TimeoutExpired, KeyboardInterrupt) as reason:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        if isinstance(reason, KeyboardInterrupt):
-            raise
-        print(f"{arguments[0]}: killed after {PART_TIMEOUT_S} s", flush=True)
-        return 124
+    return run_together([(arguments, environment, None)])[0]
 
 
 def build(tally, name):
@@ -166,20 +181,37 @@ def pytest_id(case):
     return "::".join([file, *filter(None, classes.split(".")), name])
 
 
-def run_end_to_end(tally, name, environment=None, tests="tests/e2e", wrapper=()):
-    if not build(tally, name):
-        return
-    report = os.path.join(ROOT, "build", f"e2e-{name}.xml")
-    if os.path.exists(report):
-        os.remove(report)
-    code = run([*wrapper, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests,
-                "--continue-on-collection-errors", "-o", "junit_family=xunit1",
-                f"--junitxml={report}"],
-               {"METRIC_STORE_BINARY": os.path.join(ROOT, "build", name, "metric-store"),
-                **(environment or {})})
+def report_of(name):
+    return os.path.join(ROOT, "build", f"e2e-{name}.xml")
+
+
+def run_end_to_end(tally, environments, tests="tests/e2e", wrapper=()):
+    """Of several builds at the same time, as the tests mostly wait; {build: environment}."""
+    names = [name for name in environments if build(tally, name)]
+    programs = []
+    with contextlib.ExitStack() as files:
+        for name in names:
+            if os.path.exists(report_of(name)):
+                os.remove(report_of(name))
+            programs.append((
+                [*wrapper, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", tests,
+                 "--continue-on-collection-errors", "-o", "junit_family=xunit1",
+                 f"--junitxml={report_of(name)}"],
+                {"METRIC_STORE_BINARY": os.path.join(ROOT, "build", name, "metric-store"),
+                 **environments[name]},
+                files.enter_context(tempfile.TemporaryFile()) if programs else None))
+        codes = run_together(programs)
+        for (_, _, output), name, code in zip(programs, names, codes):
+            if output is not None:
+                output.seek(0)
+                print(f"\n-- {name}\n{output.read().decode(errors='replace')}", flush=True)
+            count_end_to_end(tally, name, code)
+
+
+def count_end_to_end(tally, name, code):
     before = len(tally.failed)
     try:
-        tree = xml.etree.ElementTree.parse(report)
+        tree = xml.etree.ElementTree.parse(report_of(name))
     except (OSError, xml.etree.ElementTree.ParseError) as reason:
         tally.fail(f"e2e {name}", f"pytest exit code {code}, no readable report: {reason}")
         return
@@ -236,7 +268,7 @@ def run_thread_sanitizer(tally):
     wrapper = FIXED_LAYOUT if fixed.returncode == 0 else []
     environment = {"TSAN_OPTIONS": "second_deadlock_stack=1"}
     run_suite(tally, "tsan", environment, names, wrapper)
-    run_end_to_end(tally, "tsan", environment, "tests/e2e/test_threads.py", wrapper)
+    run_end_to_end(tally, {"tsan": environment}, "tests/e2e/test_threads.py", wrapper)
 
 
 def run_soak(tally):
@@ -265,8 +297,7 @@ def run_part(tally, part):
     elif part == "soak":
         run_soak(tally)
     elif part == "e2e":
-        run_end_to_end(tally, "release")
-        run_end_to_end(tally, "asan", SANITIZER_ENVIRONMENT)
+        run_end_to_end(tally, {"release": {}, "asan": SANITIZER_ENVIRONMENT})
 
 
 def main():

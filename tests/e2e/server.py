@@ -1,7 +1,9 @@
 """A metric-store process of its own, on a free port, with its data in a directory of the test's."""
 
+import errno
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -11,9 +13,16 @@ import requests
 
 
 def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+    """Below those that the system gives to connections, which would take it before the server does."""
+    while True:
+        port = random.SystemRandom().randrange(12000, 32000)
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+                return port
+            except OSError as reason:
+                if reason.errno != errno.EADDRINUSE:
+                    raise
 
 
 def wait_until(condition, timeout_s=30, what="the condition"):

@@ -115,5 +115,28 @@ class AllowedSkips(unittest.TestCase):
         allowed_skips.load()
 
 
+class Together(unittest.TestCase):
+    def test_programs_run_at_the_same_time_and_each_exit_code_is_kept(self):
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as output:
+            fifo = os.path.join(folder, "fifo")
+            os.mkfifo(fifo)  # opening it waits for the other one
+            codes = test_run.run_together([
+                (["sh", "-c", f"echo x >{fifo}; exit 3"], None, None),
+                (["sh", "-c", f"cat {fifo}; echo $WORD >&2; exit 4"], {"WORD": "met"}, output)])
+            output.seek(0)
+            self.assertEqual(codes, [3, 4])
+            self.assertEqual(output.read(), b"x\nmet\n")
+
+    def test_what_takes_too_long_is_killed_with_its_children_and_the_other_is_not(self):
+        before, test_run.PART_TIMEOUT_S = test_run.PART_TIMEOUT_S, 0.3
+        try:
+            with tempfile.TemporaryFile() as output:
+                codes = test_run.run_together([(["true"], None, None),
+                                               (["sh", "-c", "sleep 60 & wait"], None, output)])
+            self.assertEqual(codes, [0, 124])
+        finally:
+            test_run.PART_TIMEOUT_S = before
+
+
 if __name__ == "__main__":
     unittest.main()
