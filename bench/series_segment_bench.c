@@ -339,9 +339,10 @@ static void bench_merge(struct series_segment **segments, uint32_t count, const 
 {
     struct error err;
     struct series_segment_stats stats;
+    size_t damaged;
     double start = cpu();
     check(series_segment_merge(segments, count, NULL, os_system(), path, count + 1, NULL, NULL,
-                               &stats, &err),
+                               &stats, &damaged, &err),
           &err);
     printf("merge of %u segments: %.2f s CPU, %.1f bytes a series\n", count, cpu() - start,
            (double)stats.bytes / (double)stats.series);
