@@ -7,30 +7,11 @@
 
 struct regex {
     RE2 compiled;
-    std::string prefix;
 
     regex(const std::string &pattern, const RE2::Options &options) : compiled(pattern, options)
     {
     }
 };
-
-namespace
-{
-
-/* The text that every string between the two bounds of possible matches begins with. */
-std::string common_prefix(const RE2 &compiled)
-{
-    std::string low;
-    std::string high;
-    if (!compiled.PossibleMatchRange(&low, &high, 128))
-        return std::string();
-    size_t size = 0;
-    while (size < low.size() && size < high.size() && low[size] == high[size])
-        size++;
-    return low.substr(0, size);
-}
-
-} // namespace
 
 enum status regex_new(struct regex **result, struct slice pattern, struct error *err)
 {
@@ -54,7 +35,6 @@ enum status regex_new(struct regex **result, struct slice pattern, struct error 
             delete made;
             return status;
         }
-        made->prefix = common_prefix(made->compiled);
         *result = made;
         return STATUS_OK;
     } catch (const std::bad_alloc &) {
@@ -71,9 +51,4 @@ bool regex_matches(const struct regex *regex, struct slice text)
 {
     re2::StringPiece piece(reinterpret_cast<const char *>(text.data), text.size);
     return RE2::FullMatch(piece, regex->compiled);
-}
-
-struct slice regex_prefix(const struct regex *regex)
-{
-    return slice_of(regex->prefix.data(), regex->prefix.size());
 }

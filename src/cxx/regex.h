@@ -24,9 +24,6 @@ void regex_free(struct regex *regex);
 
 bool regex_matches(const struct regex *regex, struct slice text);
 
-/* The prefix that every match has; the rest of the pattern must still be run. Borrowed. */
-struct slice regex_prefix(const struct regex *regex);
-
 #ifdef __cplusplus
 }
 #endif

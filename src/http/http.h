@@ -184,20 +184,15 @@ struct http_fields {
     size_t count;
 };
 
-const char *http_request_method(const struct http_request *request); /* "HEAD" stays "HEAD" */
-const struct http_route *http_request_route(const struct http_request *request);
-struct slice http_request_path(const struct http_request *request);      /* as it came */
 struct slice http_request_parameter(const struct http_request *request); /* decoded; may be empty */
 struct http_fields http_request_query(const struct http_request *request); /* decoded, in order */
 struct http_fields http_request_form(const struct http_request *request);
-struct http_fields http_request_headers(const struct http_request *request);
 /* False where there is none; the first of several. Names are compared without case. */
 bool http_request_header(const struct http_request *request, const char *name, struct slice *value);
 /* The query's field, else the form's; the first of several. */
 bool http_request_field(const struct http_request *request, const char *name, struct slice *value);
 struct slice http_request_body(const struct http_request *request); /* decoded */
 struct slice http_request_peer(const struct http_request *request); /* "192.0.2.1", without port */
-struct slice http_request_id(const struct http_request *request);
 /* For what must live as long as the request; not for two threads at once. */
 struct arena *http_request_arena(struct http_request *request);
 /* The first line's media type without its parameters, compared without case. */

@@ -683,21 +683,6 @@ void request_complete(struct http_request *request, bool sent)
 
 /* ------------------------------------------------------------------------------ accessors */
 
-const char *http_request_method(const struct http_request *request)
-{
-    return request->method;
-}
-
-const struct http_route *http_request_route(const struct http_request *request)
-{
-    return request->route;
-}
-
-struct slice http_request_path(const struct http_request *request)
-{
-    return request->path;
-}
-
 struct slice http_request_parameter(const struct http_request *request)
 {
     return request->parameter;
@@ -711,11 +696,6 @@ struct http_fields http_request_query(const struct http_request *request)
 struct http_fields http_request_form(const struct http_request *request)
 {
     return request->form;
-}
-
-struct http_fields http_request_headers(const struct http_request *request)
-{
-    return request->headers;
 }
 
 bool http_request_header(const struct http_request *request, const char *name, struct slice *value)
@@ -749,11 +729,6 @@ struct slice http_request_body(const struct http_request *request)
 struct slice http_request_peer(const struct http_request *request)
 {
     return slice_from_text(request->peer);
-}
-
-struct slice http_request_id(const struct http_request *request)
-{
-    return slice_from_text(request->id);
 }
 
 struct arena *http_request_arena(struct http_request *request)

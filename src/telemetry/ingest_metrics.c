@@ -28,12 +28,6 @@ struct ingest_telemetry {
     struct code_table refused_requests;
 };
 
-const char *ingest_protocol_name(enum ingest_protocol protocol)
-{
-    invariant((unsigned)protocol < INGEST_PROTOCOL_COUNT);
-    return protocol_names[protocol];
-}
-
 enum status ingest_telemetry_new(struct ingest_telemetry **telemetry, struct error *err)
 {
     *telemetry = calloc(1, sizeof **telemetry);

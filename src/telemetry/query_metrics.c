@@ -20,12 +20,6 @@ struct query_telemetry {
     _Atomic uint64_t blocks_skipped;
 };
 
-const char *read_kind_name(enum read_kind kind)
-{
-    invariant((unsigned)kind < READ_KIND_COUNT);
-    return kind_names[kind];
-}
-
 enum status query_telemetry_new(struct query_telemetry **telemetry, struct error *err)
 {
     *telemetry = calloc(1, sizeof **telemetry);

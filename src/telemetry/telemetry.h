@@ -183,8 +183,6 @@ enum ingest_protocol {
     INGEST_PROTOCOL_COUNT,
 };
 
-const char *ingest_protocol_name(enum ingest_protocol protocol);
-
 struct ingest_telemetry; /* opaque */
 
 MUST_CHECK enum status ingest_telemetry_new(struct ingest_telemetry **telemetry, struct error *err);
@@ -203,8 +201,6 @@ void metrics_write_ingest(struct metrics_writer *writer, const struct ingest_tel
 /* ---- queries ---------------------------------------------------------------------------- */
 
 enum read_kind { READ_QUERY, READ_EXPORT, READ_METRICS, READ_KIND_COUNT };
-
-const char *read_kind_name(enum read_kind kind);
 
 struct query_telemetry; /* opaque */
 

@@ -53,8 +53,3 @@ enum status day_set_add(struct day_set *set, int64_t day)
     set->count++;
     return STATUS_OK;
 }
-
-void day_set_clear(struct day_set *set)
-{
-    set->count = 0;
-}

@@ -20,6 +20,5 @@ void day_set_release(struct day_set *set);
 bool day_set_has(const struct day_set *set, int64_t day);
 /* OK also when it is there. */
 MUST_CHECK enum status day_set_add(struct day_set *set, int64_t day);
-void day_set_clear(struct day_set *set);
 
 #endif

@@ -55,14 +55,6 @@ static bool next_source(const struct wal_reader *reader, struct wal_place *place
     return true;
 }
 
-struct wal_place wal_reader_place(const struct wal_reader *reader)
-{
-    struct wal_place place = reader->place;
-    if (place.source < reader->source_count && room_at(reader, place) < WAL_ROOM_MIN)
-        (void)next_source(reader, &place);
-    return place;
-}
-
 /* Goes to the next segment where this one has no room; false: there is none. What is kept in the
  * buffer stays; the next segment's bytes are read behind it. */
 static bool settle(struct wal_reader *reader)

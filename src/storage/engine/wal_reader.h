@@ -75,8 +75,6 @@ void wal_reader_init(struct wal_reader *reader, const struct wal_source *sources
 void wal_reader_release(struct wal_reader *reader);
 
 void wal_reader_seek(struct wal_reader *reader, struct wal_place place);
-/* The place of the next record: in the next segment where this one has no room. */
-struct wal_place wal_reader_place(const struct wal_reader *reader);
 uint64_t wal_reader_lsn(const struct wal_reader *reader, struct wal_place place);
 
 /*
