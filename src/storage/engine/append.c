@@ -365,15 +365,26 @@ static void note_log(struct engine *engine, enum status status, const struct err
     engine->log_refused = refused;
 }
 
+static enum status write_log(struct engine *engine, struct batch *const *batches, size_t count,
+                             struct error *err)
+{
+    enum status status = log_all(engine, batches, count, err);
+    note_log(engine, status, err);
+    if (status != STATUS_OK)
+        engine_note_broken_log(engine, err);
+    return status;
+}
+
 enum status engine_try_log(struct engine *engine, struct error *err)
 {
     if (atomic_load(&engine->broken))
         return engine_refuse_broken(err);
     mutex_lock(&engine->append_lock);
-    enum status status = log_all(engine, NULL, 0, err);
-    note_log(engine, status, err);
-    if (status != STATUS_OK)
-        engine_note_broken_log(engine, err);
+    struct error local = {0};
+    err = err == NULL ? &local : err;
+    enum status status = reserve_room(engine, NULL, 0, err);
+    if (status == STATUS_OK)
+        status = write_log(engine, NULL, 0, err);
     mutex_unlock(&engine->append_lock);
     return status;
 }
@@ -388,12 +399,8 @@ enum status engine_append(struct tier *tier, struct batch *const *batches, size_
     struct error local = {0};
     err = err == NULL ? &local : err;
     enum status status = reserve_room(engine, batches, count, err);
-    if (status == STATUS_OK) {
-        status = log_all(engine, batches, count, err);
-        note_log(engine, status, err);
-        if (status != STATUS_OK)
-            engine_note_broken_log(engine, err);
-    }
+    if (status == STATUS_OK)
+        status = write_log(engine, batches, count, err);
     if (status == STATUS_OK) {
         rwlock_write(&engine->head_lock);
         apply_definitions(engine, batches, count);

@@ -83,8 +83,10 @@ static enum status mark_pause(struct engine *engine, struct error *err)
     mutex_lock(&engine->append_lock);
     enum status status = wal_mark(engine->wal, err);
     mutex_unlock(&engine->append_lock);
-    if (status != STATUS_OK)
-        engine_note_broken_log(engine, err);
+    struct wal_stats stats;
+    wal_stats(engine->wal, &stats);
+    if (status != STATUS_OK && stats.broken)
+        engine_break(engine, "log", "the end of the log could not be marked: writes stop", err);
     return status;
 }
 
@@ -124,9 +126,12 @@ static enum status retention_step(struct engine *engine, bool *did, struct error
 
 static enum status merge_in_turn(struct engine *engine, bool *did, struct error *err)
 {
-    static enum status (*const steps[])(struct engine *, bool *, struct error *) = {
-        engine_merge_step,       engine_warm_step,    engine_clean_step,
-        engine_index_merge_step, engine_reclaim_step,
+    static const struct {
+        enum status (*step)(struct engine *, bool *, struct error *);
+        bool waits; /* for a merge that is behind: it may take long, while parts become more */
+    } steps[] = {
+        {engine_merge_step, false},       {engine_warm_step, true},     {engine_clean_step, true},
+        {engine_index_merge_step, false}, {engine_reclaim_step, false},
     };
     enum { STEPS = sizeof steps / sizeof steps[0] };
     enum status first = STATUS_OK;
@@ -139,7 +144,9 @@ static enum status merge_in_turn(struct engine *engine, bool *did, struct error 
         struct error why = {0};
         bool did_step = false;
         size_t step = (begin + i) % STEPS;
-        enum status status = steps[step](engine, &did_step, &why);
+        if (steps[step].waits && engine->pace.behind)
+            continue;
+        enum status status = steps[step].step(engine, &did_step, &why);
         if (did_step)
             engine->pace.next_step = (step + 1) % STEPS;
         *did = *did || did_step;

@@ -91,7 +91,8 @@ struct worker {
 /* How merges give way to requests; with maintenance_lock. */
 struct pace {
     bool gives_way;    /* there is a merge thread */
-    bool hurries;      /* a day has so many parts that merging them is what requests need most */
+    bool behind;       /* a day has so many parts that merging them is what requests need most */
+    bool hurries;      /* with that */
     int64_t began_ns;  /* the slice of work in hand */
     uint64_t requests; /* then */
     size_t next_step;  /* of those that merge, clean and reclaim: whose turn it is */
@@ -206,7 +207,8 @@ enum status engine_commit_log(struct engine *engine, struct error *err);
 /* UNAVAILABLE, with the reason. */
 enum status engine_refuse_broken(struct error *err);
 /* Writes an empty commit. Where nothing else is to be written, it tells a disk that has failed as a
- * whole, so that the client has to try again, from one with a bad sector. */
+ * whole, so that the client has to try again, from one with a bad sector; as far as options.sync
+ * lets anything know of the disk. Like an append it wants room in the head. */
 enum status engine_try_log(struct engine *engine, struct error *err);
 /* Seals the active head. With append_lock; BUSY while another is sealed, END when it is empty. */
 enum status engine_rotate(struct engine *engine, struct error *err);

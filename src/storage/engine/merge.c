@@ -627,10 +627,9 @@ enum status engine_merge_step(struct engine *engine, bool *did, struct error *er
 {
     struct version *version = engine_version(engine);
     size_t start, count;
-    bool behind;
-    enum status status = choose(engine, version, &start, &count, &behind, err);
+    enum status status = choose(engine, version, &start, &count, &engine->pace.behind, err);
     *did = count > 0;
-    engine->pace.hurries = behind;
+    engine->pace.hurries = engine->pace.behind;
     if (count > 0)
         status = engine_merge_parts(engine, version, start, count, PART_HOT, err);
     else

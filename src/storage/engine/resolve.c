@@ -66,7 +66,8 @@ static void doubt(struct engine *engine)
 {
     rwlock_write(&engine->series_lock);
     atomic_store(&engine->index_damaged, false);
-    series_index_doubt(&engine->index);
+    if (!series_index_doubt(&engine->index))
+        atomic_store(&engine->index_damaged, true);
     rwlock_unlock(&engine->series_lock);
 }
 

@@ -66,21 +66,26 @@ bool series_index_has_committed(const struct series_index *index, uint32_t id)
                           : segment_set_with(index->segments, id) != NULL;
 }
 
-void series_index_doubt(struct series_index *index)
+bool series_index_doubt(struct series_index *index)
 {
     const struct segment_set *set = index->segments;
-    size_t damaged = 0;
-    for (size_t i = 0; i < set->count; i++)
-        damaged += series_segment_damaged_pages(set->segments[i]->segment);
-    if (damaged == index->damaged_pages)
-        return;
+    uint64_t damage = 0;
+    for (size_t i = 0; i < set->count; i++) {
+        uint64_t of[] = {set->segments[i]->info.id,
+                         series_segment_damaged_pages(set->segments[i]->segment)};
+        if (of[1] > 0)
+            damage = hash64(slice_of(of, sizeof of), damage);
+    }
+    if (damage == index->damage_known)
+        return true;
     if (index->doubtful == NULL)
         index->doubtful = roaring_bitmap_create();
     if (index->doubtful == NULL)
-        return;
+        return false;
     for (size_t i = 0; i < set->count; i++)
         series_segment_damaged_series(set->segments[i]->segment, index->doubtful);
-    index->damaged_pages = damaged;
+    index->damage_known = damage;
+    return true;
 }
 
 bool series_index_is_doubtful(struct series_index *index, uint32_t id)

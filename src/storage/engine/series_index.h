@@ -29,7 +29,7 @@ struct series_index {
     struct segment_set *segments;
     roaring_bitmap_t *leaving;  /* on their way out: as good as gone; or NULL (reclaim.h) */
     roaring_bitmap_t *doubtful; /* of damaged pages: no cache is believed about them; or NULL */
-    size_t damaged_pages;       /* that it knows of */
+    uint64_t damage_known;      /* of which segments and how many pages each, as a hash */
     uint64_t commits; /* series committed since the start, which is the number of the last one */
     uint64_t tables;  /* made: the number of the active one */
     uint64_t dropped; /* sealed tables that went */
@@ -48,8 +48,9 @@ const struct series_table *series_index_table(const struct series_index *index, 
 /* Wherever it is. */
 bool series_index_has_committed(const struct series_index *index, uint32_t id);
 
-/* Looks for pages of definitions that turned out to be damaged: their series become doubtful. */
-void series_index_doubt(struct series_index *index);
+/* Looks for pages of definitions that turned out to be damaged: their series become doubtful.
+ * False without memory: then it is to be called again. */
+bool series_index_doubt(struct series_index *index);
 /* Whether it is doubtful still: no table defines it, and the segment that has it cannot. One that
  * is not is doubtful no more. */
 bool series_index_is_doubtful(struct series_index *index, uint32_t id);

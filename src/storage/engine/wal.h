@@ -10,10 +10,10 @@
  *
  * Writing:   wal_begin, wal_put..., wal_commit, again and again; then wal_sync. What was committed
  *            before a wal_sync that returned OK survives every crash.
- * Threads:   begin, put, commit, mark and sync: one thread at a time. wal_prepare and wal_release
- * may run beside it in another; wal_stats in any. Units:     sizes and offsets in bytes, latencies
- * in nanoseconds. Errors:    after a failed sync the log is broken: all calls return UNAVAILABLE
- * until it is opened again. A failed wal_commit leaves it usable.
+ * Threads:   begin, put, commit, mark and sync: one thread at a time. In another one wal_prepare
+ * and wal_release may run beside it; wal_stats in any. Units:     sizes and offsets in bytes,
+ * latencies in nanoseconds. Errors:    after a failed sync the log is broken: all calls return
+ * UNAVAILABLE until it is opened again. A failed wal_commit leaves it usable.
  */
 #ifndef METRIC_STORE_STORAGE_ENGINE_WAL_H
 #define METRIC_STORE_STORAGE_ENGINE_WAL_H
