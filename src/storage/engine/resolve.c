@@ -3,7 +3,11 @@
  *
  * Known series: one hash and one probe each, with the cache lines fetched ahead. The others, in
  * small groups so that the lock is never held long: labels are decoded and made canonical without
- * the lock, looked up, put to admission, and only then given memory.
+ * the lock, looked up in the segments, and only with the lock put to admission and given memory.
+ *
+ * What segments say counts only while they are the store's: a flush moves series into a new one,
+ * and reclaiming takes them out. Where another set came meanwhile, the group is looked up again,
+ * without the lock; only when new ones come again and again it is looked up with the lock held.
  */
 #include <stdlib.h>
 
@@ -12,6 +16,10 @@
 #include "storage/engine/engine_internal.h"
 
 enum { PROBE_AHEAD = 16, MISS_GROUP = 64, MISS_ARENA = 2 * MISS_GROUP * LABELS_MAX_SIZE };
+
+/* How often a group is looked up without the lock: new sets come with flushes and merges of the
+ * index, which take longer than a group. */
+enum { FREE_LOOK_UPS = 4 };
 
 struct refusal {
     const char *code;
@@ -139,12 +147,12 @@ static void question_fill(struct engine *engine, const struct labels *labels,
 struct missed {
     struct labels labels;
     struct series_key key;
-    uint32_t id;
-    bool defined; /* in a way that can be read */
+    bool understood; /* labels and key are there */
+    uint32_t id;     /* in the segments, SERIES_ID_NONE of one that is in none */
+    bool defined;    /* in a way that can be read */
     struct error why;
 };
 
-/* A series of the segments keeps its id, SERIES_ID_NONE of one that is in none. */
 static enum status find_on_disk(struct engine *engine, const struct segment_set *set,
                                 struct missed *missed)
 {
@@ -178,23 +186,14 @@ static enum status reserve(struct resolution *work, const struct missed *missed,
     return status == STATUS_OK ? status : fail(why, status, "no memory for a new series");
 }
 
-/* With series_lock for writing; `set` is what find_on_disk has looked at. */
-static enum status find_or_reserve(struct resolution *work, struct missed *missed, size_t entry,
-                                   const struct segment_set *set)
+/* With series_lock for writing; `missed` is what the present segments say. */
+static enum status find_or_reserve(struct resolution *work, struct missed *missed, size_t entry)
 {
     struct series_index *index = &work->engine->index;
     struct batch *batch = work->batch;
     uint32_t id = missed->id;
     if (id == SERIES_ID_NONE)
         id = series_index_find(index, &missed->labels);
-    /* Seldom: a flush moved series to a new segment since. */
-    if ((id == SERIES_ID_NONE || (!missed->defined && series_index_get(index, id, NULL) == NULL)) &&
-        index->segments != set) {
-        enum status status = find_on_disk(work->engine, index->segments, missed);
-        if (status != STATUS_OK)
-            return status;
-        id = missed->id;
-    }
     if (index->leaving != NULL && roaring_bitmap_contains(index->leaving, id))
         id = SERIES_ID_NONE;
     if (work->engine->reclaim.dying != NULL)
@@ -220,36 +219,95 @@ static bool is_refusal(enum status status)
            status == STATUS_CORRUPT;
 }
 
-static enum status resolve_group(struct resolution *work, const uint32_t *entries, size_t count,
-                                 const struct segment_set *set, struct arena *arena)
+static void understand(struct resolution *work, const uint32_t *entries, struct missed *missed,
+                       size_t count, struct arena *arena)
 {
     struct batch *batch = work->batch;
-    struct missed *missed = arena_calloc(arena, count, sizeof missed[0]);
-    if (missed == NULL)
-        return fail(work->err, arena_status(arena), "no memory for new series");
     for (size_t i = 0; i < count; i++) {
         struct missed *one = &missed[i];
         one->why.status =
             batch->decode_labels(batch->series[entries[i]].raw, arena, &one->labels, &one->why);
         if (one->why.status == STATUS_OK)
             one->why.status = labels_canonicalise(&one->labels, &one->why);
-        if (one->why.status == STATUS_OK) {
+        one->understood = one->why.status == STATUS_OK;
+        if (one->understood)
             one->key = series_key_of(&one->labels, work->engine->index.seed);
-            one->why.status = find_on_disk(work->engine, set, one);
-        }
-        if (one->why.status != STATUS_OK && !is_refusal(one->why.status))
-            return fail(work->err, one->why.status, "%s", one->why.message);
     }
-    rwlock_write(&work->engine->series_lock);
-    enum status status = STATUS_OK;
+}
+
+static void look_up(struct engine *engine, const struct segment_set *set, struct missed *missed,
+                    size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct missed *one = &missed[i];
+        if (!one->understood)
+            continue;
+        one->why = (struct error){0};
+        one->why.status = find_on_disk(engine, set, one);
+    }
+}
+
+/* OK unless something else than a refusal has happened. */
+static enum status check_refusals(struct resolution *work, const struct missed *missed,
+                                  size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (missed[i].why.status != STATUS_OK && !is_refusal(missed[i].why.status))
+            return fail(work->err, missed[i].why.status, "%s", missed[i].why.message);
+    return STATUS_OK;
+}
+
+static struct segment_set *present_segments(struct engine *engine)
+{
+    rwlock_read(&engine->series_lock);
+    struct segment_set *set = segment_set_acquire(engine->index.segments);
+    rwlock_unlock(&engine->series_lock);
+    return set;
+}
+
+/* Looks the group up and takes series_lock for writing, also for a failure: from then on nothing
+ * changes what was found. *held is to be released after the lock, as that may close files. */
+static enum status look_up_and_lock(struct resolution *work, struct missed *missed, size_t count,
+                                    struct segment_set **held)
+{
+    struct engine *engine = work->engine;
+    for (int tries = 1;; tries++) {
+        *held = present_segments(engine);
+        look_up(engine, *held, missed, count);
+        enum status status = check_refusals(work, missed, count);
+        rwlock_write(&engine->series_lock);
+        if (status != STATUS_OK || engine->index.segments == *held)
+            return status;
+        if (tries == FREE_LOOK_UPS) {
+            look_up(engine, engine->index.segments, missed, count);
+            return check_refusals(work, missed, count);
+        }
+        rwlock_unlock(&engine->series_lock);
+        segment_set_release(*held);
+    }
+}
+
+static enum status resolve_group(struct resolution *work, const uint32_t *entries, size_t count,
+                                 struct arena *arena)
+{
+    struct batch *batch = work->batch;
+    struct missed *missed = arena_calloc(arena, count, sizeof missed[0]);
+    if (missed == NULL)
+        return fail(work->err, arena_status(arena), "no memory for new series");
+    understand(work, entries, missed, count, arena);
+    enum status status = check_refusals(work, missed, count);
+    if (status != STATUS_OK)
+        return status;
+    struct segment_set *set;
+    status = look_up_and_lock(work, missed, count, &set);
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         struct missed *one = &missed[i];
         if (one->why.status == STATUS_OK)
-            one->why.status = find_or_reserve(work, one, entries[i], set);
-        if (one->why.status != STATUS_OK && !is_refusal(one->why.status))
-            status = fail(work->err, one->why.status, "%s", one->why.message);
+            one->why.status = find_or_reserve(work, one, entries[i]);
+        status = check_refusals(work, one, 1);
     }
     rwlock_unlock(&work->engine->series_lock);
+    segment_set_release(set);
     for (size_t i = 0; i < count && status == STATUS_OK; i++)
         if (missed[i].why.status == STATUS_OK && missed[i].why.code != NULL)
             batch_warn(batch, "%s", missed[i].why.message);
@@ -261,18 +319,14 @@ static enum status resolve_group(struct resolution *work, const uint32_t *entrie
 
 static enum status resolve_misses(struct resolution *work, const uint32_t *misses, size_t count)
 {
-    rwlock_read(&work->engine->series_lock);
-    struct segment_set *set = segment_set_acquire(work->engine->index.segments);
-    rwlock_unlock(&work->engine->series_lock);
     enum status status = STATUS_OK;
     for (size_t done = 0; done < count && status == STATUS_OK; done += MISS_GROUP) {
         struct arena arena;
         arena_init(&arena, MISS_ARENA);
         size_t group = count - done < MISS_GROUP ? count - done : MISS_GROUP;
-        status = resolve_group(work, misses + done, group, set, &arena);
+        status = resolve_group(work, misses + done, group, &arena);
         arena_release(&arena);
     }
-    segment_set_release(set);
     return status;
 }
 
