@@ -136,10 +136,13 @@ static enum status prepare(struct engine *engine, const struct parts_change *cha
     bool complete = prepared->parts != NULL && prepared->version != NULL;
     const struct index_change *index = change->index;
     if (index != NULL) {
+        /* Nobody else replaces it; comparing what segments hold takes long. */
         rwlock_read(&engine->series_lock);
-        prepared->segments = segment_set_replace(engine->index.segments, index->removed,
-                                                 index->removed_count, index->added);
+        struct segment_set *set = segment_set_acquire(engine->index.segments);
         rwlock_unlock(&engine->series_lock);
+        prepared->segments =
+            segment_set_replace(set, index->removed, index->removed_count, index->added);
+        segment_set_release(set);
         complete = complete && prepared->segments != NULL;
     }
     return complete ? STATUS_OK : fail(err, STATUS_MEMORY, "no memory for a version");
@@ -190,12 +193,14 @@ static void replace_segments(struct engine *engine, struct prepared *prepared,
 {
     struct segment_set *segments = prepared->segments;
     prepared->segments = NULL;
+    struct series_index_old old;
     rwlock_write(&engine->series_lock);
     if (change->drop_sealed)
-        series_index_drop_sealed(&engine->index, segments);
+        series_index_drop_sealed(&engine->index, segments, &old);
     else
-        series_index_replace_set(&engine->index, segments);
+        series_index_replace_set(&engine->index, segments, &old);
     rwlock_unlock(&engine->series_lock);
+    series_index_old_release(&old);
 }
 
 enum status engine_publish(struct engine *engine, struct manifest_edit *edit,

@@ -1,6 +1,7 @@
 #include "storage/engine/reclaim.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/invariant.h"
 #include "storage/engine/engine_internal.h"
@@ -13,6 +14,9 @@ enum { WORTH_SERIES = 100000, WORTH_SHARE = 8 };
 /* How often segments are written while somebody wants one of the series that go, or one turns out
  * to be damaged. */
 enum { ATTEMPTS = 3 };
+
+/* Looked at while series_lock is held. */
+enum { IDS_A_LOCK = 1 << 14 };
 
 void reclaim_release(struct reclaim *reclaim)
 {
@@ -71,30 +75,85 @@ static enum status take_used(roaring_bitmap_t *from, struct engine *engine, stru
 
 /* ---- looking ---------------------------------------------------------------------------- */
 
-static void take_table(roaring_bitmap_t *from, const struct series_table *table)
+/* With series_lock: ids of [first, end) that a table has, reserved ones too. */
+static size_t ids_of_tables(const struct series_index *index, uint64_t first, uint64_t end,
+                            uint32_t *ids)
 {
-    uint32_t id = series_table_next_committed(table, 0);
-    for (; id != SERIES_ID_NONE; id = series_table_next_committed(table, id + 1))
-        roaring_bitmap_remove(from, id);
-    id = series_table_next_reserved(table, 0);
-    for (; id != SERIES_ID_NONE; id = series_table_next_reserved(table, id + 1))
-        roaring_bitmap_remove(from, id);
+    size_t count = 0;
+    for (uint64_t id = first; id < end; id++)
+        if (series_index_get(index, (uint32_t)id, NULL) != NULL)
+            ids[count++] = (uint32_t)id;
+    return count;
 }
 
-/* Ids that were given and that nothing defines. With series_lock. */
-static roaring_bitmap_t *undefined_ids(const struct series_index *index)
+/* Takes from `ids` what tables and segments define, some ids at a time. First the tables: what
+ * leaves them meanwhile is in a segment afterwards. False without memory. */
+static bool take_defined(struct engine *engine, roaring_bitmap_t *ids, uint32_t next_series)
 {
-    roaring_bitmap_t *ids = roaring_bitmap_from_range(0, index->space.next_series, 1);
+    uint32_t *found = malloc(IDS_A_LOCK * sizeof found[0]);
+    for (uint64_t first = 0; found != NULL && first < next_series; first += IDS_A_LOCK) {
+        uint64_t end = next_series - first < IDS_A_LOCK ? next_series : first + IDS_A_LOCK;
+        rwlock_read(&engine->series_lock);
+        size_t count = ids_of_tables(&engine->index, first, end, found);
+        rwlock_unlock(&engine->series_lock);
+        roaring_bitmap_remove_many(ids, count, found);
+    }
+    rwlock_read(&engine->series_lock);
+    struct segment_set *set = segment_set_acquire(engine->index.segments);
+    rwlock_unlock(&engine->series_lock);
+    for (size_t i = 0; i < set->count; i++)
+        roaring_bitmap_andnot_inplace(ids, series_segment_ids(set->segments[i]->segment));
+    segment_set_release(set);
+    free(found);
+    return found != NULL;
+}
+
+/* Ids that were given and that are not free. *changes tells which free ones these were. */
+static roaring_bitmap_t *given_ids(struct engine *engine, uint32_t *next_series, uint64_t *changes)
+{
+    const struct series_space *space = &engine->index.space;
+    rwlock_read(&engine->series_lock);
+    *next_series = space->next_series;
+    *changes = space->changes;
+    size_t count = space->free_count;
+    uint32_t *unused = malloc((count + 1) * sizeof unused[0]);
+    if (unused != NULL && count > 0)
+        memcpy(unused, space->free_series, count * sizeof unused[0]);
+    rwlock_unlock(&engine->series_lock);
+    roaring_bitmap_t *ids = roaring_bitmap_create();
+    if (ids != NULL && unused != NULL) {
+        roaring_bitmap_add_range(ids, 0, *next_series);
+        roaring_bitmap_remove_many(ids, count, unused);
+    } else if (ids != NULL) {
+        roaring_bitmap_free(ids);
+        ids = NULL;
+    }
+    free(unused);
+    return ids;
+}
+
+/*
+ * Ids that were given and that nothing defines. Such an id stays so, as nobody can be given it; but
+ * one that is free may be given, and come back, between two looks, and be seen nowhere. Where that
+ * has happened to any, all are left for another time: ids get lost at a start, when none is free
+ * yet. NULL without memory.
+ */
+static roaring_bitmap_t *undefined_ids(struct engine *engine)
+{
+    uint32_t next_series;
+    uint64_t changes;
+    roaring_bitmap_t *ids = given_ids(engine, &next_series, &changes);
     if (ids == NULL)
-        return roaring_bitmap_create();
-    for (size_t i = 0; i < index->segments->count; i++)
-        roaring_bitmap_andnot_inplace(ids,
-                                      series_segment_ids(index->segments->segments[i]->segment));
-    take_table(ids, &index->active);
-    if (index->has_sealed)
-        take_table(ids, &index->sealed);
-    for (uint32_t i = 0; i < index->space.free_count; i++)
-        roaring_bitmap_remove(ids, index->space.free_series[i]);
+        return NULL;
+    if (!take_defined(engine, ids, next_series)) {
+        roaring_bitmap_free(ids);
+        return NULL;
+    }
+    rwlock_read(&engine->series_lock);
+    bool same = changes == engine->index.space.changes;
+    rwlock_unlock(&engine->series_lock);
+    if (!same)
+        roaring_bitmap_clear(ids);
     return ids;
 }
 
@@ -132,12 +191,15 @@ static enum status look(struct engine *engine, bool *did, struct error *err)
     enum status status = settled_ids(engine, dying);
     if (status == STATUS_OK)
         status = take_used(dying, engine, err);
+    roaring_bitmap_t *freed = status == STATUS_OK ? undefined_ids(engine) : NULL;
+    if (status == STATUS_OK && freed == NULL)
+        status = no_memory(err);
     if (status != STATUS_OK) {
         roaring_bitmap_free(dying);
         return status == STATUS_CORRUPT ? STATUS_OK : status;
     }
     rwlock_write(&engine->series_lock);
-    reclaim->freed = undefined_ids(&engine->index);
+    reclaim->freed = freed;
     reclaim->dying = dying;
     rwlock_unlock(&engine->series_lock);
     gate_turn(&engine->batches);
@@ -254,12 +316,18 @@ static enum status publish(struct removal *removal)
     if (status != STATUS_OK)
         return status;
     size_t count = (size_t)roaring_bitmap_get_cardinality(removal->gone);
+    for (size_t done = 0; done < count; done += IDS_A_LOCK) {
+        size_t end = count - done < IDS_A_LOCK ? count : done + IDS_A_LOCK;
+        rwlock_write(&engine->series_lock);
+        for (size_t i = done; i < end; i++)
+            series_space_remove(&index->space, removal->metrics[i]);
+        rwlock_unlock(&engine->series_lock);
+    }
     rwlock_write(&engine->series_lock);
-    for (size_t i = 0; i < count; i++)
-        series_space_remove(&index->space, removal->metrics[i]);
-    roaring_bitmap_free(index->leaving);
+    roaring_bitmap_t *left = index->leaving;
     index->leaving = NULL;
     rwlock_unlock(&engine->series_lock);
+    roaring_bitmap_free(left);
     roaring_bitmap_or_inplace(engine->reclaim.freed, removal->gone);
     return STATUS_OK;
 }

@@ -151,19 +151,29 @@ enum status series_index_write_sealed(const struct series_index *index, struct f
     return series_table_write_segment(&index->sealed, fs, path, segment_id, stats, err);
 }
 
-void series_index_replace_set(struct series_index *index, struct segment_set *set)
+void series_index_replace_set(struct series_index *index, struct segment_set *set,
+                              struct series_index_old *old)
 {
-    segment_set_release(index->segments);
+    *old = (struct series_index_old){.segments = index->segments};
     index->segments = set;
 }
 
-void series_index_drop_sealed(struct series_index *index, struct segment_set *set)
+void series_index_drop_sealed(struct series_index *index, struct segment_set *set,
+                              struct series_index_old *old)
 {
     invariant(index->has_sealed);
-    series_table_release(&index->sealed);
+    series_index_replace_set(index, set, old);
+    old->table = index->sealed;
+    index->sealed = (struct series_table){0};
     index->has_sealed = false;
     index->dropped++;
-    series_index_replace_set(index, set);
+}
+
+void series_index_old_release(struct series_index_old *old)
+{
+    series_table_release(&old->table);
+    segment_set_release(old->segments);
+    *old = (struct series_index_old){0};
 }
 
 /* ---- recovering ------------------------------------------------------------------------- */
@@ -223,7 +233,9 @@ enum status series_index_restore_segment(struct series_index *index, struct segm
     struct series_segment_stats stats;
     series_segment_stats(segment->segment, &stats);
     series_space_reach(&index->space, stats.last_id + 1);
-    series_index_replace_set(index, set);
+    struct series_index_old old;
+    series_index_replace_set(index, set, &old);
+    series_index_old_release(&old);
     return STATUS_OK;
 }
 

@@ -72,10 +72,21 @@ MUST_CHECK enum status series_index_write_sealed(const struct series_index *inde
                                                  uint64_t segment_id,
                                                  struct series_segment_stats *stats,
                                                  struct error *err);
-/* The sealed table is in a segment of `set` now, or has no series. Takes over the set. */
-void series_index_drop_sealed(struct series_index *index, struct segment_set *set);
-/* Another set, of the same series. Takes it over. */
-void series_index_replace_set(struct series_index *index, struct segment_set *set);
+
+/* What was replaced: freeing it takes longer than the lock may be held, and may close files. */
+struct series_index_old {
+    struct series_table table; /* or empty */
+    struct segment_set *segments;
+};
+
+/* The sealed table is in a segment of `set` now, or has no series. Takes over the set; gives *old,
+ * to be released without the lock. */
+void series_index_drop_sealed(struct series_index *index, struct segment_set *set,
+                              struct series_index_old *old);
+/* Another set, of the same series. Likewise. */
+void series_index_replace_set(struct series_index *index, struct segment_set *set,
+                              struct series_index_old *old);
+void series_index_old_release(struct series_index_old *old);
 
 /* ---- recovering ------------------------------------------------------------------------- */
 

@@ -66,12 +66,14 @@ enum status series_space_take(struct series_space *space, uint32_t *id)
 {
     if (free_series_reach(space, 1) != STATUS_OK)
         return STATUS_MEMORY;
-    if (space->free_count > 0)
+    if (space->free_count > 0) {
         *id = space->free_series[--space->free_count];
-    else if (space->next_series < SERIES_ID_END)
+        space->changes++;
+    } else if (space->next_series < SERIES_ID_END) {
         *id = space->next_series++;
-    else
+    } else {
         return STATUS_MEMORY;
+    }
     space->lent++;
     return STATUS_OK;
 }
@@ -83,6 +85,7 @@ enum status series_space_free(struct series_space *space, const uint32_t *ids, s
     /* The lowest are given first. */
     for (size_t i = count; i-- > 0;)
         space->free_series[space->free_count++] = ids[i];
+    space->changes += count;
     return STATUS_OK;
 }
 
@@ -90,6 +93,7 @@ void series_space_give_back(struct series_space *space, uint32_t id)
 {
     invariant(space->lent > 0);
     space->lent--;
+    space->changes++;
     space->free_series[space->free_count++] = id;
 }
 

@@ -38,7 +38,8 @@ struct series_space {
     uint32_t next_series;
     uint32_t *free_series;
     uint32_t free_count, free_capacity;
-    uint32_t lent; /* ids that may come back */
+    uint32_t lent;    /* ids that may come back */
+    uint64_t changes; /* of free_series, since the start */
     size_t memory_bytes;
 };
 

@@ -500,13 +500,18 @@ static enum status copy_reserved(const struct series_table *table, uint32_t id,
 
 enum status series_table_move_reserved(struct series_table *table, struct series_table *to)
 {
-    uint32_t id = series_table_next_reserved(table, 0);
-    for (; id != SERIES_ID_NONE; id = series_table_next_reserved(table, id + 1))
+    uint32_t reserved = table->live_series - table->committed_series;
+    uint32_t id = 0;
+    for (uint32_t i = 0; i < reserved; i++, id++) {
+        id = series_table_next_reserved(table, id);
         if (copy_reserved(table, id, to) != STATUS_OK)
             return STATUS_MEMORY;
-    id = series_table_next_reserved(table, 0);
-    for (; id != SERIES_ID_NONE; id = series_table_next_reserved(table, id + 1))
+    }
+    id = 0;
+    for (uint32_t i = 0; i < reserved; i++, id++) {
+        id = series_table_next_reserved(table, id);
         series_take_out(table, id);
+    }
     return STATUS_OK;
 }
 
