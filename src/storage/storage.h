@@ -48,10 +48,12 @@ struct storage_cursor; /* opaque */
 
 struct select_options {
     struct time_range range;
-    size_t max_series;        /* 0: no limit; more matches are LIMIT, "query_series_limit" */
-    bool ordered;             /* series in label order; costs a sort */
-    size_t max_memory_bytes;  /* of the selection and its cursors; beyond is LIMIT */
-    struct patience patience; /* asked while series are matched, their labels read and sorted */
+    size_t max_series;       /* 0: no limit; more matches are LIMIT, "query_series_limit" */
+    bool ordered;            /* series in label order; costs a sort */
+    size_t max_memory_bytes; /* of the selection and its cursors; beyond is LIMIT */
+    /* Asked while series are matched, their labels read and sorted, and while a cursor goes on
+     * and loads: as long as the selection lives. */
+    struct patience patience;
 };
 
 struct selected_series {
@@ -68,6 +70,9 @@ const char *chunk_tier_name(enum chunk_tier tier);
 
 struct read_stats {
     uint64_t samples_decoded;
+    /* What reading the same once more has cost beside, in samples: in little memory, stretches that
+     * overlap and large heads are read some at a time. */
+    uint64_t samples_again;
     uint64_t blocks_loaded;
     uint64_t blocks_skipped; /* answered by their summary alone, or outside the range */
     bool tiers[CHUNK_TIERS]; /* from which samples, or summaries in their place, were given */
@@ -212,7 +217,8 @@ MUST_CHECK enum status selection_read(struct tier *tier, struct selection *selec
                                       struct time_range range, struct storage_cursor **cursor,
                                       struct error *err);
 /* END after the last block. A block may reach beyond the range (its samples are cut by load; its
- * summary is there only when it lies within). */
+ * summary is there only when it lies within). What options->patience returns ends read, next and
+ * load. */
 MUST_CHECK enum status storage_cursor_next(struct tier *tier, struct storage_cursor *cursor,
                                            struct storage_block *block, struct error *err);
 /* Decodes: sets times, values, and count, first_ms, last_ms of what lies within the range, which

@@ -51,17 +51,24 @@ struct patience budget_patience(struct budget *budget)
     return (struct patience){.check = check, .context = budget};
 }
 
-enum status budget_spend(struct budget *budget, uint64_t samples, uint64_t work, struct error *err)
+enum status budget_spend(struct budget *budget, uint64_t work, struct error *err)
+{
+    budget->unchecked += work;
+    return budget->unchecked < CHECK_EVERY ? STATUS_OK : budget_check(budget, err);
+}
+
+enum status budget_spend_samples(struct budget *budget, uint64_t samples, uint64_t again,
+                                 struct error *err)
 {
     budget->samples += samples;
-    if (budget->max_samples != 0 && budget->samples > budget->max_samples)
+    budget->again += again;
+    if (budget->max_samples != 0 && budget->samples + budget->again > budget->max_samples)
         return fail_code(err, STATUS_LIMIT, "query_samples_limit",
                          "the query decodes more than %" PRIu64
                          " samples; ask for fewer series or a shorter range, or raise "
                          "query.max_samples",
                          budget->max_samples);
-    budget->unchecked += samples + work;
-    return budget->unchecked < CHECK_EVERY ? STATUS_OK : budget_check(budget, err);
+    return budget_spend(budget, samples + again, err);
 }
 
 enum status budget_no_memory(const struct arena *arena, struct error *err)

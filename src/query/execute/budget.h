@@ -13,6 +13,7 @@ struct budget {
     int64_t timeout_ms;   /* 0: none */
     int64_t start_ns;
     uint64_t samples; /* decoded so far */
+    uint64_t again;   /* read once more, in samples */
     uint64_t unchecked;
 };
 
@@ -26,10 +27,13 @@ MUST_CHECK enum status budget_check(struct budget *budget, struct error *err);
 /* The same, for work below that takes long. Borrows the budget. */
 struct patience budget_patience(struct budget *budget);
 
-/* Counts `samples` as decoded, and them and `work` (whatever costs about as much as a sample)
- * towards the next check. LIMIT "query_samples_limit" too. */
-MUST_CHECK enum status budget_spend(struct budget *budget, uint64_t samples, uint64_t work,
-                                    struct error *err);
+/* Counts `work` (whatever costs about as much as a sample) towards the next check. */
+MUST_CHECK enum status budget_spend(struct budget *budget, uint64_t work, struct error *err);
+
+/* Counts `samples` as decoded and `again` as read once more; both are limited, and count towards
+ * the next check. LIMIT "query_samples_limit" too. */
+MUST_CHECK enum status budget_spend_samples(struct budget *budget, uint64_t samples, uint64_t again,
+                                            struct error *err);
 
 /* Why `arena` gave nothing: LIMIT "query_memory_limit" or MEMORY. */
 enum status budget_no_memory(const struct arena *arena, struct error *err);

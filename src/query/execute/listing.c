@@ -51,7 +51,7 @@ static enum status walk_metric(void *context, const struct metric_info *info, st
 {
     struct listing_walk *walk = context;
     const struct metrics_request *request = walk->request;
-    enum status status = budget_spend(walk->budget, 0, METRIC_WORK, err);
+    enum status status = budget_spend(walk->budget, METRIC_WORK, err);
     if (status != STATUS_OK)
         return status;
     if (slice_compare(info->metric.name, request->after) <= 0 && request->after.size > 0)

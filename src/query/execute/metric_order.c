@@ -60,7 +60,7 @@ static enum status read_names(struct source *source, struct names *names, uint32
     struct name_entry *last = NULL;
     for (size_t i = 0; i < source->count; i++) {
         struct selected_series series;
-        enum status status = budget_spend(source->budget, 0, NAME_WORK, err);
+        enum status status = budget_spend(source->budget, NAME_WORK, err);
         if (status == STATUS_OK)
             status = selection_series(source->tier, source->selection, i, &series, err);
         if (status != STATUS_OK)

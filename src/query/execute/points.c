@@ -48,7 +48,7 @@ enum status points_next(struct points *points, const struct window *window,
     size_t count = 0;
     for (; points->bucket < end && count < OPERATOR_BATCH; points->bucket++) {
         size_t held = aggregate_held(aggregate, window_cell(window, cells, points->bucket));
-        enum status status = held == 0 ? STATUS_OK : budget_spend(budget, 0, HELD_WORK * held, err);
+        enum status status = held == 0 ? STATUS_OK : budget_spend(budget, HELD_WORK * held, err);
         if (status != STATUS_OK)
             return status;
         count += points_take(points, window, cells, count);
@@ -63,7 +63,7 @@ enum status points_next(struct points *points, const struct window *window,
         .missing = window->fill == FILL_NONE ? NULL : points->missing,
         .sample_times = edge ? points->sample_times : NULL,
     };
-    return budget_spend(budget, 0, count, err);
+    return budget_spend(budget, count, err);
 }
 
 enum status points_add(const struct window *window, struct window_cells *cells,

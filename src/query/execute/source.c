@@ -62,7 +62,7 @@ static enum status next_readable(struct source *source, struct error *err)
     while (status == STATUS_CORRUPT) {
         if (source->next == source->count)
             return STATUS_END;
-        status = budget_spend(source->budget, 0, SERIES_WORK, err);
+        status = budget_spend(source->budget, SERIES_WORK, err);
         if (status == STATUS_OK)
             status = selection_series(source->tier, source->selection, source->next,
                                       &source->series, err);
@@ -85,18 +85,35 @@ enum status source_next_series(struct source *source, struct error *err)
     return STATUS_OK;
 }
 
+/* What the tier has decoded since: in whichever call, and more than what it gave, where samples
+ * were overwritten or deleted. */
+static enum status spend_read(struct source *source, struct error *err)
+{
+    struct read_stats stats;
+    selection_stats(source->tier, source->selection, &stats);
+    uint64_t decoded = stats.samples_decoded - source->decoded;
+    uint64_t again = stats.samples_again - source->again;
+    source->decoded = stats.samples_decoded;
+    source->again = stats.samples_again;
+    return decoded + again == 0 ? STATUS_OK
+                                : budget_spend_samples(source->budget, decoded, again, err);
+}
+
 enum status source_next_block(struct source *source, struct storage_block *block, struct error *err)
 {
-    enum status status = budget_spend(source->budget, 0, BLOCK_WORK, err);
+    enum status status = budget_spend(source->budget, BLOCK_WORK, err);
     if (status == STATUS_OK)
         status = storage_cursor_next(source->tier, source->cursor, block, err);
-    return status;
+    if (status != STATUS_OK && status != STATUS_END)
+        return status;
+    enum status spent = spend_read(source, err);
+    return spent == STATUS_OK ? status : spent;
 }
 
 enum status source_load(struct source *source, struct storage_block *block, struct error *err)
 {
     enum status status = storage_cursor_load(source->tier, source->cursor, block, err);
     if (status == STATUS_OK)
-        status = budget_spend(source->budget, block->count, 0, err);
+        status = spend_read(source, err);
     return status;
 }

@@ -16,6 +16,7 @@ struct source {
     size_t next; /* index of the series that source_next_series gives */
     struct selected_series series;
     uint64_t series_read;
+    uint64_t decoded, again; /* samples, as the selection's stats say; spent already */
 };
 
 /* A union of `count` conjunctions. Ended by source_close, also after a failure. */

@@ -25,6 +25,10 @@
 
 enum { HEAD_SLICE = 1024 };
 
+/* Whoever waits is asked after this much work: a part costs a search in its index, and perhaps
+ * reads. */
+enum { PART_WORK = PATIENCE_EVERY / 16 };
+
 /* Samples that are merged at once. In memory there are at most seven times as many: a lane; what is
  * merged, before and after, with a lane each; what is read of the heads, half of a slice of each at
  * a time; and for a moment what sorts them. */
@@ -80,7 +84,19 @@ struct storage_cursor {
     struct sample_array merged, spare;
 
     struct part_cursors parts;
+    size_t unasked; /* work since patience was asked */
 };
+
+/* Long work gives nothing for a while: where deletes hide all of it, where parts do not have the
+ * series. */
+static enum status go_on(struct storage_cursor *cursor, size_t work, struct error *err)
+{
+    cursor->unasked += work;
+    if (cursor->unasked < PATIENCE_EVERY)
+        return STATUS_OK;
+    cursor->unasked = 0;
+    return patience_check(&cursor->selection->options.patience, err);
+}
 
 static enum status array_reach(struct storage_cursor *cursor, struct sample_array *array,
                                size_t count, struct error *err)
@@ -267,7 +283,9 @@ static bool is_in_window(struct storage_cursor *cursor, const struct part_block 
 static enum status collect_from(struct storage_cursor *cursor, size_t part, struct error *err)
 {
     struct part_cursor *blocks;
-    enum status status = open_part(cursor, part, &blocks, err);
+    enum status status = go_on(cursor, PART_WORK, err);
+    if (status == STATUS_OK)
+        status = open_part(cursor, part, &blocks, err);
     if (status != STATUS_OK)
         return status;
     part_cursor_find(blocks, cursor->metric, cursor->series);
@@ -287,7 +305,8 @@ static enum status collect_from(struct storage_cursor *cursor, size_t part, stru
         if (block->first_ms >= cursor->window.end_ms &&
             cursor->window.end_ms < cursor->range.end_ms)
             return STATUS_OK;
-        if (is_in_window(cursor, block))
+        status = go_on(cursor, 1, err);
+        if (status == STATUS_OK && is_in_window(cursor, block))
             status = add_piece(cursor, block, part, err);
         if (status != STATUS_OK)
             return status;
@@ -331,13 +350,22 @@ static enum status next_window(struct storage_cursor *cursor, struct error *err)
     return cursor->pieces.count > 0 ? STATUS_OK : STATUS_END;
 }
 
+/* Whether the block was decoded already, for what it has before `range`. */
+static bool was_loaded(const struct storage_cursor *cursor, const struct part_block *block,
+                       struct time_range range)
+{
+    return block->first_ms < range.start_ms && cursor->range.start_ms < range.start_ms;
+}
+
 /* Decodes a block's samples within `range` into `to`. A damaged block has none. */
 static enum status load_piece(struct storage_cursor *cursor, const struct piece *piece,
                               struct time_range range, struct sample_array *to, struct error *err)
 {
     struct part_cursor *blocks;
     to->count = 0;
-    enum status status = open_part(cursor, piece->part, &blocks, err);
+    enum status status = go_on(cursor, piece->block.count, err);
+    if (status == STATUS_OK)
+        status = open_part(cursor, piece->part, &blocks, err);
     if (status == STATUS_OK)
         status = array_reach(cursor, to, piece->block.count, err);
     if (status != STATUS_OK)
@@ -354,6 +382,9 @@ static enum status load_piece(struct storage_cursor *cursor, const struct piece 
         return fail(err, status, "%s", why.message);
     cursor->selection->stats.blocks_loaded++;
     cursor->selection->stats.samples_decoded += to->count;
+    /* It is read and unpacked whole. */
+    if (to->count > 0 && was_loaded(cursor, &piece->block, range))
+        cursor->selection->stats.samples_again += piece->block.count - to->count;
     if (piece->cut)
         to->count = cuts_apply(&cursor->cuts, cut_sequence_of(cursor, piece->part), to->times,
                                to->values, to->count);
