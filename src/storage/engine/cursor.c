@@ -36,10 +36,16 @@ enum { SLICE_MIN = 1024, SLICE_MAX = 128 << 10, SLICE_ARRAYS = 7 };
 
 enum { PIECES_MIN = 64, PIECES_MAX = 1 << 20 };
 
+enum { BUCKETS_MAX = 64 << 20 };
+
+/* To look at samples of a head once more costs this much less than to decode them. */
+enum { LOOKS_FOR_SAMPLE = 32 };
+
 /* What the cursor's memory is for: half of it is for part cursors. */
 struct shares {
-    size_t slice;  /* samples; a quarter */
-    size_t pieces; /* of a window, unless more parts than that overlap; an eighth */
+    size_t slice;   /* samples; a quarter */
+    size_t pieces;  /* of a window, unless more parts than that overlap; an eighth */
+    size_t buckets; /* bytes, of heads; a sixteenth, and what slices leave of theirs */
 };
 
 enum given {
@@ -122,14 +128,47 @@ static enum status merge_arrays(struct storage_cursor *cursor, const struct samp
     return status;
 }
 
+/* Now that not all fits at once. Without memory for it every slice looks at all samples again. */
+static enum status sort_out(struct storage_cursor *cursor, struct head_first *first,
+                            struct error *err)
+{
+    struct selection *selection = cursor->selection;
+    size_t max = selection->options.max_memory_bytes;
+    size_t bytes = cursor->shares.buckets / (cursor->sealed.series.entry.count > 0 ? 2 : 1);
+    if (max != 0 && bytes > max - selection->memory_bytes)
+        bytes = max - selection->memory_bytes;
+    bytes = head_first_bytes(first, bytes);
+    if (bytes == 0)
+        return STATUS_OK;
+    enum status status = selection_take_memory(selection, bytes, err);
+    if (status != STATUS_OK)
+        return status;
+    struct time_range left = {cursor->head_end_ms, cursor->range.end_ms};
+    status = head_first_sort_out(first, left, bytes);
+    return status == STATUS_OK ? status : fail(err, status, "no memory for a query");
+}
+
+static enum status prepare_head(struct storage_cursor *cursor, struct head_first *first,
+                                struct error *err)
+{
+    enum status status = go_on(cursor, first->series.entry.count, err);
+    bool goes_on = cursor->head_end_ms > cursor->range.start_ms;
+    if (status == STATUS_OK && goes_on && !first->has_buckets)
+        status = sort_out(cursor, first, err);
+    return status;
+}
+
 /* `range` ends where there is no more room. */
-static enum status copy_head(struct storage_cursor *cursor, const struct head_first *first,
+static enum status copy_head(struct storage_cursor *cursor, struct head_first *first,
                              struct time_range *range, struct sample_array *to, struct error *err)
 {
     to->count = 0;
-    if (first->entry.count == 0)
+    if (first->series.entry.count == 0)
         return STATUS_OK;
-    enum status status = array_reach(cursor, to, head_first_room(first), err);
+    uint64_t again = head_first_again(first);
+    enum status status = prepare_head(cursor, first, err);
+    if (status == STATUS_OK)
+        status = array_reach(cursor, to, head_first_room(first), err);
     size_t bytes = head_first_scratch(first) * sizeof(struct head_sample);
     if (status == STATUS_OK)
         status = selection_take_memory(cursor->selection, bytes, err);
@@ -141,6 +180,7 @@ static enum status copy_head(struct storage_cursor *cursor, const struct head_fi
     to->count = head_first_copy(first, range, scratch, to->times, to->values);
     free(scratch);
     selection_give_memory(cursor->selection, bytes);
+    cursor->selection->stats.samples_again += (head_first_again(first) - again) / LOOKS_FOR_SAMPLE;
     return STATUS_OK;
 }
 
@@ -157,7 +197,7 @@ static enum status read_heads(struct storage_cursor *cursor, struct error *err)
     struct sample_array *head = &cursor->head;
     cursor->head_at = 0;
     enum status status = copy_head(cursor, &cursor->active, &range, head, err);
-    if (status == STATUS_OK && cursor->sealed.entry.count > 0) {
+    if (status == STATUS_OK && cursor->sealed.series.entry.count > 0) {
         status = copy_head(cursor, &cursor->sealed, &range, &cursor->spare, err);
         if (status == STATUS_OK)
             status = merge_arrays(cursor, &cursor->spare, head, &cursor->merged, err);
@@ -174,27 +214,29 @@ static bool wants_heads(const struct storage_cursor *cursor)
     return cursor->head_at == cursor->head.count && cursor->head_end_ms < cursor->range.end_ms;
 }
 
+static void release_head(struct storage_cursor *cursor, struct head_first *first)
+{
+    selection_give_memory(cursor->selection, first->bytes);
+    head_first_release(first);
+}
+
+static void begin_head(struct storage_cursor *cursor, struct head_first *first,
+                       const struct head_ref *head, struct head_entry entry)
+{
+    const struct head_series series = {
+        .head = head->head, .number = head->number, .entry = entry, .cuts = &cursor->cuts};
+    release_head(cursor, first);
+    head_first_init(first, &series, cursor->shares.slice / 2);
+}
+
 static enum status begin_heads(struct storage_cursor *cursor, size_t index, struct error *err)
 {
     const struct selection *selection = cursor->selection;
     const struct version *version = selection->version;
-    size_t limit = cursor->shares.slice / 2;
-    cursor->active = (struct head_first){
-        .head = version->active->head,
-        .number = version->active->number,
-        .entry = selection->entries[index],
-        .cuts = &cursor->cuts,
-        .limit = limit,
-    };
-    cursor->sealed = (struct head_first){0};
+    begin_head(cursor, &cursor->active, version->active, selection->entries[index]);
     if (version->sealed != NULL)
-        cursor->sealed = (struct head_first){
-            .head = version->sealed->head,
-            .number = version->sealed->number,
-            .entry = head_entry(version->sealed->head, selection->ids[index]),
-            .cuts = &cursor->cuts,
-            .limit = limit,
-        };
+        begin_head(cursor, &cursor->sealed, version->sealed,
+                   head_entry(version->sealed->head, selection->ids[index]));
     cursor->head_end_ms = cursor->range.start_ms;
     return read_heads(cursor, err);
 }
@@ -398,7 +440,7 @@ static enum status load_piece(struct storage_cursor *cursor, const struct piece 
 /* Of what the selection has left. */
 static struct shares shares_of(const struct selection *selection)
 {
-    struct shares shares = {.slice = SLICE_MAX, .pieces = PIECES_MAX};
+    struct shares shares = {.slice = SLICE_MAX, .pieces = PIECES_MAX, .buckets = BUCKETS_MAX};
     size_t max = selection->options.max_memory_bytes;
     if (max == 0)
         return shares;
@@ -408,6 +450,10 @@ static struct shares shares_of(const struct selection *selection)
         shares.slice /= 2;
     while (shares.pieces > PIECES_MIN && shares.pieces * sizeof(struct piece) > quarter / 2)
         shares.pieces /= 2;
+    size_t slices = shares.slice * SLICE_ARRAYS * sample;
+    size_t buckets = quarter / 4 + (slices < quarter ? quarter - slices : 0);
+    if (buckets < shares.buckets)
+        shares.buckets = buckets;
     return shares;
 }
 
@@ -434,6 +480,8 @@ void storage_cursor_free(struct storage_cursor *cursor)
     while (cursor != NULL) {
         struct storage_cursor *next = cursor->next_cursor;
         part_cursors_release(&cursor->parts, cursor->selection);
+        head_first_release(&cursor->active);
+        head_first_release(&cursor->sealed);
         sample_array_release(&cursor->head);
         sample_array_release(&cursor->loaded);
         sample_array_release(&cursor->lane);

@@ -7,7 +7,7 @@
 #include "storage/engine/head_notes.h"
 
 enum {
-    UNIT_SIZE = 16,        /* slabs are addressed in units of one sample */
+    UNIT_SIZE = 16,        /* slabs and places are addressed in units of one sample */
     BLOCK_UNITS = 1 << 16, /* 1 MiB of slabs */
     PAGE_ENTRIES = 16,     /* few, as the series in use may stand far apart */
     DIRECTORY_PAGES = 512,
@@ -366,6 +366,17 @@ size_t head_reader_next(struct head_reader *reader, const struct head_sample **s
     if (reader->left > 0)
         reader->slab = slab->next;
     return count;
+}
+
+uint32_t head_reader_place(const struct head_reader *reader)
+{
+    return reader->slab + 1;
+}
+
+const struct head_sample *head_sample_at(const struct head *head, uint32_t place)
+{
+    const struct head_sample *block = head->blocks[place / BLOCK_UNITS];
+    return block + place % BLOCK_UNITS;
 }
 
 void head_span(const struct head *head, struct head_entry entry, int64_t *first_ms,

@@ -105,6 +105,10 @@ struct head_reader {
 void head_reader_init(struct head_reader *reader, const struct head *head, struct head_entry entry);
 /* The next run of samples, borrowed for the head's life; 0 at the end. */
 size_t head_reader_next(struct head_reader *reader, const struct head_sample **samples);
+/* Where the first sample of the next run lies, those after it in a row; while there is a next. */
+uint32_t head_reader_place(const struct head_reader *reader);
+/* Borrowed for the head's life. */
+const struct head_sample *head_sample_at(const struct head *head, uint32_t place);
 
 /* First and last time of `entry`, whose count is not 0. */
 void head_span(const struct head *head, struct head_entry entry, int64_t *first_ms,

@@ -115,6 +115,26 @@ static void blocks_that_are_decoded_again_slice_by_slice_count_each_time(void **
     scene_end(&scene);
 }
 
+/* 100 thousand in 200 slices. */
+static void samples_of_a_head_in_any_order_are_not_all_walked_for_each_slice(void **state)
+{
+    (void)state;
+    enum { COUNT = 100000, STRIDE = 61803 };
+    struct scene scene;
+    scene_begin(&scene, HEAD, SERIES);
+    struct fixture_sample *samples = calloc(COUNT, sizeof samples[0]);
+    assert_non_null(samples);
+    for (int64_t i = 0; i < COUNT; i++)
+        samples[i] =
+            (struct fixture_sample){1, DAY + i * STRIDE % COUNT * 600, (double)(i * i % 1013)};
+    scene_put(&scene, samples, COUNT);
+    free(samples);
+    struct read_stats little = read_all(&scene, LITTLE);
+    assert_int_equal(little.samples_decoded, COUNT);
+    assert_in_range(little.samples_again, 1, COUNT);
+    scene_end(&scene);
+}
+
 /* ---- patience --------------------------------------------------------------------------- */
 
 struct waiting {
@@ -213,6 +233,7 @@ int main(void)
         cmocka_unit_test(samples_that_later_writes_hide_count_as_decoded),
         cmocka_unit_test(samples_that_a_delete_hides_count_as_decoded),
         cmocka_unit_test(blocks_that_are_decoded_again_slice_by_slice_count_each_time),
+        cmocka_unit_test(samples_of_a_head_in_any_order_are_not_all_walked_for_each_slice),
         cmocka_unit_test(parts_without_the_series_are_passed_only_while_somebody_waits),
         cmocka_unit_test(deleted_samples_are_passed_only_while_somebody_waits),
     };
