@@ -176,7 +176,8 @@ static const struct config_key keys[] = {
      .max = MS_PER_DAY, .help = "Time one query may take, waiting included."},
     {UNSIGNED(query, "max_samples", max_samples), .reloadable = true, .initial = "50000000",
      .min = 1, .max = INT64_MAX, .zero = "no limit",
-     .help = "Samples that one query may decode; what block headers answer is free."},
+     .help = "Samples that one query may decode, each time it does; what block headers answer "
+             "is free."},
     {SIZE(query, "max_memory", max_memory_bytes), .reloadable = true, .initial = "256MiB",
      .min = MIB, .max = TIB, .help = "Bytes of memory that one query may take."},
     {UNSIGNED(query, "threads", threads), .initial = "2", .min = 1, .max = 1024,

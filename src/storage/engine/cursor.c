@@ -38,7 +38,7 @@ enum { PIECES_MIN = 64, PIECES_MAX = 1 << 20 };
 
 enum { BUCKETS_MAX = 64 << 20 };
 
-/* To look at samples of a head once more costs this much less than to decode them. */
+/* Of samples of a head, once more: they cost as much as to sort one of them in. */
 enum { LOOKS_FOR_SAMPLE = 32 };
 
 /* What the cursor's memory is for: half of it is for part cursors. */

@@ -93,6 +93,12 @@ static size_t bucket_of(const struct head_buckets *buckets, int64_t time_ms)
     return (size_t)(((uint64_t)time_ms - (uint64_t)buckets->first_ms) / buckets->width_ms);
 }
 
+/* Where a bucket begins, from 0 to count - 1. */
+static int64_t bucket_start(const struct head_buckets *buckets, size_t bucket)
+{
+    return (int64_t)((uint64_t)buckets->first_ms + (uint64_t)bucket * buckets->width_ms);
+}
+
 static void count_samples(struct head_buckets *buckets)
 {
     struct walk walk = walk_begin(buckets);
@@ -114,14 +120,17 @@ static void find_places(struct head_buckets *buckets, size_t from)
     invariant(to > from);
     buckets->from = from;
     buckets->to = to;
+    /* Most are elsewhere. */
+    int64_t first_ms = bucket_start(buckets, from);
+    int64_t last_ms = to < buckets->count ? bucket_start(buckets, to) - 1 : buckets->last_ms;
     struct walk walk = walk_begin(buckets);
     while (walk_next(&walk))
         for (size_t i = 0; i < walk.count; i++) {
-            if (!walk_sees(&walk, i))
+            int64_t time_ms = walk.samples[i].time_ms;
+            if (time_ms < first_ms || time_ms > last_ms || !walk_sees(&walk, i))
                 continue;
-            size_t bucket = bucket_of(buckets, walk.samples[i].time_ms);
-            if (bucket >= from && bucket < to)
-                buckets->places[buckets->ends[bucket]++] = walk.place + (uint32_t)i;
+            size_t bucket = bucket_of(buckets, time_ms);
+            buckets->places[buckets->ends[bucket]++] = walk.place + (uint32_t)i;
         }
 }
 
@@ -165,7 +174,7 @@ bool head_buckets_find(struct head_buckets *buckets, struct time_range *range, s
     if (has_room && (from < buckets->from || end > buckets->to))
         find_places(buckets, from);
     if (end < buckets->count) {
-        int64_t end_ms = (int64_t)((uint64_t)buckets->first_ms + (uint64_t)end * buckets->width_ms);
+        int64_t end_ms = bucket_start(buckets, end);
         if (end_ms < range->end_ms)
             range->end_ms = end_ms;
     }

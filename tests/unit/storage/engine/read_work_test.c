@@ -132,6 +132,17 @@ static void samples_of_a_head_in_any_order_are_not_all_walked_for_each_slice(voi
     struct read_stats little = read_all(&scene, LITTLE);
     assert_int_equal(little.samples_decoded, COUNT);
     assert_in_range(little.samples_again, 1, COUNT);
+    /* What a delete hides is left out, but not what was written since. */
+    const bool only[SERIES] = {false, true};
+    struct time_range range = {DAY + 6000000, DAY + 18000000};
+    struct delete_result result;
+    assert_int_equal(fixture_delete(scene.store.tier, only, SERIES, range, &result, NULL),
+                     STATUS_OK);
+    ledger_delete(&scene.ledger, only, range);
+    for (int i = 0; i < 1000; i++)
+        scene_put_one(&scene, 1, DAY + i * STRIDE % COUNT * INT64_C(600), -i);
+    (void)read_all(&scene, LITTLE);
+    (void)read_all(&scene, 0);
     scene_end(&scene);
 }
 
