@@ -3,9 +3,10 @@
  *
  *   manifest   its records' checksums; it names all the rest
  *   index      every block; the definitions in it, rebuilt into a series table; series segments
- * stay where they are, each of their sections is held against the definitions log        replayed
- * as a start would, without its repairs parts      every block decoded and summed up again;
- * identity and totals as the manifest has them; each series in it is defined, under the same metric
+ *              stay where they are, each of their sections is held against the definitions
+ *   log        verify_log.c
+ *   parts      every block decoded and summed up again; identity and totals as the manifest has
+ *              them; each series in it is defined, under the same metric
  *   the rest   files that nothing names
  * The order is that of recovery: definitions first, then what refers to them.
  */
@@ -15,75 +16,42 @@
 
 #include "base/bits.h"
 #include "base/times.h"
-#include "storage/engine/engine.h"
 #include "storage/engine/index_segment.h"
-#include "storage/engine/manifest.h"
 #include "storage/engine/part_reader.h"
 #include "storage/engine/paths.h"
-#include "storage/engine/reading_around.h"
-#include "storage/engine/record.h"
-#include "storage/engine/series_segment.h"
+#include "storage/engine/verify_state.h"
 #include "storage/engine/version.h"
-#include "storage/engine/wal_format.h"
-
-struct verifier {
-    struct os os;
-    const char *dir;
-    engine_report *report;
-    engine_progress *progress;
-    void *context;
-    struct engine_verify_result *result;
-    struct manifest_state state;
-    struct series_space space;
-    struct series_table series;      /* of the log and of index segments */
-    struct series_segment **indexes; /* those that open */
-    size_t index_count;
-    uint64_t done, total;         /* bytes */
-    struct reading_around around; /* of manifest and log, which nobody else reads so */
-
-    const char *path; /* of the file that is read; owned by whoever reads it */
-    uint64_t entries; /* of the index segment that is read */
-    enum segment_kind kind;
-    uint64_t log_files;
-    uint64_t undefined; /* series of one file that nothing defines */
-    uint64_t unflushed; /* samples that only the log holds */
-    bool incomplete; /* what the manifest says: files that it does not name may count (unnamed.h) */
-    uint32_t *ids;   /* room for RECORD_MAX_SAMPLES, as the other two */
-    int64_t *times;
-    double *values;
-};
 
 /* ---- findings --------------------------------------------------------------------------- */
 
 /* The readers name the file themselves; here it stands beside the sentence. */
-static const char *without_path(const char *text, const char *path)
+const char *verify_without_path(const char *text, const char *path)
 {
     const char *at = strstr(text, path);
     size_t size = strlen(path);
     return at != NULL && at[size] == ':' && at[size + 1] == ' ' ? at + size + 2 : text;
 }
 
-static void damage_at(struct verifier *verifier, const char *path, const char *text)
+void verify_damage_at(struct verifier *verifier, const char *path, const char *text)
 {
     verifier->result->damaged++;
-    verifier->report(verifier->context, ENGINE_DAMAGE, path, without_path(text, path));
+    verifier->report(verifier->context, ENGINE_DAMAGE, path, verify_without_path(text, path));
 }
 
-static void damage(struct verifier *verifier, const char *format, ...) PRINTF_LIKE(2, 3);
-static void damage(struct verifier *verifier, const char *format, ...)
+void verify_damage(struct verifier *verifier, const char *format, ...)
 {
     char text[ERROR_MESSAGE_SIZE];
     va_list args;
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    damage_at(verifier, verifier->path, text);
+    verify_damage_at(verifier, verifier->path, text);
 }
 
-static void note(void *context, const char *description)
+void verify_note(void *context, const char *description)
 {
     struct verifier *verifier = context;
-    damage_at(verifier, verifier->path, description);
+    verify_damage_at(verifier, verifier->path, description);
 }
 
 /* What stood there nobody knows, also where what follows does not miss it. */
@@ -91,22 +59,22 @@ static void note_unreadable(void *context, const char *path, const char *descrip
 {
     struct verifier *verifier = context;
     verifier->incomplete = true;
-    damage_at(verifier, path, description);
+    verify_damage_at(verifier, path, description);
 }
 
-static struct os os_around(struct verifier *verifier)
+struct os verify_os_around(struct verifier *verifier)
 {
     struct os os = verifier->os;
     os.fs = &verifier->around.fs;
     return os;
 }
 
-static enum status no_path(struct error *err)
+enum status verify_no_path(struct error *err)
 {
     return fail(err, STATUS_MEMORY, "no memory for a path");
 }
 
-static enum status advance(struct verifier *verifier, uint64_t bytes, struct error *err)
+enum status verify_advance(struct verifier *verifier, uint64_t bytes, struct error *err)
 {
     verifier->done += bytes;
     verifier->result->bytes += bytes;
@@ -118,8 +86,8 @@ static enum status advance(struct verifier *verifier, uint64_t bytes, struct err
 }
 
 /* 0 where there is none, or something else than a file. */
-static enum status size_of_file(struct verifier *verifier, const char *path, uint64_t *size,
-                                struct error *err)
+enum status verify_file_size(struct verifier *verifier, const char *path, uint64_t *size,
+                             struct error *err)
 {
     *size = 0;
     struct file *file = NULL;
@@ -135,7 +103,7 @@ static enum status size_of_file(struct verifier *verifier, const char *path, uin
 
 /* ---- definitions ------------------------------------------------------------------------ */
 
-static enum status count_metric(void *context, const struct metric *metric, struct error *err)
+enum status verify_metric(void *context, const struct metric *metric, struct error *err)
 {
     (void)metric;
     (void)err;
@@ -144,7 +112,7 @@ static enum status count_metric(void *context, const struct metric *metric, stru
     return STATUS_OK;
 }
 
-static enum status check_delete(struct verifier *verifier, struct slice record, struct error *err)
+enum status verify_delete(struct verifier *verifier, struct slice record, struct error *err)
 {
     struct record_delete delete;
     enum status status = record_get_delete(record, &delete, err);
@@ -165,27 +133,27 @@ static enum status take_definitions(void *context, enum record_type type, struct
         return status;
     }
     if (type == RECORD_DELETE && verifier->kind == SEGMENT_DELETES)
-        return check_delete(verifier, record, err);
+        return verify_delete(verifier, record, err);
     if (type == RECORD_METRICS && verifier->kind == SEGMENT_METRICS)
-        return record_get_metrics(record, count_metric, verifier, err);
+        return record_get_metrics(record, verify_metric, verifier, err);
     return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
 }
 
 static enum status missing_segment(struct verifier *verifier, struct error *err)
 {
     verifier->incomplete = true;
-    damage(verifier, "the manifest names this index segment, and it is missing");
-    return advance(verifier, 0, err);
+    verify_damage(verifier, "the manifest names this index segment, and it is missing");
+    return verify_advance(verifier, 0, err);
 }
 
 static void compare_counts(struct verifier *verifier, const struct manifest_segment *segment,
                            uint64_t entries, uint64_t bytes)
 {
     if (entries != segment->entries || bytes != segment->bytes)
-        damage(verifier,
-               "the manifest counts %" PRIu64 " entries in %" PRIu64 " bytes, there are %" PRIu64
-               " in %" PRIu64,
-               segment->entries, segment->bytes, entries, bytes);
+        verify_damage(verifier,
+                      "the manifest counts %" PRIu64 " entries in %" PRIu64
+                      " bytes, there are %" PRIu64 " in %" PRIu64,
+                      segment->entries, segment->bytes, entries, bytes);
 }
 
 /* Series that were written again, as their definition could not be read. */
@@ -209,7 +177,7 @@ static enum status check_index(struct verifier *verifier, const struct manifest_
     uint64_t size = 0;
     enum status status =
         series_segment_verify(verifier->os, verifier->path, segment->id, verifier->state.secret,
-                              note, verifier, &stats, &why);
+                              verify_note, verifier, &stats, &why);
     if (status == STATUS_NOT_FOUND)
         return missing_segment(verifier, err);
     if (status != STATUS_OK)
@@ -224,8 +192,8 @@ static enum status check_index(struct verifier *verifier, const struct manifest_
         verifier->result->series -= defined_before(verifier, index);
         verifier->indexes[verifier->index_count++] = index;
     }
-    status = size_of_file(verifier, verifier->path, &size, err);
-    return status == STATUS_OK ? advance(verifier, size, err) : status;
+    status = verify_file_size(verifier, verifier->path, &size, err);
+    return status == STATUS_OK ? verify_advance(verifier, size, err) : status;
 }
 
 static enum status check_segment(struct verifier *verifier, const struct manifest_segment *segment,
@@ -238,22 +206,22 @@ static enum status check_segment(struct verifier *verifier, const struct manifes
     verifier->entries = 0;
     verifier->kind = segment->kind;
     struct error why = {0};
-    enum status status =
-        index_segment_read(verifier->os, verifier->path, take_definitions, note, verifier, &why);
+    enum status status = index_segment_read(verifier->os, verifier->path, take_definitions,
+                                            verify_note, verifier, &why);
     if (status == STATUS_NOT_FOUND)
         return missing_segment(verifier, err);
     if (status == STATUS_CORRUPT) {
-        note(verifier, why.message);
+        verify_note(verifier, why.message);
         status = STATUS_OK;
     }
     if (status != STATUS_OK)
         return fail(err, status, "%s", why.message);
-    status = size_of_file(verifier, verifier->path, &size, err);
+    status = verify_file_size(verifier, verifier->path, &size, err);
     if (status != STATUS_OK)
         return status;
     if (before == verifier->result->damaged)
         compare_counts(verifier, segment, verifier->entries, size);
-    return advance(verifier, size, err);
+    return verify_advance(verifier, size, err);
 }
 
 static enum status check_segments(struct verifier *verifier, struct error *err)
@@ -266,7 +234,7 @@ static enum status check_segments(struct verifier *verifier, struct error *err)
     for (size_t i = 0; i < verifier->state.segment_count && status == STATUS_OK; i++) {
         char *path = path_of_segment(verifier->dir, verifier->state.segments[i].id);
         if (path == NULL)
-            return no_path(err);
+            return verify_no_path(err);
         verifier->path = path;
         status = check_segment(verifier, &verifier->state.segments[i], err);
         free(path);
@@ -292,7 +260,7 @@ static uint64_t defined_by_log(const struct verifier *verifier)
     return count;
 }
 
-static bool is_defined(const struct verifier *verifier, uint32_t series)
+bool verify_is_defined(const struct verifier *verifier, uint32_t series)
 {
     return series_table_has_committed(&verifier->series, series) || is_indexed(verifier, series);
 }
@@ -311,222 +279,11 @@ static enum status find_metric(const struct verifier *verifier, uint32_t series,
     return series_segment_metrics_of(verifier->indexes[i], &series, 1, metric, err);
 }
 
-/* ---- the log ---------------------------------------------------------------------------- */
-
-static enum status check_samples(struct verifier *verifier, struct slice record, uint64_t lsn,
-                                 struct error *err)
-{
-    size_t count = 0;
-    enum status status =
-        record_get_samples(record, verifier->ids, verifier->times, verifier->values, &count, err);
-    if (status != STATUS_OK)
-        return status;
-    if (lsn <= verifier->state.log_position)
-        return STATUS_OK; /* the parts hold them, where their series are looked at */
-    for (size_t i = 0; i < count; i++)
-        verifier->undefined += !is_defined(verifier, verifier->ids[i]);
-    verifier->unflushed += count;
-    return STATUS_OK;
-}
-
-static enum status take_record(void *context, struct slice record, uint8_t type, uint64_t lsn,
-                               struct error *err)
-{
-    struct verifier *verifier = context;
-    struct error why = {0};
-    enum status status = STATUS_OK;
-    size_t count;
-    switch ((enum record_type)type) {
-    case RECORD_SERIES:
-        /* What was flushed has to stand in an index segment: the log will be used again. */
-        if (lsn > verifier->state.log_position)
-            status = record_restore_series(record, &verifier->series, &count, &why);
-        break;
-    case RECORD_SAMPLES:
-        status = check_samples(verifier, record, lsn, &why);
-        break;
-    case RECORD_METRICS:
-        status = record_get_metrics(record, count_metric, verifier, &why);
-        break;
-    case RECORD_DELETE:
-        status = check_delete(verifier, record, &why);
-        break;
-    default:
-        status = fail(&why, STATUS_CORRUPT, "a record of the unknown type %u", type);
-    }
-    if (status == STATUS_CORRUPT) {
-        note(verifier, why.message);
-        return STATUS_OK;
-    }
-    return status == STATUS_OK ? status : fail(err, status, "%s", why.message);
-}
-
-static void note_log_damage(void *context, const char *description, uint64_t from, uint64_t to)
-{
-    struct verifier *verifier = context;
-    char *path = path_format("%s/wal/%016" PRIx64 ".wal", verifier->dir, wal_lsn_segment(from));
-    const char *place = path == NULL ? verifier->path : path;
-    char text[ERROR_MESSAGE_SIZE];
-    bool flushed = to <= verifier->state.log_position;
-    verifier->incomplete = verifier->incomplete || !flushed;
-    snprintf(text, sizeof text, "%s%s", without_path(description, place),
-             flushed ? "; the parts hold what stood there" : "");
-    damage_at(verifier, place, text);
-    free(path);
-}
-
-static enum status add_wal_size(void *context, const char *name, bool is_directory,
-                                struct error *err)
-{
-    struct verifier *verifier = context;
-    if (is_directory)
-        return STATUS_OK;
-    char *path = path_format("%s/wal/%s", verifier->dir, name);
-    if (path == NULL)
-        return no_path(err);
-    uint64_t size = 0;
-    enum status status = size_of_file(verifier, path, &size, err);
-    free(path);
-    verifier->entries += size;
-    verifier->log_files++;
-    return status;
-}
-
-/* *size: of all files of the log. */
-static enum status wal_size(struct verifier *verifier, uint64_t *size, struct error *err)
-{
-    char *path = path_format("%s/wal", verifier->dir);
-    if (path == NULL)
-        return no_path(err);
-    verifier->entries = 0;
-    verifier->log_files = 0;
-    struct error why = {0};
-    enum status status = filesystem_list(verifier->os.fs, path, add_wal_size, verifier, &why);
-    free(path);
-    *size = verifier->entries;
-    return status == STATUS_OK || status == STATUS_NOT_FOUND ? STATUS_OK
-                                                             : fail(err, status, "%s", why.message);
-}
-
-/* Of the segment that the replay begins in: the replay speaks of what lies behind it. */
-static enum status check_log_header(struct verifier *verifier, uint64_t segment, struct error *err)
-{
-    char *path = path_format("%s/wal/%016" PRIx64 ".wal", verifier->dir, segment);
-    if (path == NULL)
-        return no_path(err);
-    uint8_t block[WAL_DATA_START] = {0};
-    size_t got = 0;
-    struct file *file = NULL;
-    struct error why = {0};
-    enum status status = filesystem_open(&verifier->around.fs, path, FILE_READ, &file, &why);
-    if (status == STATUS_OK)
-        status = file_read(file, block, sizeof block, 0, &got, &why);
-    file_close(file);
-    struct wal_segment_header header;
-    bool copy_damaged = false;
-    if (status == STATUS_OK)
-        status = wal_segment_header_decode(block, &header, &copy_damaged, &why);
-    if (status == STATUS_OK && copy_damaged)
-        damage_at(verifier, path, "one copy of the segment's header is damaged");
-    else if (status == STATUS_CORRUPT)
-        damage_at(verifier, path, why.message);
-    free(path);
-    /* A segment that is missing is damage only where it was still needed, which the replay knows.
-     */
-    if (status == STATUS_OK || status == STATUS_CORRUPT || status == STATUS_NOT_FOUND)
-        return STATUS_OK;
-    return fail(err, status, "%s", why.message);
-}
-
-static enum status replay_log(struct verifier *verifier, const struct wal_options *options,
-                              uint64_t from, struct error *err)
-{
-    struct wal *wal = NULL;
-    struct error why = {0};
-    enum status status =
-        wal_open(&wal, options, from, take_record, note_log_damage, verifier, &why);
-    wal_close(wal);
-    if (status == STATUS_OK)
-        return status;
-    if (status != STATUS_CORRUPT)
-        return fail(err, status, "%s", why.message);
-    /* A segment is no file: the log cannot be read. */
-    verifier->incomplete = true;
-    note(verifier, why.message);
-    return STATUS_OK;
-}
-
-/* An id is given again after the edit that takes its series out of the index: no log defines a
- * series otherwise than an index segment that counts. */
-static enum status check_given_again(struct verifier *verifier,
-                                     const struct series_segment *segment, struct error *err)
-{
-    struct series_segment_cursor *cursor = NULL;
-    enum status status = series_segment_cursor_new(&cursor, segment, err);
-    uint32_t id = series_table_next_committed(&verifier->series, 0);
-    for (; id != SERIES_ID_NONE && status == STATUS_OK;
-         id = series_table_next_committed(&verifier->series, id + 1)) {
-        struct series_definition definition;
-        struct label items[LABELS_MAX_COUNT];
-        struct labels labels;
-        struct error why = {0};
-        if (!series_segment_has(segment, id))
-            continue;
-        status = series_segment_read(cursor, id, &definition, &why);
-        series_table_labels(&verifier->series, id, items, &labels);
-        if (status == STATUS_OK && labels_compare(&labels, &definition.labels) != 0)
-            damage(verifier,
-                   "series %u is another one than in the index: edits of the manifest are lost",
-                   id);
-        else if (status != STATUS_OK && status != STATUS_CORRUPT)
-            fail(err, status, "%s", why.message);
-        status = status == STATUS_CORRUPT ? STATUS_OK : status;
-    }
-    series_segment_cursor_free(cursor);
-    return status;
-}
-
-static enum status check_log(struct verifier *verifier, struct error *err)
-{
-    char *path = path_format("%s/wal", verifier->dir);
-    if (path == NULL)
-        return no_path(err);
-    verifier->path = path;
-    verifier->undefined = 0;
-    struct wal_options options = {
-        .os = os_around(verifier),
-        .dir = path,
-        .segment_size = WAL_SEGMENT_SIZE_DEFAULT,
-        .frame_max = WAL_FRAME_MAX,
-        .owner = load_u64(verifier->state.store_id),
-        .read_only = true,
-    };
-    uint64_t from = verifier->state.log_position;
-    uint64_t first = wal_lsn_segment(from);
-    enum status status = first == 0 ? STATUS_OK : check_log_header(verifier, first, err);
-    if (status == STATUS_OK)
-        status = replay_log(verifier, &options, from, err);
-    for (size_t i = 0; i < verifier->index_count && status == STATUS_OK; i++)
-        status = check_given_again(verifier, verifier->indexes[i], err);
-    if (status == STATUS_OK && verifier->undefined > 0)
-        damage(verifier, "%" PRIu64 " samples belong to series that nothing defines",
-               verifier->undefined);
-    verifier->result->samples += verifier->unflushed;
-    uint64_t size = 0;
-    if (status == STATUS_OK)
-        status = wal_size(verifier, &size, err);
-    verifier->result->files += verifier->log_files - 1; /* the next line counts one */
-    if (status == STATUS_OK)
-        status = advance(verifier, size, err);
-    free(path);
-    return status;
-}
-
 /* ---- parts ------------------------------------------------------------------------------ */
 
 static void note_part_damage(void *context, const struct error *err)
 {
-    note(context, err->message);
+    verify_note(context, err->message);
 }
 
 static void check_identity(struct verifier *verifier, struct part *part,
@@ -536,13 +293,14 @@ static void check_identity(struct verifier *verifier, struct part *part,
     struct part_identity expected = manifest_part_identity(told);
     struct error why = {0};
     if (part_expect(part, &expected, told->samples, &why) != STATUS_OK)
-        note(verifier, why.message);
+        verify_note(verifier, why.message);
     else if (totals->samples != told->samples || totals->bytes != told->bytes ||
              totals->min_ms != told->min_ms || totals->max_ms != told->max_ms)
-        damage(verifier,
-               "it holds %" PRIu64 " samples in %" PRIu64 " bytes, where the manifest expects "
-               "%" PRIu64 " in %" PRIu64,
-               totals->samples, totals->bytes, told->samples, told->bytes);
+        verify_damage(verifier,
+                      "it holds %" PRIu64 " samples in %" PRIu64
+                      " bytes, where the manifest expects "
+                      "%" PRIu64 " in %" PRIu64,
+                      totals->samples, totals->bytes, told->samples, told->bytes);
 }
 
 /* Each series of the part is defined, and under the metric that the part is sorted by. Damaged
@@ -566,7 +324,7 @@ static enum status check_series(struct verifier *verifier, struct part *part, st
         if (status != STATUS_OK || block->series == previous)
             continue;
         previous = block->series;
-        if (!is_defined(verifier, block->series)) {
+        if (!verify_is_defined(verifier, block->series)) {
             verifier->undefined++;
             continue;
         }
@@ -575,12 +333,13 @@ static enum status check_series(struct verifier *verifier, struct part *part, st
         if (status == STATUS_CORRUPT)
             status = STATUS_OK;
         else if (status == STATUS_OK && metric != block->metric)
-            damage(verifier, "series %u stands under metric %u, and is defined under %u",
-                   block->series, block->metric, metric);
+            verify_damage(verifier, "series %u stands under metric %u, and is defined under %u",
+                          block->series, block->metric, metric);
     }
     part_cursor_free(cursor);
     if (verifier->undefined > 0)
-        damage(verifier, "%" PRIu64 " of its series are defined nowhere", verifier->undefined);
+        verify_damage(verifier, "%" PRIu64 " of its series are defined nowhere",
+                      verifier->undefined);
     return status == STATUS_END ? STATUS_OK : status;
 }
 
@@ -592,13 +351,14 @@ static enum status check_part(struct verifier *verifier, const struct manifest_p
     enum status status = part_open(&part, verifier->os.fs, verifier->path, &why);
     if (status == STATUS_NOT_FOUND) {
         verifier->incomplete = true;
-        damage(verifier, "the manifest names this part, and it is missing: %" PRIu64 " samples",
-               told->samples);
-        return advance(verifier, told->bytes, err);
+        verify_damage(verifier,
+                      "the manifest names this part, and it is missing: %" PRIu64 " samples",
+                      told->samples);
+        return verify_advance(verifier, told->bytes, err);
     }
     if (status == STATUS_CORRUPT) {
-        note(verifier, why.message);
-        return advance(verifier, told->bytes, err);
+        verify_note(verifier, why.message);
+        return verify_advance(verifier, told->bytes, err);
     }
     if (status != STATUS_OK)
         return fail(err, status, "%s", why.message);
@@ -610,7 +370,7 @@ static enum status check_part(struct verifier *verifier, const struct manifest_p
         status = check_series(verifier, part, err);
     verifier->result->samples += part_totals(part)->samples;
     part_close(part);
-    return status == STATUS_OK ? advance(verifier, told->bytes, err) : status;
+    return status == STATUS_OK ? verify_advance(verifier, told->bytes, err) : status;
 }
 
 static enum status check_parts(struct verifier *verifier, struct error *err)
@@ -619,7 +379,7 @@ static enum status check_parts(struct verifier *verifier, struct error *err)
     for (size_t i = 0; i < verifier->state.part_count && status == STATUS_OK; i++) {
         char *path = path_of_part(verifier->dir, verifier->state.parts[i].id);
         if (path == NULL)
-            return no_path(err);
+            return verify_no_path(err);
         verifier->path = path;
         status = check_part(verifier, &verifier->state.parts[i], err);
         free(path);
@@ -666,7 +426,7 @@ static enum status check_name(void *context, const char *name, bool is_directory
         return STATUS_OK;
     char *path = path_format("%s%s/%s", verifier->dir, folder->name, name);
     if (path == NULL)
-        return no_path(err);
+        return verify_no_path(err);
     verifier->result->leftovers++;
     verifier->report(verifier->context, ENGINE_LEFTOVER, path,
                      verifier->incomplete && folder->ending != NULL
@@ -690,7 +450,7 @@ static enum status find_leftovers(struct verifier *verifier, struct error *err)
     for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
         char *path = path_format("%s%s", verifier->dir, folders[i].name);
         if (path == NULL)
-            return no_path(err);
+            return verify_no_path(err);
         struct error why = {0};
         enum status status = filesystem_list(verifier->os.fs, path, check_name, &folders[i], &why);
         free(path);
@@ -706,22 +466,22 @@ static enum status check_manifest(struct verifier *verifier, bool *readable, str
 {
     char *path = path_format("%s/manifest", verifier->dir);
     if (path == NULL)
-        return no_path(err);
+        return verify_no_path(err);
     verifier->path = path;
     struct error why = {0};
     uint64_t size = 0;
-    enum status status =
-        manifest_verify(os_around(verifier), verifier->dir, note, verifier, &verifier->state, &why);
+    enum status status = manifest_verify(verify_os_around(verifier), verifier->dir, verify_note,
+                                         verifier, &verifier->state, &why);
     *readable = status == STATUS_OK;
     verifier->incomplete = verifier->incomplete || verifier->state.edits_lost;
     if (status == STATUS_CORRUPT) {
-        note(verifier, why.message);
+        verify_note(verifier, why.message);
         status = STATUS_OK;
     }
     if (status != STATUS_OK)
         status = fail(err, status, "%s", why.message);
     else
-        status = size_of_file(verifier, path, &size, err);
+        status = verify_file_size(verifier, path, &size, err);
     verifier->total = size;
     for (size_t i = 0; i < verifier->state.part_count; i++)
         verifier->total += verifier->state.parts[i].bytes;
@@ -729,10 +489,10 @@ static enum status check_manifest(struct verifier *verifier, bool *readable, str
         verifier->total += verifier->state.segments[i].bytes;
     uint64_t log_size = 0;
     if (status == STATUS_OK)
-        status = wal_size(verifier, &log_size, err);
+        status = verify_log_size(verifier, &log_size, err);
     verifier->total += log_size;
     if (status == STATUS_OK)
-        status = advance(verifier, size, err);
+        status = verify_advance(verifier, size, err);
     free(path);
     return status;
 }
@@ -750,7 +510,7 @@ static enum status check_all(struct verifier *verifier, struct error *err)
     status = table == STATUS_OK ? check_segments(verifier, err)
                                 : fail(err, STATUS_MEMORY, "no memory for the series table");
     if (status == STATUS_OK)
-        status = check_log(verifier, err);
+        status = verify_log(verifier, err);
     if (status == STATUS_OK)
         status = check_parts(verifier, err);
     verifier->result->series += defined_by_log(verifier);
@@ -767,7 +527,7 @@ static enum status lock_store(struct os os, const char *dir, struct file **lock,
 {
     *lock = NULL;
     char *path = path_format("%s/lock", dir);
-    enum status status = path == NULL ? no_path(err) : engine_find_store(os, dir, err);
+    enum status status = path == NULL ? verify_no_path(err) : engine_find_store(os, dir, err);
     if (status == STATUS_CORRUPT)
         error_prefix(err, "%s", dir);
     if (status == STATUS_OK)
