@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "base/json_text.h"
 #include "commands/options.h"
 #include "commands/output.h"
 
@@ -20,7 +21,7 @@ static int check_file(const struct options *options, const char *path)
     bytes_init(&text, PRINT_MAX);
     enum status status = bytes_append_text(&text, "{\"file\":");
     if (status == STATUS_OK)
-        status = output_json_string(&text, slice_from_text(path));
+        status = json_append_string(&text, slice_from_text(path));
     if (status == STATUS_OK)
         printf("%.*s,\"good\":true}\n", (int)text.size, (const char *)text.data);
     else

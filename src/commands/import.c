@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/json_text.h"
 #include "base/times.h"
 #include "base/utf8.h"
 #include "commands/client.h"
@@ -153,17 +154,17 @@ static enum status put_reason(struct bytes *to, const struct import_reason *reas
 {
     enum status status = bytes_append_text(to, first ? "{\"code\":" : ",{\"code\":");
     if (status == STATUS_OK)
-        status = output_json_string(to, slice_from_text(reason->code));
+        status = json_append_string(to, slice_from_text(reason->code));
     if (status == STATUS_OK)
         status = bytes_format(to, ",\"samples\":%" PRIu64 ",\"file\":", reason->samples);
     if (status == STATUS_OK)
-        status = output_json_string(to, slice_from_text(reason->file));
+        status = json_append_string(to, slice_from_text(reason->file));
     if (status == STATUS_OK)
         status = reason->line == 0
                      ? bytes_append_text(to, ",\"message\":")
                      : bytes_format(to, ",\"line\":%" PRIu64 ",\"message\":", reason->line);
     if (status == STATUS_OK)
-        status = output_json_string(to, slice_from_text(reason->message));
+        status = json_append_string(to, slice_from_text(reason->message));
     return status == STATUS_OK ? bytes_append(to, "}", 1) : status;
 }
 
@@ -174,7 +175,7 @@ static enum status put_texts(struct bytes *to, const char *key, char (*texts)[ER
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
         status = bytes_append_text(to, i == 0 ? "" : ",");
         if (status == STATUS_OK)
-            status = output_json_string(to, slice_from_text(texts[i]));
+            status = json_append_string(to, slice_from_text(texts[i]));
     }
     return status == STATUS_OK ? bytes_append_text(to, "]") : status;
 }

@@ -11,6 +11,7 @@
 
 #include "base/hash.h"
 #include "base/invariant.h"
+#include "base/json_text.h"
 #include "commands/client.h"
 #include "commands/import.h"
 #include "commands/json_tree.h"
@@ -245,18 +246,18 @@ static enum status put_descriptor(const struct metric *metric, struct bytes *to)
 {
     enum status status = bytes_append_text(to, "{\"name\":");
     if (status == STATUS_OK)
-        status = output_json_string(to, metric->name);
+        status = json_append_string(to, metric->name);
     if (status == STATUS_OK)
         status = bytes_format(to, ",\"type\":\"%s\"", metric_type_name(metric->type));
     if (status == STATUS_OK && metric->unit.size > 0) {
         status = bytes_append_text(to, ",\"unit\":");
         if (status == STATUS_OK)
-            status = output_json_string(to, metric->unit);
+            status = json_append_string(to, metric->unit);
     }
     if (status == STATUS_OK && metric->help.size > 0) {
         status = bytes_append_text(to, ",\"help\":");
         if (status == STATUS_OK)
-            status = output_json_string(to, metric->help);
+            status = json_append_string(to, metric->help);
     }
     return status == STATUS_OK ? bytes_append_text(to, "}") : status;
 }

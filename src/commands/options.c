@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/json_text.h"
 #include "base/nearest.h"
 #include "commands/output.h"
 
@@ -310,7 +311,7 @@ static void print_failure(const struct options_report *report, int exit_code)
     enum status status =
         bytes_format(&text, "{\"status\":\"error\",\"exit_code\":%d,\"error\":", exit_code);
     if (status == STATUS_OK)
-        status = output_json_string(&text, slice_from_text(report->sentence));
+        status = json_append_string(&text, slice_from_text(report->sentence));
     if (status == STATUS_OK)
         status = bytes_append_text(&text, "}\n");
     /* Without memory for a line the exit code says it alone. */

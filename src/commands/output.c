@@ -12,7 +12,6 @@
 #include <zstd.h>
 
 #include "base/invariant.h"
-#include "base/utf8.h"
 
 enum { READER_LOOK_MS = 50 };
 enum { BUFFER_SIZE = 256 * 1024, PATH_SIZE = 4096, GZIP_WINDOW = 15 + 16, GZIP_LEVEL = 6 };
@@ -297,25 +296,4 @@ void output_abandon(struct output *output)
         (void)ignored;
     }
     release(output);
-}
-
-/* ---- JSON ------------------------------------------------------------------------------- */
-
-enum status output_json_string(struct bytes *to, struct slice text)
-{
-    enum status status = bytes_append(to, "\"", 1);
-    for (size_t i = 0; i < text.size && status == STATUS_OK;) {
-        size_t size = utf8_char_size(text, i);
-        uint8_t byte = text.data[i];
-        if (size == 0)
-            status = bytes_append_text(to, "\\ufffd");
-        else if (byte == '"' || byte == '\\')
-            status = bytes_format(to, "\\%c", byte);
-        else if (byte < 0x20 || byte == 0x7f)
-            status = bytes_format(to, "\\u%04x", byte);
-        else
-            status = bytes_append(to, text.data + i, size);
-        i += size == 0 ? 1 : size;
-    }
-    return status == STATUS_OK ? bytes_append(to, "\"", 1) : status;
 }

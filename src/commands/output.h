@@ -31,7 +31,4 @@ MUST_CHECK enum status output_finish(struct output *output, struct error *err);
 /* Removes what was written. Accepts NULL. */
 void output_abandon(struct output *output);
 
-/* Appends `text` as a JSON string with its quotes; what is no UTF-8 becomes U+FFFD. */
-MUST_CHECK enum status output_json_string(struct bytes *to, struct slice text);
-
 #endif

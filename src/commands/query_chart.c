@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/json_text.h"
 #include "commands/chart.h"
 #include "commands/query_views.h"
 #include "cxx/number.h"
@@ -45,7 +46,7 @@ enum status query_series_name(const struct json_node *series, struct bytes *to)
         if (status == STATUS_OK)
             status = bytes_append_text(to, "=");
         if (status == STATUS_OK)
-            status = output_json_string(to, label->text);
+            status = json_append_string(to, label->text);
         separator = ",";
     }
     if (status == STATUS_OK && separator[0] == ',')

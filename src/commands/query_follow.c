@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/hash.h"
+#include "base/json_text.h"
 #include "base/times.h"
 #include "commands/query_views.h"
 #include "commands/text_table.h"
@@ -88,7 +89,7 @@ static enum status put_value(struct bytes *to, const struct json_node *value)
     if (value->type == JSON_NULL)
         return bytes_append_text(to, "null");
     if (value->type == JSON_STRING)
-        return output_json_string(to, value->text);
+        return json_append_string(to, value->text);
     return bytes_append(to, value->text.data, value->text.size);
 }
 
@@ -99,18 +100,18 @@ static enum status put_key(struct bytes *to, const struct json_node *series)
     const char *separator = "";
     enum status status = bytes_append_text(to, "\"name\":");
     if (status == STATUS_OK)
-        status = output_json_string(to, json_member_text(series, "metric"));
+        status = json_append_string(to, json_member_text(series, "metric"));
     if (status == STATUS_OK)
         status = bytes_append_text(to, ",\"labels\":{");
     for (const struct json_node *label = labels == NULL ? NULL : labels->first;
          label != NULL && status == STATUS_OK; label = label->next) {
         status = bytes_append_text(to, separator);
         if (status == STATUS_OK)
-            status = output_json_string(to, label->key);
+            status = json_append_string(to, label->key);
         if (status == STATUS_OK)
             status = bytes_append_text(to, ":");
         if (status == STATUS_OK)
-            status = output_json_string(to, label->text);
+            status = json_append_string(to, label->text);
         separator = ",";
     }
     return status == STATUS_OK ? bytes_append_text(to, "}") : status;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json_text.h"
 #include "commands/client.h"
 #include "commands/json_tree.h"
 #include "commands/options.h"
@@ -66,7 +67,7 @@ static enum status tell(struct taker *taker, const char *target,
     enum status status = bytes_append_text(&taker->answer, "{\"path\":");
     if (status == STATUS_OK)
         status =
-            output_json_string(&taker->answer, slice_from_text(whole != NULL ? whole : target));
+            json_append_string(&taker->answer, slice_from_text(whole != NULL ? whole : target));
     free(whole);
     if (status == STATUS_OK)
         status = bytes_format(&taker->answer,

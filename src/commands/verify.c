@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/json_text.h"
 #include "commands/interrupt.h"
 #include "commands/options.h"
 #include "commands/output.h"
@@ -36,11 +37,11 @@ static enum status put_finding(struct bytes *to, enum engine_finding finding, co
     enum status status = bytes_format(to, "%s{\"kind\":\"%s\",\"path\":", to->size > 0 ? "," : "",
                                       finding_names[finding]);
     if (status == STATUS_OK)
-        status = output_json_string(to, slice_from_text(path));
+        status = json_append_string(to, slice_from_text(path));
     if (status == STATUS_OK)
         status = bytes_append_text(to, ",\"message\":");
     if (status == STATUS_OK)
-        status = output_json_string(to, slice_from_text(description));
+        status = json_append_string(to, slice_from_text(description));
     return status == STATUS_OK ? bytes_append_text(to, "}") : status;
 }
 

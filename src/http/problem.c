@@ -2,7 +2,7 @@
 
 #include <microhttpd.h>
 
-#include "base/utf8.h"
+#include "base/json_text.h"
 
 const char *problem_title(unsigned status)
 {
@@ -12,37 +12,10 @@ const char *problem_title(unsigned status)
     return title == NULL ? "Error" : title;
 }
 
-static enum status append_character(struct bytes *to, uint8_t byte)
-{
-    switch (byte) {
-    case '"':
-        return bytes_append_text(to, "\\\"");
-    case '\\':
-        return bytes_append_text(to, "\\\\");
-    case '\n':
-        return bytes_append_text(to, "\\n");
-    default:
-        if (byte < 0x20 || byte == 0x7f)
-            return bytes_format(to, "\\u%04x", byte);
-        return bytes_append(to, &byte, 1);
-    }
-}
-
-/* Details may quote what a client sent: bytes above ASCII are kept only where all is UTF-8. */
-static enum status append_string(struct bytes *to, struct slice text)
-{
-    bool ascii_only = !utf8_valid(text);
-    enum status status = bytes_append_text(to, "\"");
-    for (size_t i = 0; i < text.size && status == STATUS_OK; i++)
-        status = ascii_only && text.data[i] >= 0x80 ? bytes_append_text(to, "?")
-                                                    : append_character(to, text.data[i]);
-    return status == STATUS_OK ? bytes_append_text(to, "\"") : status;
-}
-
 static enum status append_member(struct bytes *to, const char *before, struct slice text)
 {
     enum status status = bytes_append_text(to, before);
-    return status == STATUS_OK ? append_string(to, text) : status;
+    return status == STATUS_OK ? json_append_string(to, text) : status;
 }
 
 enum status problem_render(struct bytes *to, const struct http_problem *problem,

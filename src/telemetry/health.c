@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "base/invariant.h"
-#include "base/utf8.h"
+#include "base/json_text.h"
 #include "telemetry/counter.h"
 
 enum { HEALTH_STATUS_COUNT = HEALTH_FAILING + 1 };
@@ -45,37 +45,16 @@ unsigned health_report_http_status(const struct health_report *report)
 
 /* ---- JSON ------------------------------------------------------------------------------- */
 
-/* Messages may quote what the operating system said: what is no UTF-8 becomes U+FFFD. */
-static enum status append_string(struct bytes *to, const char *string)
-{
-    struct slice text = slice_from_text(string);
-    enum status status = bytes_append_text(to, "\"");
-    for (size_t i = 0; i < text.size && status == STATUS_OK;) {
-        size_t size = utf8_char_size(text, i);
-        uint8_t byte = text.data[i];
-        if (size == 0)
-            status = bytes_append_text(to, "\\ufffd");
-        else if (byte == '"' || byte == '\\')
-            status = bytes_format(to, "\\%c", byte);
-        else if (byte < 0x20 || byte == 0x7f)
-            status = bytes_format(to, "\\u%04x", byte);
-        else
-            status = bytes_append(to, text.data + i, size);
-        i += size == 0 ? 1 : size;
-    }
-    return status == STATUS_OK ? bytes_append_text(to, "\"") : status;
-}
-
 /* `before`, then the string. */
 static enum status append_member(struct bytes *to, const char *before, const char *string)
 {
     enum status status = bytes_append_text(to, before);
-    return status == STATUS_OK ? append_string(to, string) : status;
+    return status == STATUS_OK ? json_append_string(to, slice_from_text(string)) : status;
 }
 
 static enum status append_outcome(struct bytes *to, const struct health_outcome *outcome)
 {
-    enum status status = append_string(to, outcome->name);
+    enum status status = json_append_string(to, slice_from_text(outcome->name));
     if (status == STATUS_OK)
         status = append_member(to, ":{\"status\":", health_status_name(outcome->result.status));
     if (status == STATUS_OK)

@@ -3,27 +3,8 @@
 #include <inttypes.h>
 #include <math.h>
 
+#include "base/json_text.h"
 #include "base/times.h"
-#include "base/utf8.h"
-
-enum status detail_quote(struct bytes *to, struct slice text)
-{
-    enum status status = bytes_append(to, "\"", 1);
-    for (size_t i = 0; i < text.size && status == STATUS_OK;) {
-        size_t size = utf8_char_size(text, i);
-        uint8_t byte = text.data[i];
-        if (size == 0)
-            status = bytes_append_text(to, "\\ufffd");
-        else if (byte == '"' || byte == '\\')
-            status = bytes_format(to, "\\%c", byte);
-        else if (byte < 0x20)
-            status = bytes_format(to, "\\u%04x", byte);
-        else
-            status = bytes_append(to, text.data + i, size);
-        i += size == 0 ? 1 : size;
-    }
-    return status == STATUS_OK ? bytes_append(to, "\"", 1) : status;
-}
 
 static void keep(struct detail *detail, enum status status)
 {
@@ -78,14 +59,14 @@ void detail_value(struct detail *detail, const char *key, double value)
 void detail_word(struct detail *detail, const char *key, const char *word)
 {
     put_key(detail, key);
-    keep(detail, detail->json ? detail_quote(detail->to, slice_from_text(word))
+    keep(detail, detail->json ? json_append_string(detail->to, slice_from_text(word))
                               : bytes_append_text(detail->to, word));
 }
 
 void detail_text(struct detail *detail, const char *key, struct slice text)
 {
     put_key(detail, key);
-    keep(detail, detail_quote(detail->to, text));
+    keep(detail, json_append_string(detail->to, text));
 }
 
 void detail_labels(struct detail *detail, const char *key, const struct labels *labels)
@@ -95,9 +76,9 @@ void detail_labels(struct detail *detail, const char *key, const struct labels *
     for (size_t i = 0; i < labels->count; i++) {
         if (i > 0)
             keep(detail, bytes_append(detail->to, ",", 1));
-        keep(detail, detail_quote(detail->to, labels->items[i].name));
+        keep(detail, json_append_string(detail->to, labels->items[i].name));
         keep(detail, bytes_append(detail->to, detail->json ? ":" : "=", 1));
-        keep(detail, detail_quote(detail->to, labels->items[i].value));
+        keep(detail, json_append_string(detail->to, labels->items[i].value));
     }
     keep(detail, bytes_append(detail->to, "}", 1));
 }

@@ -21,9 +21,6 @@ struct detail {
     enum status status; /* the first failure, which sticks: LIMIT or MEMORY of `to` */
 };
 
-/* Text with its quotes; bytes that are no UTF-8 become U+FFFD. */
-MUST_CHECK enum status detail_quote(struct bytes *to, struct slice text);
-
 void detail_begin(struct detail *detail, const char *type);
 void detail_count(struct detail *detail, const char *key, uint64_t number);
 void detail_time_ms(struct detail *detail, const char *key, int64_t time_ms); /* as a number */

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/json_text.h"
 #include "base/times.h"
 #include "storage/engine/detail.h"
 #include "storage/engine/engine.h"
@@ -61,7 +62,7 @@ static void keep(struct inspector *inspector, enum status status)
 
 static void put_string(struct inspector *inspector, struct bytes *to, struct slice text)
 {
-    keep(inspector, detail_quote(to, text));
+    keep(inspector, json_append_string(to, text));
 }
 
 static void leave_details(struct inspector *inspector)

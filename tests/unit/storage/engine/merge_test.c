@@ -44,13 +44,7 @@ static void flip(const struct scene *scene, const char *folder, int place, long 
 {
     char path[600];
     find_path(scene, folder, place, path);
-    FILE *file = fopen(path, "r+b");
-    assert_non_null(file);
-    assert_int_equal(fseek(file, offset, SEEK_SET), 0);
-    int byte = fgetc(file);
-    assert_int_equal(fseek(file, offset, SEEK_SET), 0);
-    assert_int_equal(fputc(byte ^ 8, file), byte ^ 8);
-    assert_int_equal(fclose(file), 0);
+    scene_flip(path, offset);
 }
 
 static void put_parts(struct scene *scene, int from, int to)
