@@ -66,6 +66,10 @@ struct manifest_state {
      * says to be incomplete notes it (manifest_note_lost); a repair ends it. All other damage was
      * healed from second copies, or is an edit that a crash cut short. */
     bool edits_lost;
+    /* Between these positions frames of the log were lost that no part has, as a start found, which
+     * notes it (manifest_note_log_lost): the next one finds a log that has gone on. A repair ends
+     * it. 0, 0: none. */
+    uint64_t log_lost_from, log_lost_to;
     struct manifest_part *parts; /* by (day, min_sequence) */
     size_t part_count;
     struct manifest_segment *segments; /* by id */
@@ -126,6 +130,8 @@ void manifest_set_next_ids(struct manifest_edit *edit, uint32_t next_series, uin
 void manifest_set_time(struct manifest_edit *edit, int64_t time_ms);
 /* Edits before this one are lost: edits_lost from then on. */
 void manifest_note_lost(struct manifest_edit *edit);
+/* In place of what was noted before; 0, 0 ends it. */
+void manifest_note_log_lost(struct manifest_edit *edit, uint64_t from, uint64_t to);
 
 /* Writes, syncs, applies. After a failure the state is as it was. */
 MUST_CHECK enum status manifest_commit(struct manifest *manifest, const struct manifest_edit *edit,

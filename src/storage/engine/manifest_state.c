@@ -21,7 +21,8 @@ enum item_tag {
     ITEM_PART_CLEANED = 10,
     ITEM_TIME = 11,
     ITEM_LOST = 12,
-    ITEM_LAST = ITEM_LOST,
+    ITEM_LOG_LOST = 13,
+    ITEM_LAST = ITEM_LOG_LOST,
 };
 enum { FORMAT_VERSION = 1, MAX_FIELDS = 12 };
 
@@ -30,6 +31,7 @@ static const uint8_t field_counts[] = {
     [ITEM_SEGMENT_ADD] = 4,  [ITEM_SEGMENT_REMOVE] = 1, [ITEM_FLUSHED] = 2,
     [ITEM_NEXT_FILE] = 1,    [ITEM_NEXT_IDS] = 2,       [ITEM_PART_TIER] = 2,
     [ITEM_PART_CLEANED] = 2, [ITEM_TIME] = 1,           [ITEM_LOST] = 0,
+    [ITEM_LOG_LOST] = 2,
 };
 
 /* ---- items ------------------------------------------------------------------------------ */
@@ -108,6 +110,11 @@ void manifest_set_time(struct manifest_edit *edit, int64_t time_ms)
 void manifest_note_lost(struct manifest_edit *edit)
 {
     item_put(edit, ITEM_LOST, NULL);
+}
+
+void manifest_note_log_lost(struct manifest_edit *edit, uint64_t from, uint64_t to)
+{
+    item_put(edit, ITEM_LOG_LOST, (const uint64_t[]){from, to});
 }
 
 static void put_store(struct manifest_edit *edit, const struct manifest_state *state)
@@ -268,6 +275,12 @@ static enum status item_apply(struct manifest_state *state, uint64_t tag, const 
     case ITEM_LOST:
         state->edits_lost = true;
         return STATUS_OK;
+    case ITEM_LOG_LOST:
+        if (f[0] > f[1])
+            return STATUS_CORRUPT;
+        state->log_lost_from = f[0];
+        state->log_lost_to = f[1];
+        return STATUS_OK;
     }
     return STATUS_UNSUPPORTED;
 }
@@ -340,4 +353,6 @@ void manifest_put_state(struct manifest_edit *edit, const struct manifest_state 
         manifest_set_time(edit, state->time_ms);
     if (state->edits_lost)
         manifest_note_lost(edit);
+    if (state->log_lost_to != 0)
+        manifest_note_log_lost(edit, state->log_lost_from, state->log_lost_to);
 }

@@ -10,66 +10,10 @@
 #include "base/invariant.h"
 #include "base/times.h"
 #include "storage/engine/adopt.h"
-#include "storage/engine/engine_internal.h"
 #include "storage/engine/paths.h"
+#include "storage/engine/recovery_state.h"
 #include "storage/engine/repair_state.h"
 #include "storage/engine/segment_owner.h"
-
-struct recovery {
-    struct engine *engine;
-    uint32_t *ids; /* room for RECORD_MAX_SAMPLES, as the other two */
-    int64_t *times;
-    double *values;
-    uint64_t frame;                   /* the one whose records are coming */
-    uint32_t next_series;             /* above every id that the log's samples name */
-    uint64_t manifest_damage;         /* places */
-    uint64_t replay_from;             /* of the log */
-    struct tombstone_set *tombstones; /* of segments */
-    struct wal *replaying;            /* while the log is replayed */
-    struct manifest_segment *closed;  /* series segments that did not open */
-    size_t closed_count;
-};
-
-static void note_damage(void *context, const char *description)
-{
-    struct recovery *recovery = context;
-    recovery->engine->recovery.damaged++;
-    recovery->engine->definitions_lost = true;
-    log_event(recovery->engine->log, LOG_ERROR, "engine", "damage found at start",
-              log_text("damage", description));
-}
-
-/* One of two copies, or both: only in the end it is known whether anything is lost. A crash in the
- * middle of an edit leaves one copy too. */
-static void note_manifest_damage(void *context, const char *description)
-{
-    struct recovery *recovery = context;
-    recovery->manifest_damage++;
-    log_event(recovery->engine->log, LOG_WARN, "engine",
-              "the manifest is damaged, or an edit was cut short", log_text("damage", description));
-}
-
-/* What is lost is known: samples of one day, or nothing that anybody needs. */
-static void note_known_loss(struct recovery *recovery, const char *description)
-{
-    bool before = recovery->engine->definitions_lost;
-    note_damage(recovery, description);
-    recovery->engine->definitions_lost = before;
-}
-
-static void note_descriptors(void *context, const char *description)
-{
-    note_known_loss(context, description);
-}
-
-static void note_log_damage(void *context, const char *description, uint64_t from, uint64_t to)
-{
-    struct recovery *recovery = context;
-    if (from == to || to <= recovery->replay_from)
-        note_known_loss(recovery, description);
-    else
-        note_damage(recovery, description);
-}
 
 /* ---- definitions ------------------------------------------------------------------------ */
 
@@ -123,7 +67,7 @@ static enum status open_index(struct recovery *recovery, const struct manifest_s
         return STATUS_OK;
     }
     if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) {
-        note_damage(recovery, why.message);
+        recovery_note_damage(recovery, why.message);
         return STATUS_OK;
     }
     return status == STATUS_OK ? status : fail(err, status, "%s", why.message);
@@ -177,9 +121,9 @@ static enum status open_closed(struct recovery *recovery, struct error *err)
             return status == STATUS_OK ? status : fail(err, status, "%s", damage.message);
         status = make_anew(recovery, &recovery->closed[i], &whole, &why);
         if (status == STATUS_OK && whole)
-            note_known_loss(recovery, damage.message);
+            recovery_note_known_loss(recovery, damage.message);
         else
-            note_damage(recovery, damage.message);
+            recovery_note_damage(recovery, damage.message);
         log_event(recovery->engine->log, LOG_WARN, "engine",
                   status != STATUS_OK ? "nothing was made anew of a damaged index segment"
                   : whole
@@ -200,7 +144,8 @@ static enum status load_records(struct recovery *recovery, const struct manifest
         return fail(err, STATUS_MEMORY, "no memory for a path");
     uint64_t damaged = engine->recovery.damaged;
     /* Descriptors that are lost cost no samples. */
-    index_segment_damage *damage = info->kind == SEGMENT_METRICS ? note_descriptors : note_damage;
+    index_segment_damage *damage =
+        info->kind == SEGMENT_METRICS ? recovery_note_descriptors : recovery_note_damage;
     enum status status =
         index_segment_read(engine->os, path, restore_record, damage, recovery, err);
     if (status == STATUS_NOT_FOUND || status == STATUS_CORRUPT) {
@@ -239,7 +184,7 @@ static void note_part_damage(struct recovery *recovery, const struct part_ref *p
     if (damage == NULL)
         return;
     snprintf(text, sizeof text, "%s: %s", part->path, damage);
-    note_known_loss(recovery, text);
+    recovery_note_known_loss(recovery, text);
 }
 
 static enum status open_parts(struct recovery *recovery, struct head_ref *head, struct error *err)
@@ -259,7 +204,7 @@ static enum status open_parts(struct recovery *recovery, struct head_ref *head, 
             note_part_damage(recovery, parts[opened++]);
         } else if (status == STATUS_CORRUPT || status == STATUS_NOT_FOUND) {
             /* The manifest keeps naming it, so that verify does too and its file stays. */
-            note_known_loss(recovery, why.message);
+            recovery_note_known_loss(recovery, why.message);
             status = day_set_add(&engine->lost_days, state->parts[i].day);
         } else {
             status = fail(err, status, "%s", why.message);
@@ -429,8 +374,9 @@ static enum status take_out(struct recovery *recovery, const roaring_bitmap_t *g
                     "edits of the manifest are lost: log and index define series differently; "
                     "start the service, or run metric-store verify --repair");
     /* Nothing has them: otherwise their ids would not have been given again. */
-    note_known_loss(recovery, "edits of the manifest are lost: series that the log defines anew "
-                              "are taken out of the index");
+    recovery_note_known_loss(recovery,
+                             "edits of the manifest are lost: series that the log defines anew "
+                             "are taken out of the index");
     struct segment_set *set = segment_set_acquire(engine->index.segments);
     enum status status = forget_series(engine, set, gone, err);
     for (size_t i = 0; i < set->count && status == STATUS_OK; i++)
@@ -503,7 +449,9 @@ static enum status replay(void *context, struct slice record, uint8_t type, uint
                           struct error *err)
 {
     struct recovery *recovery = context;
-    enum status status = make_room(recovery, lsn, err);
+    enum status status = recovery_note_lost_frames(recovery, err);
+    if (status == STATUS_OK)
+        status = make_room(recovery, lsn, err);
     if (status != STATUS_OK)
         return status;
     struct error why = {0};
@@ -526,7 +474,7 @@ static enum status replay(void *context, struct slice record, uint8_t type, uint
                     "the log holds a record of type %u, which this version does not know", type);
     }
     if (status == STATUS_CORRUPT) {
-        note_damage(recovery, why.message);
+        recovery_note_damage(recovery, why.message);
         return STATUS_OK;
     }
     return status == STATUS_OK ? status : fail(err, status, "%s", why.message);
@@ -584,7 +532,7 @@ static enum status take_in(struct recovery *recovery, const struct unnamed *unna
         "edits of the manifest are lost: of %zu files that it does not name %zu were taken in; "
         "run metric-store verify --repair",
         unnamed_count(unnamed), taken);
-    note_damage(recovery, text);
+    recovery_note_damage(recovery, text);
     return STATUS_OK;
 }
 
@@ -633,13 +581,14 @@ static enum status open_log(struct recovery *recovery, struct error *err)
         .owner = load_u64(manifest_state(engine->manifest)->store_id),
         .spares = 2,
         .log = engine->log,
+        .was_read = recovery_note_lost_frames,
         .replaying = &recovery->replaying,
         .read_only = engine->options.read_only,
     };
     uint64_t from = manifest_state(engine->manifest)->log_position;
     recovery->frame = recovery->replay_from = from;
     enum status status =
-        wal_open(&engine->wal, &options, from, replay, note_log_damage, recovery, err);
+        wal_open(&engine->wal, &options, from, replay, recovery_note_log_damage, recovery, err);
     free(path);
     /* Some of it may have been flushed while it was replayed. */
     uint64_t flushed = manifest_state(engine->manifest)->log_position;
@@ -688,13 +637,14 @@ static enum status recover(struct recovery *recovery, struct error *err)
         return found;
     bool read_only = engine->options.read_only;
     enum status status = (read_only ? manifest_open_read_only : manifest_open)(
-        &engine->manifest, engine->os, engine->dir, note_manifest_damage, recovery, err);
+        &engine->manifest, engine->os, engine->dir, recovery_note_manifest_damage, recovery, err);
     if (status != STATUS_OK)
         return tell_unreadable(status, err);
     if (manifest_state(engine->manifest)->edits_lost) {
         engine->recovery.damaged += recovery->manifest_damage;
         engine->definitions_lost = true;
     }
+    recovery_tell_lost_frames(recovery);
     const struct manifest_state *state = manifest_state(engine->manifest);
     engine->next_file = state->next_file;
     if (series_index_init(&engine->index, state->secret) != STATUS_OK ||

@@ -427,6 +427,23 @@ static void tell_log(struct repair *repair, const struct findings *findings,
                 replayed->samples - replayed->orphans);
 }
 
+/* What was lost is told, and the log is begun anew. */
+static enum status forget_lost_frames(struct repair *repair, struct error *err)
+{
+    struct pass pass;
+    struct manifest_edit edit;
+    enum status status = pass_begin(&pass, repair, err);
+    if (status != STATUS_OK)
+        return status;
+    manifest_edit_init(&edit);
+    manifest_note_log_lost(&edit, 0, 0);
+    if (repair->state.log_lost_to != 0)
+        status = manifest_commit(repair->manifest, &edit, err);
+    manifest_edit_release(&edit);
+    pass_end(&pass);
+    return status;
+}
+
 /* A sound log is flushed too where its samples may have lost their definitions: that ends them. */
 static enum status repair_log(struct repair *repair, const struct engine_options *options,
                               const struct findings *findings, struct error *err)
@@ -439,6 +456,8 @@ static enum status repair_log(struct repair *repair, const struct engine_options
     /* All that can be read of it stands in parts and index segments now. */
     if (status == STATUS_OK && findings->log_damaged)
         status = begin_log_anew(repair, options, findings, err);
+    if (status == STATUS_OK)
+        status = forget_lost_frames(repair, err);
     if (status == STATUS_OK)
         tell_log(repair, findings, &replayed);
     return status;

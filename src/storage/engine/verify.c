@@ -473,7 +473,8 @@ static enum status check_manifest(struct verifier *verifier, bool *readable, str
     enum status status = manifest_verify(verify_os_around(verifier), verifier->dir, verify_note,
                                          verifier, &verifier->state, &why);
     *readable = status == STATUS_OK;
-    verifier->incomplete = verifier->incomplete || verifier->state.edits_lost;
+    verifier->incomplete =
+        verifier->incomplete || verifier->state.edits_lost || verifier->state.log_lost_to != 0;
     if (status == STATUS_CORRUPT) {
         verify_note(verifier, why.message);
         status = STATUS_OK;

@@ -64,7 +64,9 @@ static void note_log_damage(void *context, const char *description, uint64_t fro
     char *path = path_format("%s/wal/%016" PRIx64 ".wal", verifier->dir, wal_lsn_segment(from));
     const char *place = path == NULL ? verifier->path : path;
     char text[ERROR_MESSAGE_SIZE];
-    bool flushed = to <= verifier->state.log_position;
+    const struct manifest_state *state = &verifier->state;
+    bool known = from < state->log_lost_to && to > state->log_lost_from;
+    bool flushed = to <= state->log_position && !known;
     verifier->incomplete = verifier->incomplete || !flushed;
     snprintf(text, sizeof text, "%s%s", verify_without_path(description, place),
              flushed ? "; the parts hold what stood there" : "");
@@ -189,6 +191,11 @@ enum status verify_log(struct verifier *verifier, struct error *err)
         return verify_no_path(err);
     verifier->path = path;
     verifier->undefined = 0;
+    if (verifier->state.log_lost_to != 0)
+        verify_damage(verifier,
+                      "frames were lost between %016" PRIx64 " and %016" PRIx64
+                      ", as a start found, and no part has what stood there",
+                      verifier->state.log_lost_from, verifier->state.log_lost_to);
     struct wal_options options = {
         .os = verify_os_around(verifier),
         .dir = path,

@@ -435,8 +435,11 @@ enum status wal_open(struct wal **out, const struct wal_options *options, uint64
     wal->read_only = options->read_only;
     mutex_init(&wal->lock);
     bytes_init(&wal->builder.bytes, (size_t)options->frame_max);
-    struct wal_replay replay = {
-        .replay_from = replay_from, .apply = apply, .damage = damage, .context = context};
+    struct wal_replay replay = {.replay_from = replay_from,
+                                .apply = apply,
+                                .damage = damage,
+                                .was_read = options->was_read,
+                                .context = context};
     if (options->replaying != NULL)
         *options->replaying = wal;
     status = wal_recover(wal, &replay, err);

@@ -34,14 +34,19 @@ enum {
     WAL_SPARES_MAX = 64,
 };
 
+/* Called with wal_open's `context` when all of the log was read, before anything of it is written:
+ * what was damaged may not look so afterwards. Anything but OK ends wal_open, which returns it. */
+typedef enum status wal_was_read(void *context, struct error *err);
+
 struct wal_options {
     struct os os;
-    const char *dir;       /* made if it is missing; its parent must be there */
-    uint64_t segment_size; /* WAL_SEGMENT_SIZE_MIN to _MAX; may differ from last time */
-    uint64_t frame_max;    /* largest frame that is accepted, at most WAL_FRAME_MAX */
-    uint64_t owner;        /* of the log: segments that name another are damage; 0: any */
-    unsigned spares;       /* segments kept for reuse, at most WAL_SPARES_MAX */
-    const struct log *log; /* NULL: none */
+    const char *dir;        /* made if it is missing; its parent must be there */
+    uint64_t segment_size;  /* WAL_SEGMENT_SIZE_MIN to _MAX; may differ from last time */
+    uint64_t frame_max;     /* largest frame that is accepted, at most WAL_FRAME_MAX */
+    uint64_t owner;         /* of the log: segments that name another are damage; 0: any */
+    unsigned spares;        /* segments kept for reuse, at most WAL_SPARES_MAX */
+    const struct log *log;  /* NULL: none */
+    wal_was_read *was_read; /* NULL: nobody has to know */
     /* NULL, or set while records are applied, for wal_sync_replayed alone. */
     struct wal **replaying;
     /* Replays and writes nothing: afterwards all but wal_stats and wal_close is UNAVAILABLE. */

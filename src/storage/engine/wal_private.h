@@ -115,6 +115,7 @@ struct wal_replay {
     uint64_t replay_from;
     wal_apply *apply;
     wal_damage *damage;
+    wal_was_read *was_read; /* may be NULL */
     void *context;
 };
 MUST_CHECK enum status wal_recover(struct wal *wal, const struct wal_replay *replay,

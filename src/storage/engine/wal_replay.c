@@ -380,6 +380,12 @@ static enum status handle_invalid(struct recovery *recovery, bool *ended, struct
     return STATUS_OK;
 }
 
+static enum status tell_read(const struct recovery *recovery, struct error *err)
+{
+    const struct wal_replay *replay = recovery->replay;
+    return replay->was_read == NULL ? STATUS_OK : replay->was_read(replay->context, err);
+}
+
 /* What is gone below replay_from, where all that is needed is there. */
 static void report_decayed(struct recovery *recovery)
 {
@@ -548,8 +554,9 @@ static enum status start_log(struct recovery *recovery, struct error *err)
     if (from != 0)
         report_damage(recovery, from, wal_lsn(number, WAL_DATA_START),
                       "there is no segment from there on");
-    if (wal->read_only)
-        return STATUS_OK;
+    enum status status = tell_read(recovery, err);
+    if (status != STATUS_OK || wal->read_only)
+        return status;
     return continue_at(recovery, number, WAL_DATA_START, err);
 }
 
@@ -566,6 +573,8 @@ static enum status continue_log(struct recovery *recovery, bool key_known, struc
     wal->seed = wal_checksum_seed(wal->key);
     wal_reader_init(&recovery->reader, recovery->sources, recovery->source_count, wal->key);
     enum status status = read_frames(recovery, err);
+    if (status == STATUS_OK)
+        status = tell_read(recovery, err);
     if (status == STATUS_OK && !wal->read_only)
         status = make_durable(recovery, wal_reader_lsn(&recovery->reader, recovery->end), err);
     if (status != STATUS_OK)

@@ -423,6 +423,29 @@ static void count_damage(void *context, const char *description)
     ++*(unsigned *)context;
 }
 
+static void lost_frames_of_the_log_are_noted_until_that_is_taken_back(void **state)
+{
+    (void)state;
+    struct place place;
+    place_init(&place);
+    struct manifest *manifest = must_open(&place);
+    static const uint64_t ranges[][2] = {{5000, 6000}, {4096, 9000}, {0, 0}};
+    for (size_t i = 0; i < 3; i++) {
+        struct manifest_edit edit;
+        manifest_edit_init(&edit);
+        manifest_note_log_lost(&edit, ranges[i][0], ranges[i][1]);
+        commit(manifest, &edit, STATUS_OK);
+        for (int starts = 0; starts < 3; starts++) {
+            assert_true(manifest_state(manifest)->log_lost_from == ranges[i][0]);
+            assert_true(manifest_state(manifest)->log_lost_to == ranges[i][1]);
+            manifest_close(manifest);
+            manifest = must_open(&place); /* which writes it anew */
+        }
+    }
+    manifest_close(manifest);
+    place_release(&place);
+}
+
 static void that_edits_are_lost_is_kept_and_told_until_a_manifest_is_written_without_it(
     void **state)
 {
@@ -505,6 +528,7 @@ int main(void)
         cmocka_unit_test(without_a_directory_nothing_is_opened),
         cmocka_unit_test(the_tier_of_a_part_and_what_was_cleaned_of_it_are_kept),
         cmocka_unit_test(the_time_is_kept_until_another_is_told),
+        cmocka_unit_test(lost_frames_of_the_log_are_noted_until_that_is_taken_back),
         cmocka_unit_test(
             that_edits_are_lost_is_kept_and_told_until_a_manifest_is_written_without_it),
         cmocka_unit_test(what_is_assumed_of_a_manifest_that_was_opened_to_be_read_is_not_written),
