@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "api/api_internal.h"
+#include "base/json_text.h"
 #include "base/times.h"
 
 enum { NAME_MAX_SIZE = 96, ANSWER_MAX = 16 * 1024 };
@@ -49,7 +50,7 @@ static enum status put_answer(struct bytes *body, const struct snapshot_job *job
 {
     enum status status = bytes_format(body, "{\"name\":\"%s\",\"path\":", job->name);
     if (status == STATUS_OK)
-        status = json_put_string(body, slice_from_text(made->path));
+        status = json_append_string(body, slice_from_text(made->path));
     if (status == STATUS_OK)
         status = bytes_format(body,
                               ",\"parts\":%" PRIu64 ",\"index_segments\":%" PRIu64
@@ -96,6 +97,8 @@ void admin_snapshot(struct http_request *request, void *context)
     enum status status = STATUS_OK;
     if (job == NULL)
         status = fail(&err, STATUS_MEMORY, "no memory for a snapshot");
+    else if (!api_knows_parameters(request, (const char *const[]){"name", NULL}, &err))
+        status = err.status;
     else if (named && !is_name(name))
         status = fail_code(&err, STATUS_INVALID, "invalid_parameter",
                            "invalid parameter \"name\": a snapshot's name has 1 to %d of the bytes "

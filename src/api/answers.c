@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/utf8.h"
+#include "base/json_text.h"
 
 enum { ANSWER_MAX = 1024 * 1024, RETRY_AFTER_S = 1, RETRY_AFTER_DISK_S = 10 };
 
@@ -61,38 +61,6 @@ void answer_error(struct http_request *request, enum status status, const struct
     http_respond_problem(request, &problem);
 }
 
-enum status json_put_string(struct bytes *to, struct slice text)
-{
-    enum status status = bytes_reserve(to, text.size * 6 + 2);
-    if (status != STATUS_OK)
-        return status;
-    uint8_t *at = to->data + to->size;
-    *at++ = '"';
-    for (size_t i = 0; i < text.size;) {
-        uint8_t byte = text.data[i];
-        size_t size = utf8_char_size(text, i);
-        if (size == 0) {
-            memcpy(at, "\xef\xbf\xbd", 3);
-            at += 3;
-            i++;
-        } else if (byte == '"' || byte == '\\') {
-            *at++ = '\\';
-            *at++ = byte;
-            i++;
-        } else if (byte < 0x20) {
-            at += snprintf((char *)at, 7, "\\u%04x", byte);
-            i++;
-        } else {
-            memcpy(at, text.data + i, size);
-            at += size;
-            i += size;
-        }
-    }
-    *at++ = '"';
-    to->size = (size_t)(at - to->data);
-    return STATUS_OK;
-}
-
 static enum status put_rejection(struct bytes *to, const struct batch_rejection *rejection)
 {
     enum status status = bytes_format(to, "{\"index\":%u", rejection->index);
@@ -103,12 +71,12 @@ static enum status put_rejection(struct bytes *to, const struct batch_rejection 
     if (status == STATUS_OK && rejection->metric.size > 0) {
         status = bytes_append_text(to, ",\"metric\":");
         if (status == STATUS_OK)
-            status = json_put_string(to, rejection->metric);
+            status = json_append_string(to, rejection->metric);
     }
     if (status == STATUS_OK)
         status = bytes_append_text(to, ",\"message\":");
     if (status == STATUS_OK)
-        status = json_put_string(to, rejection->message);
+        status = json_append_string(to, rejection->message);
     return status == STATUS_OK ? bytes_append_text(to, "}") : status;
 }
 
@@ -151,7 +119,7 @@ static enum status put_members(struct bytes *to, const struct batch *batch)
         if (i > 0)
             status = bytes_append_text(to, ",");
         if (status == STATUS_OK)
-            status = json_put_string(to, batch->warnings[i]);
+            status = json_append_string(to, batch->warnings[i]);
     }
     return status == STATUS_OK ? bytes_append_text(to, "]") : status;
 }

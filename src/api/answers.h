@@ -20,7 +20,4 @@ void answer_batch(struct http_request *request, const struct batch *batch);
 /* 204 when nothing was refused, else 400 with the counts and reasons. */
 void answer_remote_write(struct http_request *request, const struct batch *batch);
 
-/* Appends `text` as a JSON string; what is not UTF-8 (a text that was cut) becomes U+FFFD. */
-MUST_CHECK enum status json_put_string(struct bytes *to, struct slice text);
-
 #endif

@@ -44,6 +44,12 @@ http_handler read_query;
 http_handler read_metrics_list;
 http_handler read_export;
 
+/* parameter_names.c: whether all that the request names in its query and form is among `names`,
+ * which end with NULL: a slip must not change what is done. Else *err is INVALID, with the nearest.
+ */
+bool api_knows_parameters(const struct http_request *request, const char *const *names,
+                          struct error *err);
+
 /* admin.c */
 http_handler admin_snapshot;
 

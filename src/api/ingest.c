@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 #include "api/api_internal.h"
-#include "base/nearest.h"
 
 enum {
     KEEP_BYTES = 4 * 1024 * 1024, /* of a job's arena, and of its scratch, between requests */
@@ -227,38 +226,6 @@ static void job_commit(struct ingest_job *job)
 
 /* ---- the formats ------------------------------------------------------------------------ */
 
-enum { PARAMETER_NAMES_SIZE = 128 };
-
-/* A slip in a parameter's name must not change what is stored. `names` ends with NULL. */
-static bool check_parameters(const struct http_request *request, const char *const *names,
-                             struct error *err)
-{
-    struct http_fields query = http_request_query(request);
-    for (size_t i = 0; i < query.count; i++) {
-        struct nearest nearest = nearest_to(query.items[i].name, NEAREST_LIKELY);
-        bool known = false;
-        char all[PARAMETER_NAMES_SIZE] = "";
-        size_t size = 0;
-        for (size_t j = 0; names[j] != NULL; j++) {
-            known = known || slice_equal_text(query.items[i].name, names[j]);
-            nearest_offer(&nearest, j, slice_from_text(names[j]));
-            if (size < sizeof all)
-                size += (size_t)snprintf(all + size, sizeof all - size, "%s%s", j == 0 ? "" : ", ",
-                                         names[j]);
-        }
-        if (known)
-            continue;
-        fail_code(err, STATUS_INVALID, "invalid_parameter", "unknown parameter \"%.*s\"%s%s",
-                  SLICE_FORMAT(query.items[i].name),
-                  nearest.found ? "; the nearest is "
-                  : size > 0    ? "; this route takes "
-                                : "; this route takes none",
-                  nearest.found ? names[nearest.index] : all);
-        return false;
-    }
-    return true;
-}
-
 static const char *const json_parameters[] = {"atomic", "precision", NULL};
 static const char *const text_parameters[] = {"atomic", NULL};
 static const char *const csv_parameters[] = {"atomic", "format", "header", "precision", NULL};
@@ -370,7 +337,7 @@ static void ingest_json(struct http_request *request, struct api *api, enum json
     struct error err = {0};
     struct json_options options;
     bool atomic;
-    if (!check_parameters(request, json_parameters, &err) ||
+    if (!api_knows_parameters(request, json_parameters, &err) ||
         !json_options_of(job, &options, &err) || !flag_of(request, "atomic", &atomic, &err)) {
         job_fail(job, STATUS_INVALID, &err);
         return;
@@ -455,7 +422,7 @@ void ingest_text(struct http_request *request, void *context)
         return;
     struct error err = {0};
     bool atomic;
-    if (!check_parameters(request, text_parameters, &err) ||
+    if (!api_knows_parameters(request, text_parameters, &err) ||
         !flag_of(request, "atomic", &atomic, &err)) {
         job_fail(job, STATUS_INVALID, &err);
         return;
@@ -493,8 +460,8 @@ void ingest_csv(struct http_request *request, void *context)
     struct error err = {0};
     struct csv_options options;
     bool atomic;
-    if (!check_parameters(request, csv_parameters, &err) || !csv_options_of(job, &options, &err) ||
-        !flag_of(request, "atomic", &atomic, &err)) {
+    if (!api_knows_parameters(request, csv_parameters, &err) ||
+        !csv_options_of(job, &options, &err) || !flag_of(request, "atomic", &atomic, &err)) {
         job_fail(job, STATUS_INVALID, &err);
         return;
     }
@@ -555,7 +522,7 @@ void register_metric(struct http_request *request, void *context)
     struct metric metric = {0};
     batch_init(&job->batch, &job->arena, no_labels, 0);
     enum status status =
-        check_parameters(request, no_parameters, &err) ? job_json(job, &err) : STATUS_INVALID;
+        api_knows_parameters(request, no_parameters, &err) ? job_json(job, &err) : STATUS_INVALID;
     if (status == STATUS_OK)
         status = protocols_json_parse_metric(job->json, http_request_body(request), &job->arena,
                                              &metric, &err);

@@ -123,6 +123,15 @@ def test_a_name_is_taken_once(server):
     assert server.session.get(server.url + "/api/v1/admin/snapshot").status_code == 405
 
 
+def test_a_slip_in_a_parameter_makes_no_snapshot(server):
+    slip = server.post("/api/v1/admin/snapshot?nam=b", None)
+    assert (slip.status_code, slip.json()["code"]) == (400, "invalid_parameter")
+    assert "the nearest is name" in slip.json()["detail"]
+    form = server.post("/api/v1/admin/snapshot", "nmae=b", "application/x-www-form-urlencoded")
+    assert form.status_code == 400
+    assert not os.path.exists(os.path.join(server.data, "snapshots"))
+
+
 def test_paths_are_whole_wherever_the_server_was_started(make_server, tmp_path):
     data = tmp_path / "data"
     server = make_server(data=os.path.relpath(data)).start()

@@ -342,10 +342,12 @@ static void end_at(struct recovery *recovery, struct wal_place place, const char
                       "frames that were synced are gone, and perhaps later ones");
     } else if (reader->torn) {
         wal->counters.torn_lsn = from;
-        log_event(wal->log, LOG_INFO, "wal",
-                  "dropped the frame that was being written when the log stopped",
-                  log_int("segment", (int64_t)wal_lsn_segment(from)),
-                  log_int("offset", (int64_t)wal_lsn_offset(from)), log_text("reason", reason));
+        log_event(
+            wal->log, LOG_WARN, "wal",
+            "the log ends in a frame that is not whole and was dropped: after a crash a write "
+            "that nobody was told of, else damage",
+            log_int("segment", (int64_t)wal_lsn_segment(from)),
+            log_int("offset", (int64_t)wal_lsn_offset(from)), log_text("reason", reason));
     }
 }
 
