@@ -94,8 +94,9 @@ struct life_options {
 /* The latest time that may be believed, by what retention.h promises. */
 struct life_belief {
     int64_t time_ms;
-    int64_t looked_ns; /* monotonic */
-    int64_t turned_ns; /* when the wall clock was set last, or the store started */
+    int64_t looked_ns;         /* monotonic */
+    int64_t turned_ns;         /* when the wall clock leapt last, or the store started */
+    int64_t least_ms, most_ms; /* the wall clock by the monotonic one, since then */
 };
 
 /* What a query or a delete is of. */

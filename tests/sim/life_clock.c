@@ -9,8 +9,6 @@
  */
 #include "life.h"
 
-#include <stdlib.h>
-
 enum { NS_PER_MS = 1000000, TURNED_ONE_IN = 6 };
 
 /* Nothing was acknowledged yet: what the store may have noted is of no weight. */
@@ -19,10 +17,31 @@ static bool is_new(const struct life *life)
     return life->model.writes == 0 && life->model.deletes == 0;
 }
 
+static int64_t gap_ms(const struct sim_clock *clock)
+{
+    return clock->wall_ms - clock->monotonic_ns / NS_PER_MS;
+}
+
+static void begin_standing(struct life *life)
+{
+    struct life_belief *belief = &life->belief;
+    belief->turned_ns = life->machine.clock.monotonic_ns;
+    belief->least_ms = belief->most_ms = gap_ms(&life->machine.clock);
+}
+
+static void widen(struct life_belief *belief, int64_t gap_ms)
+{
+    if (gap_ms < belief->least_ms)
+        belief->least_ms = gap_ms;
+    if (gap_ms > belief->most_ms)
+        belief->most_ms = gap_ms;
+}
+
 void life_clock_starts(struct life *life)
 {
     struct life_belief *belief = &life->belief;
-    belief->looked_ns = belief->turned_ns = life->machine.clock.monotonic_ns;
+    belief->looked_ns = life->machine.clock.monotonic_ns;
+    begin_standing(life);
     /* It may have been made, and noted the time, before a clock that is earlier now. */
     if (is_new(life) && belief->time_ms < life->machine.clock.wall_ms)
         belief->time_ms = life->machine.clock.wall_ms;
@@ -30,9 +49,15 @@ void life_clock_starts(struct life *life)
 
 void life_clock_turned(struct life *life, int64_t by_ms)
 {
-    /* Less is no leap, and none that began before has to stand anew. */
-    if (llabs(by_ms) > life->config.clock_leap_ms)
-        life->belief.turned_ns = life->machine.clock.monotonic_ns;
+    struct life_belief *belief = &life->belief;
+    int64_t gap = gap_ms(&life->machine.clock);
+    widen(belief, gap - by_ms);
+    /* A leap stands where the clock has been to within a leap, at some time since: the engine has
+     * met it then or later. A clock that stood still and is set right comes back there. */
+    if (gap < belief->least_ms - life->config.clock_leap_ms ||
+        gap > belief->most_ms + life->config.clock_leap_ms)
+        begin_standing(life);
+    widen(belief, gap);
     life->past[LIFE_CLOCK_LEAPT] = true;
 }
 
@@ -43,6 +68,7 @@ static void believe(struct life *life)
     struct life_belief *belief = &life->belief;
     const struct sim_clock *clock = &life->machine.clock;
     int64_t leap_ms = life->config.clock_leap_ms;
+    widen(belief, gap_ms(clock));
     int64_t passed_ms = (clock->monotonic_ns - belief->looked_ns) / NS_PER_MS;
     belief->time_ms += passed_ms;
     belief->looked_ns += passed_ms * NS_PER_MS;
