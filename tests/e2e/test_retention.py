@@ -56,7 +56,7 @@ retention:
       keep: 0
     - {match: slo, keep: 8d}
     - match: '{__name__=~"debug_.+"}'
-      keep: 25h
+      keep: 24h
 """
 
 
