@@ -1,7 +1,16 @@
 # Thin: every target is one of the scripts. FUZZ_SECONDS is per target.
 FUZZ_SECONDS ?= 60
 
-.PHONY: dev build test bench lint asan tsan fuzz nightly clean
+.PHONY: help dev build test bench lint asan tsan fuzz nightly clean
+
+help:
+	@echo 'make dev      build, and serve on 127.0.0.1:9480 with ./metric-store-data'
+	@echo 'make build    build alone'
+	@echo 'make test     all tests; lint, asan and tsan alone: make lint, make asan, make tsan'
+	@echo 'make bench    the figures of docs/BENCHMARKS.md'
+	@echo 'make fuzz     each fuzz target for FUZZ_SECONDS'
+	@echo 'make nightly  a million crash states, and what else takes long'
+	@echo 'make clean    remove the builds'
 
 dev:
 	./scripts/dev
