@@ -7,8 +7,9 @@
 #include "storage/engine/engine_internal.h"
 #include "storage/engine/paths.h"
 
-/* So many of about one size are merged. With MERGE_FACTOR in size from tier to tier, ten million
- * series stand in a dozen segments at the most, and each was written a few times. */
+/* So many of about one size are merged. What stays is at least MERGE_FACTOR times as large every
+ * MERGE_MIN - 1 segments: ten million series stand in three dozen at the most, and each was written
+ * a few times. */
 enum { MERGE_MIN = 4, MERGE_FACTOR = 4 };
 
 static int compare_sizes(const void *a, const void *b)
@@ -20,18 +21,27 @@ static int compare_sizes(const void *a, const void *b)
     return (left->id > right->id) - (left->id < right->id);
 }
 
-/* How many of the smallest become one, `refs` being sorted by size; 0: none. A segment joins those
- * that together are at least a MERGE_FACTOR-th of it. */
-static size_t choose(struct segment_ref *const *refs, size_t count)
+/* The end of those from `start` on that become one: a segment joins where those before it together
+ * are at least a MERGE_FACTOR-th of it. */
+static size_t run_end(struct segment_ref *const *refs, size_t count, size_t start)
 {
-    uint64_t series = 0;
-    size_t chosen = 0;
-    for (; chosen < count; chosen++) {
-        if (chosen > 0 && refs[chosen]->info.entries > series * MERGE_FACTOR)
-            break;
-        series += refs[chosen]->info.entries;
+    uint64_t series = refs[start]->info.entries;
+    size_t end = start + 1;
+    for (; end < count && refs[end]->info.entries <= series * MERGE_FACTOR; end++)
+        series += refs[end]->info.entries;
+    return end;
+}
+
+/* How many become one, from *start on, the smallest that can; `refs` are sorted by size. 0: none.
+ * Small ones that are too few wait for more of their kind, and the others do not wait for them. */
+static size_t choose(struct segment_ref *const *refs, size_t count, size_t *start)
+{
+    for (*start = 0; *start + MERGE_MIN <= count; (*start)++) {
+        size_t end = run_end(refs, count, *start);
+        if (end - *start >= MERGE_MIN)
+            return end - *start;
     }
-    return chosen >= MERGE_MIN ? chosen : 0;
+    return 0;
 }
 
 static bool goes_on(void *context)
@@ -153,17 +163,17 @@ enum status engine_index_merge_step(struct engine *engine, bool *did, struct err
     struct segment_ref **refs = malloc((set->count + 1) * sizeof refs[0]);
     enum status status =
         refs == NULL ? fail(err, STATUS_MEMORY, "no memory to merge the index") : STATUS_OK;
-    size_t count = 0;
-    if (status == STATUS_OK && set->count >= MERGE_MIN) {
+    size_t count = 0, start = 0;
+    if (status == STATUS_OK) {
         for (size_t i = 0; i < set->count; i++)
             if (!atomic_load(&set->segments[i]->unreadable))
                 refs[count++] = set->segments[i];
         if (count > 0)
             qsort(refs, count, sizeof refs[0], compare_sizes);
-        count = choose(refs, count);
+        count = choose(refs, count, &start);
     }
     if (count > 0) {
-        status = merge(engine, refs, count, err);
+        status = merge(engine, refs + start, count, err);
         *did = status != STATUS_CANCELLED;
     }
     if (status == STATUS_CORRUPT || status == STATUS_CANCELLED)

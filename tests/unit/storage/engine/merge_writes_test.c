@@ -57,6 +57,26 @@ static void series_of_many_flushes_stand_in_few_segments(void **state)
     scene_end(&scene);
 }
 
+/* As what reclaim leaves of a segment, or a flush with one new series. */
+static void a_small_segment_alone_does_not_keep_others_from_merging(void **state)
+{
+    (void)state;
+    enum { FLUSHES = 40, NEW = 30 };
+    struct scene scene;
+    scene_begin(&scene, HEAD, 1 + FLUSHES * NEW);
+    scene_put_one(&scene, 0, NOW, 1);
+    scene_settle(&scene);
+    for (uint32_t flush = 0; flush < FLUSHES; flush++) {
+        for (uint32_t i = 0; i < NEW; i++)
+            scene_put_one(&scene, 1 + flush * NEW + i, NOW + flush, i);
+        scene_settle(&scene);
+        assert_true(scene_stats(&scene).index_segments < 12);
+    }
+    assert_int_equal(scene_stats(&scene).series_committed, 1 + FLUSHES * NEW);
+    scene_check_all_ways(&scene);
+    scene_end(&scene);
+}
+
 static void a_few_late_samples_do_not_have_a_large_part_written_again(void **state)
 {
     (void)state;
@@ -84,6 +104,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(samples_in_order_of_time_are_written_three_times_at_the_most),
         cmocka_unit_test(series_of_many_flushes_stand_in_few_segments),
+        cmocka_unit_test(a_small_segment_alone_does_not_keep_others_from_merging),
         cmocka_unit_test(a_few_late_samples_do_not_have_a_large_part_written_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
