@@ -19,6 +19,11 @@
  * docs/formats/manifest.md
  */
 enum { RECORD_HEADER = 16, RECORD_MAX = MANIFEST_PAYLOAD_MAX, REWRITE_MIN = 1024 * 1024 };
+
+/* What a disk loses at once. The record of a whole state takes as many of them as it needs, so that
+ * none holds something of both copies: without it nobody knows what the store is. */
+enum { SECTOR_MAX = 4096 };
+
 struct manifest {
     struct os os;
     char *dir;
@@ -274,6 +279,7 @@ static enum status rewrite(struct manifest *manifest, struct error *err)
     struct manifest_edit edit;
     manifest_edit_init(&edit);
     manifest_put_state(&edit, &manifest->state);
+    manifest_fill(&edit, SECTOR_MAX - (RECORD_HEADER + edit.bytes.size) % SECTOR_MAX);
     struct file *file = NULL;
     enum status status = edit.failed || temporary == NULL
                              ? fail(err, STATUS_MEMORY, "no memory for the manifest")

@@ -22,7 +22,8 @@ enum item_tag {
     ITEM_TIME = 11,
     ITEM_LOST = 12,
     ITEM_LOG_LOST = 13,
-    ITEM_LAST = ITEM_LOG_LOST,
+    ITEM_FILLER = 14,
+    ITEM_LAST = ITEM_FILLER,
 };
 enum { FORMAT_VERSION = 1, MAX_FIELDS = 12 };
 
@@ -31,7 +32,7 @@ static const uint8_t field_counts[] = {
     [ITEM_SEGMENT_ADD] = 4,  [ITEM_SEGMENT_REMOVE] = 1, [ITEM_FLUSHED] = 2,
     [ITEM_NEXT_FILE] = 1,    [ITEM_NEXT_IDS] = 2,       [ITEM_PART_TIER] = 2,
     [ITEM_PART_CLEANED] = 2, [ITEM_TIME] = 1,           [ITEM_LOST] = 0,
-    [ITEM_LOG_LOST] = 2,
+    [ITEM_LOG_LOST] = 2,     [ITEM_FILLER] = 0,
 };
 
 /* ---- items ------------------------------------------------------------------------------ */
@@ -115,6 +116,12 @@ void manifest_note_lost(struct manifest_edit *edit)
 void manifest_note_log_lost(struct manifest_edit *edit, uint64_t from, uint64_t to)
 {
     item_put(edit, ITEM_LOG_LOST, (const uint64_t[]){from, to});
+}
+
+void manifest_fill(struct manifest_edit *edit, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        item_put(edit, ITEM_FILLER, NULL);
 }
 
 static void put_store(struct manifest_edit *edit, const struct manifest_state *state)
@@ -280,6 +287,8 @@ static enum status item_apply(struct manifest_state *state, uint64_t tag, const 
             return STATUS_CORRUPT;
         state->log_lost_from = f[0];
         state->log_lost_to = f[1];
+        return STATUS_OK;
+    case ITEM_FILLER:
         return STATUS_OK;
     }
     return STATUS_UNSUPPORTED;

@@ -18,5 +18,7 @@ MUST_CHECK enum status manifest_state_apply(struct manifest_state *state, struct
 bool manifest_names_store(struct slice payload);
 /* An edit that makes this state out of nothing. */
 void manifest_put_state(struct manifest_edit *edit, const struct manifest_state *state);
+/* Makes the edit `count` bytes longer, which say nothing. */
+void manifest_fill(struct manifest_edit *edit, size_t count);
 
 #endif
