@@ -14,6 +14,7 @@
 #include "storage/engine/series_segment_state.h"
 #include "storage/engine/stored_read.h"
 #include "storage/engine/wal.h"
+#include "storage/engine/wal_format.h"
 
 enum { FIELD_WIDTH = 18, DAMAGES_SHOWN = 100, DETAILS_MAX = 1 << 30, LINE_MAX_SIZE = 8 << 20 };
 
@@ -511,6 +512,8 @@ static enum status show_manifest(struct inspector *inspector)
 
 static const char *record_name(uint8_t type)
 {
+    if (type == WAL_TYPE_FILLER)
+        return "filler";
     switch ((enum record_type)type) {
     case RECORD_SERIES:
         return "series";

@@ -182,7 +182,7 @@ enum status wal_put(struct wal *wal, uint8_t type, struct slice first, struct sl
             return status;
         left -= length;
     } while (more);
-    builder->records++;
+    builder->records += type != WAL_TYPE_FILLER;
     builder->open = true;
     return STATUS_OK;
 }
@@ -307,6 +307,19 @@ enum status wal_sync(struct wal *wal, struct error *err)
     return STATUS_OK;
 }
 
+/* A frame that only takes room: so much, or a little more where that is too little for one. */
+static enum status write_filler(struct wal *wal, size_t size, struct error *err)
+{
+    static const uint8_t zeros[WAL_SECTOR_MAX];
+    const size_t least = wal_record_size(WAL_BEGIN_PAYLOAD_SIZE) + 2 * wal_record_size(0);
+    struct slice payload = slice_of(zeros, size > least ? size - least : 0);
+    uint64_t lsn;
+    enum status status = wal_begin(wal, err);
+    if (status == STATUS_OK)
+        status = wal_put(wal, WAL_TYPE_FILLER, payload, slice_of(NULL, 0), err);
+    return status == STATUS_OK ? wal_commit(wal, &lsn, err) : status;
+}
+
 enum status wal_mark(struct wal *wal, struct error *err)
 {
     if (wal_is_broken(wal))
@@ -314,11 +327,17 @@ enum status wal_mark(struct wal *wal, struct error *err)
     if (wal->sealed || wal->dirty != 0)
         return STATUS_OK;
     uint64_t lsn;
-    enum status status = wal_begin(wal, err);
+    /* A lost sector must not take the last frame and its witness. */
+    size_t rest = (size_t)(wal_sector_end(wal->offset) - wal->offset);
+    enum status status = rest == 0 ? STATUS_OK : write_filler(wal, rest, err);
+    if (status == STATUS_OK)
+        status = wal_begin(wal, err);
     if (status == STATUS_OK)
         status = wal_commit(wal, &lsn, err);
     wal->sealed = status == STATUS_OK;
-    return status == STATUS_OK ? wal_sync(wal, err) : status;
+    /* The filler too, where the mark failed: it is tried again only when all is synced. */
+    enum status synced = wal_sync(wal, status == STATUS_OK ? err : NULL);
+    return status == STATUS_OK ? synced : status;
 }
 
 enum status wal_prepare(struct wal *wal, struct error *err)

@@ -113,9 +113,9 @@ MUST_CHECK enum status wal_sync(struct wal *wal, struct error *err);
 
 /*
  * An empty frame that names everything before it as synced, so that damage there is known as such
- * and not taken for a torn tail. Nothing is written where the log ends with such a frame, or with
- * one that was not synced. Durable when it returns OK. One thread at a time, as wal_commit; errors
- * are its own and those of wal_sync.
+ * and not taken for a torn tail; in another sector than that, behind filler. Nothing is written
+ * where the log ends with such a frame, or with one that was not synced. Durable when it returns
+ * OK. One thread at a time, as wal_commit; errors are its own and those of wal_sync.
  */
 MUST_CHECK enum status wal_mark(struct wal *wal, struct error *err);
 

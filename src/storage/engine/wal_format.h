@@ -18,7 +18,10 @@ enum {
     /* With less room than this, the segment ends. */
     WAL_ROOM_MIN = WAL_RECORD_HEADER_SIZE + WAL_BEGIN_PAYLOAD_SIZE,
     WAL_NAME_SIZE = 32,
+    WAL_SECTOR_MAX = 4096, /* what a disk loses at once */
 };
+
+enum { WAL_TYPE_FILLER = 0 }; /* of a record that only takes room; the writer's types are others */
 
 enum wal_flags {
     WAL_FLAG_BEGIN = 1,  /* first of a frame; the payload is the synced LSN */
@@ -64,6 +67,12 @@ uint32_t wal_checksum_seed(uint64_t key);
 static inline size_t wal_record_size(size_t length)
 {
     return WAL_RECORD_HEADER_SIZE + (length + WAL_ALIGNMENT - 1) / WAL_ALIGNMENT * WAL_ALIGNMENT;
+}
+
+/* Where the sector ends of which the byte before this position is one: an offset, or an LSN. */
+static inline uint64_t wal_sector_end(uint64_t position)
+{
+    return (position + WAL_SECTOR_MAX - 1) / WAL_SECTOR_MAX * WAL_SECTOR_MAX;
 }
 
 /* Puts the header before the payload and padding that are in place behind `record`. */

@@ -84,7 +84,7 @@ struct wal {
     uint64_t number; /* the current segment, */
     uint64_t offset; /* and where the next frame begins in it */
     uint64_t dirty;  /* the first segment with unsynced frames; 0: none */
-    bool sealed;     /* the last frame is empty and tells that all before it is synced */
+    bool sealed;     /* the log ends with a mark (wal_mark) */
     struct wal_builder builder;
 
     struct wal_counters counters;

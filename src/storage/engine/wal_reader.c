@@ -247,7 +247,7 @@ static enum status read_rest(struct wal_reader *reader, bool *valid, struct wal_
             status = add_part(reader, &header, err);
             if (status != STATUS_OK)
                 return status;
-            frame->record_count += header.flags == WAL_FLAG_MORE ? 0 : 1;
+            frame->record_count += header.flags != WAL_FLAG_MORE && header.type != WAL_TYPE_FILLER;
         }
         step_over(reader, &header);
         if (header.flags == WAL_FLAG_COMMIT)
@@ -290,6 +290,8 @@ enum status wal_reader_apply(struct wal_reader *reader, const struct wal_frame *
     size_t joined = 0;
     for (size_t i = 0; i < reader->part_count; i++) {
         const struct wal_part *part = &reader->parts[i];
+        if (part->type == WAL_TYPE_FILLER)
+            continue;
         struct slice record = slice_of(reader->buffer + reader->keep + part->at, part->length);
         if (part->more || joined > 0) {
             if (reader->joined == NULL)

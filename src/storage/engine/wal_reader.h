@@ -41,7 +41,7 @@ struct wal_frame {
     uint64_t end;
     uint64_t order;
     uint64_t synced_lsn;
-    size_t record_count;
+    size_t record_count; /* but for filler */
 };
 
 struct wal_reader {

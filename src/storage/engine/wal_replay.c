@@ -24,6 +24,7 @@ struct recovery {
     uint64_t applied;      /* where the frame in hand begins */
     struct wal_place end;  /* where the log ends */
     uint32_t header_epoch; /* the largest of a segment header */
+    uint64_t quiet;        /* where the frames without records begin that are the last; 0: none */
     bool sealed;
     uint64_t decayed; /* below replay_from, no frame is from here on; 0: all of them are there */
 };
@@ -266,7 +267,12 @@ static enum status apply_frame(struct recovery *recovery, const struct wal_frame
     struct wal_counters *counters = &recovery->wal->counters;
     if (frame->synced_lsn > recovery->proven)
         recovery->proven = frame->synced_lsn;
-    recovery->sealed = frame->record_count == 0 && frame->synced_lsn == frame->start;
+    if (frame->record_count > 0)
+        recovery->quiet = 0;
+    else if (recovery->quiet == 0)
+        recovery->quiet = frame->start;
+    recovery->sealed = recovery->quiet != 0 && frame->synced_lsn >= recovery->quiet &&
+                       frame->start >= wal_sector_end(recovery->quiet);
     if (frame->start < recovery->replay->replay_from)
         return STATUS_OK;
     recovery->applied = frame->start;

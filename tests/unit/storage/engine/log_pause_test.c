@@ -6,6 +6,7 @@
 #include "storage/engine/engine_internal.h"
 #include "storage/engine/wal_format.h"
 
+enum { MARK = 2 }; /* frames: filler up to another sector, and itself */
 enum { NOW_DAY = 20100, HEAD = 256 * 1024, SERIES = 4 };
 
 static void begin(struct scene *scene, enum engine_sync sync)
@@ -59,6 +60,17 @@ static void kill_with(struct scene *scene, const char *path)
     assert_int_equal(fclose(file), 0);
 }
 
+/* Has a sector of it say nothing. */
+static void lose_sector(const char *path, uint64_t at)
+{
+    static const uint8_t nothing[WAL_SECTOR_MAX];
+    FILE *file = fopen(path, "r+b");
+    assert_non_null(file);
+    assert_int_equal(fseek(file, (long)(at / sizeof nothing * sizeof nothing), SEEK_SET), 0);
+    assert_int_equal(fwrite(nothing, 1, sizeof nothing, file), sizeof nothing);
+    assert_int_equal(fclose(file), 0);
+}
+
 /* Killed `ms` after a write, of which the byte at *at is damaged before the next start; *at goes on
  * to the next one. False where the write has no more. */
 static bool damaged_after(int64_t ms, uint64_t *at, struct wal_stats *found)
@@ -95,6 +107,33 @@ static void after_a_pause_damage_of_any_byte_of_the_last_write_is_known(void **s
     }
 }
 
+/* Of writes that end anywhere in a sector, also where no other frame has room in it. */
+static void after_a_pause_the_loss_of_the_last_sector_is_known(void **state)
+{
+    (void)state;
+    unsigned at_end = 0;
+    for (unsigned samples = 1; samples < 700; samples += 3) {
+        struct scene scene;
+        begin(&scene, ENGINE_SYNC_ALWAYS);
+        scene_put_run(&scene, 0, scene.now_ms, 1000, 5000, 1);
+        scene_put_run(&scene, 1, scene.now_ms, 1000, samples, 1);
+        uint64_t end = log_of(&scene).last_lsn;
+        at_end += WAL_SECTOR_MAX - wal_lsn_offset(end) % WAL_SECTOR_MAX < 104;
+        pass(&scene, 2000);
+        char path[128];
+        segment_path(&scene, end, path);
+        kill_with(&scene, path);
+        lose_sector(path, wal_lsn_offset(end) - 1);
+        store_reopen(&scene.store);
+        struct wal_stats found = log_of(&scene);
+        if (found.damages != 1)
+            test_fail("a write that ends at %llx: %llu ranges are damaged", (unsigned long long)end,
+                      (unsigned long long)found.damages);
+        scene_end(&scene);
+    }
+    assert_true(at_end > 0);
+}
+
 static void right_after_a_write_its_damage_looks_like_a_torn_tail(void **state)
 {
     (void)state;
@@ -115,11 +154,11 @@ static void a_pause_is_marked_once_however_long_it_is(void **state)
     scene_put_one(&scene, 0, scene.now_ms, 1);
     uint64_t frames = log_of(&scene).frames;
     pass(&scene, 20000);
-    assert_int_equal(log_of(&scene).frames, frames + 1);
+    assert_int_equal(log_of(&scene).frames, frames + MARK);
     assert_true(log_of(&scene).synced_lsn == log_of(&scene).last_lsn);
     scene_put_one(&scene, 0, scene.now_ms + 1, 1);
     pass(&scene, 2000);
-    assert_int_equal(log_of(&scene).frames, frames + 3);
+    assert_int_equal(log_of(&scene).frames, frames + MARK + 1 + MARK);
     scene_check_all_ways(&scene);
     scene_end(&scene);
 }
@@ -152,6 +191,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(after_a_pause_damage_of_any_byte_of_the_last_write_is_known),
+        cmocka_unit_test(after_a_pause_the_loss_of_the_last_sector_is_known),
         cmocka_unit_test(right_after_a_write_its_damage_looks_like_a_torn_tail),
         cmocka_unit_test(a_pause_is_marked_once_however_long_it_is),
         cmocka_unit_test(a_log_that_is_written_to_gets_no_marks),

@@ -252,7 +252,7 @@ static void statistics_count_what_was_done(void **state)
     wal = must_open(place, 0, &replayed);
     wal_stats(wal, &stats);
     assert_int_equal(stats.replayed_records, 2);
-    assert_int_equal(stats.replayed_frames, 3); /* and the one that marks the clean end */
+    assert_int_equal(stats.replayed_frames, 4); /* and the two that mark the clean end */
     assert_int_equal(stats.damages, 0);
     assert_true(stats.torn_lsn == 0 && !stats.broken);
     wal_close(wal);
@@ -289,9 +289,9 @@ static void inspection_shows_every_byte_of_a_segment_once(void **state)
     struct entries entries = {.bad = 0};
     assert_int_equal(wal_inspect(place->options.os, path, count_entry, &entries, NULL), STATUS_OK);
     assert_int_equal(entries.kinds[WAL_ENTRY_SEGMENT], 1);
-    assert_int_equal(entries.kinds[WAL_ENTRY_BEGIN], 3);
-    assert_int_equal(entries.kinds[WAL_ENTRY_RECORD], 2);
-    assert_int_equal(entries.kinds[WAL_ENTRY_COMMIT], 3);
+    assert_int_equal(entries.kinds[WAL_ENTRY_BEGIN], 4);
+    assert_int_equal(entries.kinds[WAL_ENTRY_RECORD], 3);
+    assert_int_equal(entries.kinds[WAL_ENTRY_COMMIT], 4);
     assert_int_equal(entries.kinds[WAL_ENTRY_REST], 1);
     assert_int_equal(entries.bad, 0);
     assert_true(entries.end == wal_lsn(1, WAL_SEGMENT_SIZE_MIN));
