@@ -1,5 +1,5 @@
 /*
- * Several places of a store are damaged at once, drawn anew each time: bits, runs of bytes, whole
+ * Several places of a store are damaged at once, drawn from a seed: bits, runs of bytes, whole
  * sectors, two copies of the same thing. However they meet, no answer is wrong in silence, what is
  * written afterwards is taken, and a repair makes a sound store that tells what is lost.
  * METRIC_STORE_SIM_SEED repeats one case.
@@ -26,13 +26,21 @@ static uint32_t below(uint64_t *random, uint64_t bound)
     return random_below(random, (uint32_t)bound);
 }
 
+enum how { BIT, ZEROS, SECTOR, BYTES, MISPLACED, CUT, HOWS };
+
 static void damage_run(struct sim_disk *disk, const char *path, uint64_t at, uint64_t size,
-                       bool zeros, uint64_t *random)
+                       enum how how, uint64_t *random)
 {
+    uint64_t length;
+    uint8_t *old = disk_read(disk, path, &length);
     uint8_t bytes[RUN_MAX] = {0};
-    for (uint64_t i = 0; i < size && !zeros; i++)
+    uint64_t from = below(random, length - size + 1);
+    for (uint64_t i = 0; i < size && how == BYTES; i++)
         bytes[i] = (uint8_t)random_next(random);
+    for (uint64_t i = 0; i < size && how == MISPLACED; i++)
+        bytes[i] = old[from + i];
     disk_write(disk, path, at, bytes, (size_t)size);
+    free(old);
 }
 
 /* Of what stands in a file, but for the mark that the log ends with: together with the frames that
@@ -46,24 +54,28 @@ static uint64_t room_for_damage(const struct stored_file *file)
 static void damage_one(const struct stored_file *file, struct sim_disk *disk, uint64_t *random,
                        char *told, size_t told_size)
 {
+    static const char *const names[] = {"bit", "zeros", "sector", "bytes", "misplaced", "cut"};
+    enum how how = (enum how)below(random, HOWS);
+    uint64_t length;
+    free(disk_read(disk, file->path, &length));
     uint64_t room = room_for_damage(file);
+    room = room < length ? room : length;
+    if (room == 0)
+        return;
     uint64_t at = below(random, room);
-    uint64_t size = 1 + below(random, RUN_MAX);
-    uint32_t how = below(random, 4);
-    if (how == 1) {
+    uint64_t size = how == BIT ? 1 : 1 + below(random, RUN_MAX);
+    if (how == SECTOR) {
         at = at / SIM_SECTOR_SIZE * SIM_SECTOR_SIZE;
         size = SIM_SECTOR_SIZE;
     }
     size = size < room - at ? size : room - at;
-    if (how == 0)
+    if (how == BIT)
         sim_disk_flip(disk, file->path, at * 8 + below(random, 8));
+    else if (how == CUT)
+        disk_cut(disk, file->path, at);
     else
-        damage_run(disk, file->path, at, size, how < 3, random);
-    snprintf(told, told_size, "%s %s %" PRIu64 "+%" PRIu64,
-             how == 0  ? "bit"
-             : how < 3 ? "zeros"
-                       : "bytes",
-             file->path, at, how == 0 ? 1 : size);
+        damage_run(disk, file->path, at, size, how, random);
+    snprintf(told, told_size, "%s %s %" PRIu64 "+%" PRIu64, names[how], file->path, at, size);
 }
 
 static const struct stored_file *draw_file(const struct world *world, uint64_t *random)
@@ -85,7 +97,7 @@ static void look(const struct world *world, uint64_t seed)
     /* Often the same file, as a disk that fails has it. */
     const struct stored_file *file = draw_file(world, &random);
     for (uint32_t i = 0; i < places; i++) {
-        char told[160];
+        char told[160] = "";
         damage_one(file, disk, &random, told, sizeof told);
         length +=
             (size_t)snprintf(what + length, sizeof what - length, "%s%s", i > 0 ? ", " : "", told);
