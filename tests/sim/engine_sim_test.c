@@ -40,6 +40,8 @@ static bool live(void *context)
     }
     sim_explore_now(&explore, living.disk);
     sim_explore_detach(living.disk);
+    if (explore.violations == 0)
+        assert_int_equal(life->marks, SCRIPTED_PAUSES);
     engine_abandon(living.tier);
     life->states += explore.states;
     life->calls = sim_disk_calls(living.disk);

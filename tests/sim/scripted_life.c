@@ -11,6 +11,9 @@ enum {
     KEEP_DAYS = 3,
     OPEN_ATTEMPTS = 64, /* more than calls fail in a row */
     WARM_STEPS = 16,
+    PAUSE_STEPS = 32,
+    PAUSE_STEP_MS = 2000, /* longer than the log waits for writes before it marks a pause */
+    COMMITS_TO_MARK = 8,
 };
 
 static int64_t no_time(void *context)
@@ -337,6 +340,38 @@ static void live_flush(struct scripted_living *living)
     must(living, status, &err, "flush");
 }
 
+static uint64_t log_syncs(const struct scripted_living *living)
+{
+    struct engine_stats stats;
+    engine_stats(living->tier, &stats);
+    return stats.log_syncs;
+}
+
+void scripted_commit_to_mark(struct scripted_living *living)
+{
+    uint64_t before = log_syncs(living);
+    /* A delete of nothing is not logged. */
+    for (int i = 0; i < COMMITS_TO_MARK && log_syncs(living) == before; i++)
+        scripted_commit(living);
+}
+
+/* The wall clock is set back: it says the same wherever a pause was. */
+void scripted_pause(struct scripted_living *living)
+{
+    struct sim_clock *clock = &living->machine.clock;
+    int64_t wall_ms = clock->wall_ms;
+    uint64_t before = log_syncs(living);
+    for (int i = 0; i < PAUSE_STEPS && log_syncs(living) == before; i++) {
+        sim_clock_advance(clock, PAUSE_STEP_MS);
+        live_background(living);
+    }
+    sim_clock_jump(clock, wall_ms - clock->wall_ms);
+    bool marked = log_syncs(living) == before + 1;
+    if (!living->faulty && living->life->sync == ENGINE_SYNC_ALWAYS && !marked)
+        test_fail("after %u commits a pause is not marked in the log", living->life->commits);
+    living->life->marks += marked ? 1 : 0;
+}
+
 /* Days pass until all that was written becomes warm, but none goes; then it is SIM_START_MS again.
  */
 static void live_until_warm(struct scripted_living *living)
@@ -434,6 +469,11 @@ void scripted_step(struct scripted_living *living, uint64_t *random)
 void scripted_plan_step(struct scripted_living *living, unsigned step)
 {
     unsigned steps = living->life->steps;
+    /* In a log that was never flushed, and in one that is written to again after all else. */
+    if (step == steps / 8 || step == steps * 7 / 8) {
+        scripted_commit_to_mark(living);
+        scripted_pause(living);
+    }
     if (step == steps / 4 || step == steps / 2)
         live_until_warm(living);
     if (step == steps * 2 / 3)
@@ -448,6 +488,7 @@ void scripted_begin(struct scripted_life *life)
     life->now_ms = SIM_START_MS;
     life->dropping = false;
     life->commits = 0;
+    life->marks = 0;
     life->log_fd = memfd_create("log", MFD_CLOEXEC);
     assert_true(life->log_fd >= 0);
 }

@@ -1,7 +1,7 @@
 /*
  * scripted_life - a life of the engine on the simulated disk that is the same each time: commits,
- * deletes, flushes, merges, the warm step, retention and restarts; and what the store has to hold
- * after each step, after a crash and after calls that failed. Failures end the test.
+ * deletes, flushes, merges, the warm step, retention, pauses and restarts; and what the store has
+ * to hold after each step, after a crash and after calls that failed. Failures end the test.
  */
 #ifndef METRIC_STORE_TESTS_SIM_SCRIPTED_LIFE_H
 #define METRIC_STORE_TESTS_SIM_SCRIPTED_LIFE_H
@@ -14,6 +14,7 @@
 
 enum {
     SCRIPTED_SERIES = 24,
+    SCRIPTED_PAUSES = 2,     /* planned */
     SCRIPTED_MAYBE_MAX = 64, /* commits that failed one after the other */
     /* Under a sanitizer each SCRIPTED_SPARSE-th crash and fault is looked at. */
     SCRIPTED_SPARSE = SANITIZED ? 7 : 1,
@@ -38,6 +39,7 @@ struct scripted_life {
     bool dropping; /* days before drop_ms may be there or not */
     int64_t drop_ms;
     unsigned commits; /* begun */
+    unsigned marks;   /* of pauses, in the log */
     uint64_t states;
     uint64_t calls;
 };
@@ -65,6 +67,10 @@ void scripted_step(struct scripted_living *living, uint64_t *random);
 void scripted_plan_step(struct scripted_living *living, unsigned step);
 /* The next commit of the life. */
 void scripted_commit(struct scripted_living *living);
+/* Commits until the log has something that no pause has marked; where calls fail, perhaps not. */
+void scripted_commit_to_mark(struct scripted_living *living);
+/* Nothing is written for a while, in which the background goes on: the log marks that. */
+void scripted_pause(struct scripted_living *living);
 
 /* What commit `number` does to a ledger, and to the number of the descriptor. */
 void scripted_apply(const struct scripted_life *life, unsigned number, struct ledger *ledger,

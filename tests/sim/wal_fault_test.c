@@ -44,6 +44,8 @@ static void live_a_step(struct ordeal *ordeal, unsigned step)
     enum status status = model_commit(model, ordeal->wal, NULL);
     if (status == STATUS_OK && step % 2 == 0)
         status = model_sync(model, ordeal->wal, NULL);
+    if (status == STATUS_OK && step % 4 == 2)
+        status = wal_mark(ordeal->wal, NULL);
     if (status == STATUS_OK && step % 3 == 0)
         status = wal_prepare(ordeal->wal, NULL);
     if (status == STATUS_OK && step % 5 == 4 && model->synced > 3) {
