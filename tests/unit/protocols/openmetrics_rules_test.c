@@ -395,6 +395,85 @@ static void what_no_rule_forbids_is_accepted(void **state)
     }
 }
 
+/* One sample with `count` labels. */
+static void parse_many_labels(struct parsed *parsed, unsigned count)
+{
+    struct bytes body;
+    bytes_init(&body, 1 << 20);
+    assert_int_equal(bytes_append_text(&body, "b 1\na{"), STATUS_OK);
+    for (unsigned i = 0; i < count; i++)
+        assert_int_equal(bytes_format(&body, "%sl%u=\"\"", i == 0 ? "" : ",", i), STATUS_OK);
+    assert_int_equal(bytes_append_text(&body, "} 1\n# EOF\n"), STATUS_OK);
+    parse_with(parsed, bytes_slice(&body), true, TEST_ARENA_MAX);
+    bytes_release(&body);
+}
+
+static void a_series_with_too_many_labels_is_refused_with_the_reason(void **state)
+{
+    (void)state;
+    struct parsed parsed;
+    parse_many_labels(&parsed, LABELS_MAX_COUNT);
+    assert_int_equal(parsed.status, STATUS_OK);
+    parsed_release(&parsed);
+    parse_many_labels(&parsed, LABELS_MAX_COUNT + 1);
+    assert_int_equal(parsed.status, STATUS_INVALID);
+    assert_string_equal(parsed.err.code, "openmetrics_invalid");
+    assert_string_equal(parsed.err.message, "line 2: more than 4096 labels in one series");
+    parsed_release(&parsed);
+}
+
+/* Not the document: OpenMetrics has no bounds for values and times, we have. */
+static void a_sample_that_cannot_be_stored_is_refused_with_the_reason(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line, *code, *reason;
+    } cases[] = {
+        {"a 1e400", "value_out_of_range",
+         "the value is beyond what a 64-bit floating-point number can hold"},
+        {"a 1 9223372036.855", "timestamp_out_of_range",
+         "the timestamp is outside of the years 1678 to 2262; it counts seconds since 1970"},
+        {"a 1 -9223372036.855", "timestamp_out_of_range",
+         "the timestamp is outside of the years 1678 to 2262; it counts seconds since 1970"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct parsed parsed;
+        char body[64];
+        snprintf(body, sizeof body, "b 1\n%s\n# EOF\n", cases[i].line);
+        parse_openmetrics(&parsed, body);
+        assert_int_equal(parsed.status, STATUS_OK);
+        assert_int_equal(parsed.batch.sample_count, 1);
+        assert_int_equal(parsed.batch.rejection_count, 1);
+        const struct batch_rejection *rejection = &parsed.batch.rejections[0];
+        assert_int_equal(rejection->line, 2);
+        assert_string_equal(rejection->code, cases[i].code);
+        assert_true(slice_equal_text(rejection->message, cases[i].reason));
+        parsed_release(&parsed);
+    }
+}
+
+static void memory_that_ends_is_told_with_its_line(void **state)
+{
+    (void)state;
+    enum { LINES = 3000, ARENA = 100000 };
+    struct bytes body;
+    struct parsed parsed;
+    bytes_init(&body, 1 << 20);
+    for (unsigned i = 0; i < LINES; i++)
+        assert_int_equal(bytes_format(&body, "a{b=\"%u\"} 1\n", i), STATUS_OK);
+    parse_with(&parsed, bytes_slice(&body), true, ARENA);
+    assert_int_equal(parsed.status, STATUS_LIMIT);
+    unsigned line = 0;
+    char reason[96];
+    assert_int_equal(sscanf(parsed.err.message, "line %u:", &line), 1);
+    assert_in_range(line, 2, LINES - 1);
+    snprintf(reason, sizeof reason, "line %u: no memory left for the document; send smaller ones",
+             line);
+    assert_string_equal(parsed.err.message, reason);
+    parsed_release(&parsed);
+    bytes_release(&body);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -405,6 +484,9 @@ int main(void)
         cmocka_unit_test(a_document_that_breaks_a_rule_of_values_is_refused_with_the_reason),
         cmocka_unit_test(a_document_that_breaks_a_rule_of_histograms_is_refused_with_the_reason),
         cmocka_unit_test(a_document_that_breaks_a_rule_of_exemplars_is_refused_with_the_reason),
+        cmocka_unit_test(a_series_with_too_many_labels_is_refused_with_the_reason),
+        cmocka_unit_test(a_sample_that_cannot_be_stored_is_refused_with_the_reason),
+        cmocka_unit_test(memory_that_ends_is_told_with_its_line),
         cmocka_unit_test(what_no_rule_forbids_is_accepted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
