@@ -112,7 +112,7 @@ static void after_a_pause_the_loss_of_the_last_sector_is_known(void **state)
 {
     (void)state;
     unsigned at_end = 0;
-    for (unsigned samples = 1; samples < 700; samples += 3) {
+    for (unsigned samples = 1; samples < 700; samples += 9) {
         struct scene scene;
         begin(&scene, ENGINE_SYNC_ALWAYS);
         scene_put_run(&scene, 0, scene.now_ms, 1000, 5000, 1);
