@@ -118,3 +118,21 @@ void error_prefix(struct error *err, const char *format, ...)
     size_t used = strlen(err->message);
     snprintf(err->message + used, sizeof err->message - used, ": %s", rest);
 }
+
+bool error_not_allowed(const struct error *err)
+{
+    return err->os_error == EACCES || err->os_error == EPERM;
+}
+
+void error_suffix(struct error *err, const char *format, ...)
+{
+    if (err == NULL)
+        return;
+    char suffix[ERROR_MESSAGE_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(suffix, sizeof suffix, format, args);
+    va_end(args);
+    size_t used = strlen(err->message);
+    snprintf(err->message + used, sizeof err->message - used, "; %s", suffix);
+}

@@ -9,6 +9,7 @@
 #define METRIC_STORE_BASE_STATUS_H
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define MUST_CHECK             __attribute__((warn_unused_result))
@@ -61,6 +62,13 @@ enum status fail_errno(struct error *err, int number, const char *format, ...) P
 
 /* Puts "PREFIX: " before the message that *err holds: for context added on the way up. */
 void error_prefix(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
+
+/* The system refused for want of rights (EACCES, EPERM), as fail_errno told: no fault of the disk.
+ */
+bool error_not_allowed(const struct error *err);
+
+/* Puts "; SUFFIX" behind the message that *err (if not NULL) holds: what to do about it. */
+void error_suffix(struct error *err, const char *format, ...) PRINTF_LIKE(2, 3);
 
 #ifdef __cplusplus
 }

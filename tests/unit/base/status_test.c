@@ -82,6 +82,30 @@ static void prefix_goes_before_and_keeps_status_and_code(void **state)
     assert_string_equal(err.code, "label_invalid");
 }
 
+static void suffix_goes_behind_and_keeps_what_the_system_said(void **state)
+{
+    (void)state;
+    struct error err;
+    assert_int_equal(fail_errno(&err, EACCES, "cannot write %s", "wal/7"), STATUS_IO);
+    error_suffix(&err, "ask %s", "root");
+    assert_string_equal(err.message, "cannot write wal/7: Permission denied; ask root");
+    assert_int_equal(err.os_error, EACCES);
+    error_suffix(NULL, "nobody listens");
+}
+
+static void want_of_rights_is_told_from_other_failures(void **state)
+{
+    (void)state;
+    struct error err = {0};
+    assert_false(error_not_allowed(&err));
+    assert_int_equal(fail_errno(&err, EACCES, "no"), STATUS_IO);
+    assert_true(error_not_allowed(&err));
+    assert_int_equal(fail_errno(&err, EPERM, "no"), STATUS_IO);
+    assert_true(error_not_allowed(&err));
+    assert_int_equal(fail_errno(&err, EIO, "no"), STATUS_IO);
+    assert_false(error_not_allowed(&err));
+}
+
 static void messages_that_are_too_long_are_cut_and_terminated(void **state)
 {
     (void)state;
@@ -98,6 +122,11 @@ static void messages_that_are_too_long_are_cut_and_terminated(void **state)
     assert_int_equal(strlen(err.message), ERROR_MESSAGE_SIZE - 1);
     assert_int_equal(fail_errno(&err, EIO, "%s", text), STATUS_IO);
     assert_int_equal(strlen(err.message), ERROR_MESSAGE_SIZE - 1);
+    error_suffix(&err, "%s", text);
+    assert_int_equal(strlen(err.message), ERROR_MESSAGE_SIZE - 1);
+    assert_int_equal(fail(&err, STATUS_IO, "why"), STATUS_IO);
+    error_suffix(&err, "%s", text);
+    assert_int_equal(strlen(err.message), ERROR_MESSAGE_SIZE - 1);
 }
 
 int main(void)
@@ -110,6 +139,8 @@ int main(void)
         cmocka_unit_test(errno_decides_between_no_space_memory_not_found_and_io),
         cmocka_unit_test(errno_text_follows_the_message),
         cmocka_unit_test(prefix_goes_before_and_keeps_status_and_code),
+        cmocka_unit_test(suffix_goes_behind_and_keeps_what_the_system_said),
+        cmocka_unit_test(want_of_rights_is_told_from_other_failures),
         cmocka_unit_test(messages_that_are_too_long_are_cut_and_terminated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
