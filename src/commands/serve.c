@@ -150,7 +150,7 @@ static enum status open_ground(struct service *service, struct error *err)
     struct engine_options engine =
         store_engine_options(&service->config, service->os, &service->log, &limits);
     engine.background = true;
-    return engine_open(&engine, &service->tier, err);
+    return store_open_engine(&engine, &service->tier, err);
 }
 
 static enum status service_start(struct service *service, struct error *err)

@@ -1,7 +1,9 @@
 #include "commands/store.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/times.h"
 #include "os/descriptors.h"
@@ -102,6 +104,23 @@ enum status store_options(const struct config *config, struct os os, const struc
     return STATUS_OK;
 }
 
+enum status store_open_engine(const struct engine_options *options, struct tier **tier,
+                              struct error *err)
+{
+    enum status status = engine_open(options, tier, err);
+    if (status == STATUS_OK || err == NULL)
+        return status;
+    if (error_not_allowed(err))
+        error_suffix(err,
+                     "let user %ld, as whom this runs, write to that directory and all in it "
+                     "(chown, chmod), or name another one by storage.path (--data)",
+                     (long)geteuid());
+    else if (err->os_error == EROFS)
+        error_suffix(err, "mount it writable, or name another directory by storage.path (--data); "
+                          "query, export and verify read a store there as it is");
+    return status;
+}
+
 enum status store_open(const struct config *config, struct os os, const struct log *log,
                        bool read_only, struct tier **tier, struct error *err)
 {
@@ -114,7 +133,7 @@ enum status store_open(const struct config *config, struct os os, const struct l
         return status;
     options.read_only = read_only;
     options.background = !read_only;
-    status = engine_open(&options, tier, err);
+    status = store_open_engine(&options, tier, err);
     if (status != STATUS_CONFLICT)
         return status;
     char message[ERROR_MESSAGE_SIZE];

@@ -1,11 +1,14 @@
 """What serve says of a data directory that it should not touch."""
 
 import os
+import shutil
 import socket
 
 import pytest
 
 from store import Commands
+
+NOBODY = 65534
 
 
 def test_a_store_without_its_manifest_is_refused_and_left_as_it_is(make_server):
@@ -84,3 +87,41 @@ def test_a_directory_that_cannot_be_made_says_why_and_what_to_do(binary, tmp_pat
         assert result.returncode == 1
         assert all(sentence in result.stderr for sentence in sentences), result.stderr
     assert os.listdir(tmp_path) == ["file"]
+
+
+def as_another_user(binary, directory):
+    """Commands of a user who may read `directory` and nothing of root's; and how to run them."""
+    if os.geteuid() != 0:
+        return Commands(binary, directory), {}
+    shutil.copy(binary, directory / "program")  # the way to the other may be root's alone
+    os.chmod(directory, 0o755)
+    return Commands("./program", directory), {"user": NOBODY, "group": NOBODY, "extra_groups": []}
+
+
+@pytest.mark.parametrize("sealed", [".", "manifest", "lock"])
+def test_a_store_that_may_not_be_written_to_says_who_needs_which_rights(binary, tmp_path, sealed):
+    commands, user = as_another_user(binary, tmp_path)
+    store = tmp_path / "d"
+    store.mkdir()
+    if user:
+        os.chown(store, NOBODY, NOBODY)
+    sample = b'{"name":"m","value":1,"timestamp":1795305600000}\n'
+    assert commands.run("import", "--data", "d", "--precision", "ms", "-", data=sample,
+                        **user).returncode == 0
+    os.chmod(store / sealed, 0o500 if sealed == "." else 0o400)
+    for arguments in (["serve", "--listen", "127.0.0.1:0"], ["import", "-"]):
+        result = commands.run(*arguments, "--data", "d", data=sample, **user)
+        assert result.returncode == 1
+        reason = result.stderr.decode()
+        assert "Permission denied; let user " in reason and "write to that directory" in reason
+        assert f"user {user.get('user', os.geteuid())}," in reason, reason
+        assert "storage.path (--data)" in reason and "cannot read it any more" not in reason, reason
+
+
+def test_a_directory_that_may_not_be_made_says_so_once(binary, tmp_path):
+    commands, user = as_another_user(binary, tmp_path)
+    (tmp_path / "theirs").mkdir(mode=0o500)
+    result = commands.run("serve", "--listen", "127.0.0.1:0", "--data", "theirs/d", **user)
+    assert result.returncode == 1
+    assert b"theirs/d: Permission denied; let user " in result.stderr
+    assert result.stderr.count(b"storage.path (--data)") == 1

@@ -103,14 +103,14 @@ static enum status make_directory(struct engine *engine, struct error *err)
 {
     struct error why = {0};
     enum status status = filesystem_make_directory(engine->os.fs, engine->dir, &why);
-    if (status == STATUS_OK)
-        return status;
-    return fail(err, status, "%s%s", why.message,
-                status == STATUS_NOT_FOUND
-                    ? "; only the last directory of storage.path (--data) is made: make those "
-                      "before it, or correct it"
-                : status == STATUS_IO ? "; name another directory by storage.path (--data)"
-                                      : "");
+    if (status == STATUS_NOT_FOUND)
+        error_suffix(&why, "only the last directory of storage.path (--data) is made: make those "
+                           "before it, or correct it");
+    else if (status == STATUS_IO && !error_not_allowed(&why))
+        error_suffix(&why, "name another directory by storage.path (--data)");
+    if (status != STATUS_OK && err != NULL)
+        *err = why;
+    return status;
 }
 
 static enum status take_directory(struct engine *engine, struct error *err)

@@ -617,14 +617,10 @@ static enum status restore_next_ids(struct recovery *recovery, struct error *err
  */
 static enum status tell_unreadable(enum status status, struct error *err)
 {
-    char text[ERROR_MESSAGE_SIZE];
-    if (status != STATUS_IO || err == NULL)
-        return status;
-    memcpy(text, err->message, sizeof text);
-    return fail(err, status,
-                "%s; if the disk cannot read it any more, metric-store verify --repair saves what "
-                "is left",
-                text);
+    if (status == STATUS_IO && err != NULL && !error_not_allowed(err))
+        error_suffix(err, "if the disk cannot read it any more, metric-store verify --repair saves "
+                          "what is left");
+    return status;
 }
 
 static enum status recover(struct recovery *recovery, struct error *err)
