@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "api/api_internal.h"
+#include "base/shown.h"
 
 enum {
     KEEP_BYTES = 4 * 1024 * 1024, /* of a job's arena, and of its scratch, between requests */
@@ -241,9 +242,9 @@ static bool flag_of(const struct http_request *request, const char *name, bool *
     *flag = slice_equal_text(value, "true") || slice_equal_text(value, "1");
     if (*flag || slice_equal_text(value, "false") || slice_equal_text(value, "0"))
         return true;
+    struct shown shown = shown_text(value);
     fail_code(err, STATUS_INVALID, "invalid_parameter",
-              "invalid parameter \"%s\": \"%.*s\" is neither true nor false", name,
-              SLICE_FORMAT(value));
+              "invalid parameter \"%s\": \"%s\" is neither true nor false", name, shown.text);
     return false;
 }
 
@@ -254,9 +255,9 @@ static bool precision_of(const struct ingest_job *job, enum time_precision *prec
     if (!http_request_field(job->request, "precision", &value) ||
         time_precision_parse(value, precision))
         return true;
+    struct shown shown = shown_text(value);
     fail_code(err, STATUS_INVALID, "invalid_parameter",
-              "invalid parameter \"precision\": \"%.*s\" is none of s, ms, us and ns",
-              SLICE_FORMAT(value));
+              "invalid parameter \"precision\": \"%s\" is none of s, ms, us and ns", shown.text);
     return false;
 }
 

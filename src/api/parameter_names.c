@@ -2,6 +2,7 @@
 
 #include "api/api_internal.h"
 #include "base/nearest.h"
+#include "base/shown.h"
 
 enum { PARAMETER_NAMES_SIZE = 128 };
 
@@ -21,8 +22,9 @@ static bool knows(struct http_fields fields, const char *const *names, struct er
         }
         if (known)
             continue;
-        fail_code(err, STATUS_INVALID, "invalid_parameter", "unknown parameter \"%.*s\"%s%s",
-                  SLICE_FORMAT(fields.items[i].name),
+        struct shown shown = shown_text(fields.items[i].name);
+        fail_code(err, STATUS_INVALID, "invalid_parameter", "unknown parameter \"%s\"%s%s",
+                  shown.text,
                   nearest.found ? "; the nearest is "
                   : size > 0    ? "; this route takes "
                                 : "; this route takes none",

@@ -10,6 +10,7 @@
 
 #include "api/api_internal.h"
 #include "base/invariant.h"
+#include "base/shown.h"
 
 enum { ANSWER_HELD = 1024 * 1024, EXPORT_PIECE = 64 * 1024 };
 
@@ -270,10 +271,10 @@ static enum status export_format(struct read_job *job, struct export *export, st
         job->content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
         return STATUS_OK;
     }
-    return fail_code(
-        err, STATUS_INVALID, "invalid_parameter",
-        "invalid parameter \"format\": \"%.*s\" is none of ndjson, csv and openmetrics",
-        SLICE_FORMAT(format));
+    struct shown shown = shown_text(format);
+    return fail_code(err, STATUS_INVALID, "invalid_parameter",
+                     "invalid parameter \"format\": \"%s\" is none of ndjson, csv and openmetrics",
+                     shown.text);
 }
 
 /* A document has no place for it: clients find it in the header, or behind a long answer. */

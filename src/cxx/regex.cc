@@ -5,6 +5,8 @@
 
 #include <re2/re2.h>
 
+#include "base/shown.h"
+
 struct regex {
     RE2 compiled;
 
@@ -30,8 +32,10 @@ enum status regex_new(struct regex **result, struct slice pattern, struct error 
             enum status status = made->compiled.error_code() == RE2::ErrorPatternTooLarge
                                      ? STATUS_LIMIT
                                      : STATUS_INVALID;
-            status = fail_code(err, status, "regex_invalid", "regular expression \"%.*s\": %s",
-                               SLICE_FORMAT(pattern), made->compiled.error().c_str());
+            const std::string &reason = made->compiled.error();
+            status = fail_code(err, status, "regex_invalid", "regular expression \"%s\": %s",
+                               shown_text(pattern).text,
+                               shown_text(slice_of(reason.data(), reason.size())).text);
             delete made;
             return status;
         }

@@ -1,5 +1,7 @@
 #include "http/parameters.h"
 
+#include "base/shown.h"
+
 static enum status no_room(struct arena *arena, struct error *err)
 {
     return fail_code(err, arena_status(arena),
@@ -38,11 +40,13 @@ enum status parameter_decode(struct arena *arena, struct slice text, bool plus,
         if (byte == '%') {
             int high = i + 2 < text.size ? hex_digit(text.data[i + 1]) : -1;
             int low = i + 2 < text.size ? hex_digit(text.data[i + 2]) : -1;
-            if (high < 0 || low < 0)
+            if (high < 0 || low < 0) {
+                struct shown shown = shown_text(text);
                 return fail_code(err, STATUS_INVALID, "invalid_parameter",
-                                 "\"%.*s\" has a '%%' that is not followed by two hexadecimal "
+                                 "\"%s\" has a '%%' that is not followed by two hexadecimal "
                                  "digits: write '%%25' for the sign itself",
-                                 SLICE_FORMAT(text));
+                                 shown.text);
+            }
             byte = (uint8_t)(high << 4 | low);
             i += 2;
         } else if (plus && byte == '+') {

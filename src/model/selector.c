@@ -5,6 +5,7 @@
  *   item      = ( name | string ) operator string  |  string        (a quoted metric name)
  *   operator  = "=" | "!=" | "=~" | "!~"
  */
+#include "base/shown.h"
 #include "base/utf8.h"
 #include "model/matcher.h"
 
@@ -23,10 +24,10 @@ static enum status syntax_error(struct selector_parser *parser, const char *expe
         return fail_code(parser->err, STATUS_INVALID, "selector_syntax",
                          "selector, position %zu: expected %s, found the end", parser->at + 1,
                          expected);
-    struct slice shown = slice_of(rest.data, utf8_prefix(rest, 20));
+    struct shown shown = shown_text(slice_of(rest.data, utf8_prefix(rest, 20)));
     return fail_code(parser->err, STATUS_INVALID, "selector_syntax",
-                     "selector, position %zu: expected %s, found \"%.*s\"", parser->at + 1,
-                     expected, SLICE_FORMAT(shown));
+                     "selector, position %zu: expected %s, found \"%s\"", parser->at + 1, expected,
+                     shown.text);
 }
 
 static int peek(const struct selector_parser *parser)

@@ -1,5 +1,6 @@
 #include <stdio.h>
 
+#include "base/shown.h"
 #include "base/utf8.h"
 #include "protocols/csv.h"
 
@@ -27,8 +28,8 @@ static bool take_until(struct slice *text, uint8_t mark, struct slice *part)
 
 static enum status refuse_entry(struct slice entry, const char *why, struct error *err)
 {
-    return fail_code(err, STATUS_INVALID, "invalid_parameter", "\"%.*s\": %s", SLICE_FORMAT(entry),
-                     why);
+    struct shown shown = shown_text(entry);
+    return fail_code(err, STATUS_INVALID, "invalid_parameter", "\"%s\": %s", shown.text, why);
 }
 
 static bool kind_of(struct slice word, enum csv_kind *kind)
@@ -155,8 +156,6 @@ static enum status columns_count(struct csv_columns *columns, const char *code, 
         columns->of_kind[CSV_NAME] > 0 ? "value" : "metric's name");
 }
 
-enum { SHOWN_TITLE_SIZE = 100 };
-
 /* One column that is several: of a program that separates them by something else. */
 static bool is_separated_otherwise(const struct slice *titles, size_t count)
 {
@@ -174,10 +173,12 @@ static enum status put_rules(struct csv_columns *columns, const struct slice *ti
         while (rule->number == 0 && titles != NULL && at < columns->count &&
                !slice_equal(titles[at], rule->title))
             at++;
-        if (at >= columns->count)
+        if (at >= columns->count) {
+            struct shown shown = shown_text(rule->title);
             return fail_code(err, STATUS_INVALID, code,
-                             "the header has %zu columns, and none is \"%.*s\", which is mapped",
-                             columns->count, SLICE_FORMAT(rule->title));
+                             "the header has %zu columns, and none is \"%s\", which is mapped",
+                             columns->count, shown.text);
+        }
         struct csv_column *column = &columns->items[at];
         if (column->kind != CSV_IGNORED)
             return fail_code(err, STATUS_INVALID, "invalid_parameter", "column %zu is mapped twice",
@@ -252,11 +253,12 @@ enum status csv_columns_header(struct csv_columns *columns, const struct slice *
         if (!utf8_valid(titles[i]))
             return fail_code(err, STATUS_INVALID, code,
                              "the name of column %zu in the header is not valid UTF-8", i + 1);
-    if (columns->rule_count == 0 && is_separated_otherwise(titles, count))
+    if (columns->rule_count == 0 && is_separated_otherwise(titles, count)) {
+        struct shown shown = shown_text(titles[0]);
         return fail_code(err, STATUS_INVALID, code,
-                         "the header is one column, \"%.*s\"; columns are separated by commas",
-                         (int)utf8_prefix(titles[0], SHOWN_TITLE_SIZE),
-                         (const char *)titles[0].data);
+                         "the header is one column, \"%s\"; columns are separated by commas",
+                         shown.text);
+    }
     enum status status = columns_alloc(columns, count, err);
     if (status == STATUS_OK && columns->rule_count > 0)
         status = put_rules(columns, titles, code, err);

@@ -472,6 +472,23 @@ def test_a_parameter_with_a_fault_is_400_and_named(servers, params, word):
     assert f'"{word}"' in problem["detail"]
 
 
+@pytest.mark.parametrize("query, shown", [
+    ("metric=x&start=%00", r'"start": "\x00" is not a time'),
+    ("metric=x&end=a%1b%5B31m%C2%9B", r'"end": "a\x1b[31m\xc2\x9b" is not a time'),
+    ("metric=x&start=%FF", r'"start": "\xff" is not valid UTF-8'),
+    ("metric=x&limit=5%00", r'"limit": "5\x00" is not accepted'),
+    ("metric=x&st%00art=1", r'"st\x00art": there is none of that name'),
+    ("metric=x&st%FF=1", r'parameter 2, "st\xff", is not valid UTF-8'),
+    ("match=%7B%00", r'"match": selector, position 2: expected a label name or "}", found "\x00"'),
+    ("metric=x&label=a=~(%00", r'regular expression "(\x00": '),
+])
+def test_control_characters_are_shown_and_not_passed_on(servers, query, shown):
+    answer = servers["head"].session.get(f"{servers['head'].url}{QUERY}?{query}", timeout=30)
+    assert answer.status_code == 400, answer.text
+    assert shown in answer.json()["detail"]
+    assert all(letter >= " " for letter in answer.json()["detail"])
+
+
 def test_a_cursor_of_another_query_is_refused(servers):
     server = servers["head"]
     after = server.query(metric="gauge", start=T0, end=T0 + DAY, limit=1)["next"]

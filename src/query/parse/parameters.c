@@ -4,19 +4,15 @@
 #include <stdio.h>
 
 #include "base/nearest.h"
+#include "base/shown.h"
 #include "base/times.h"
 #include "base/utf8.h"
 #include "cxx/number.h"
 
-enum { SHOWN_SIZE = 80, LIMIT_MAX = 1000000 };
+enum { LIMIT_MAX = 1000000 };
 
 /* A number below this counts seconds (to the year 5138), from it on milliseconds (from 1973). */
 static const double FIRST_MS_NUMBER = 1e11;
-
-struct slice parameter_shown(struct slice value)
-{
-    return slice_of(value.data, utf8_prefix(value, SHOWN_SIZE));
-}
 
 enum status parameter_invalid(struct error *err, const char *name, const char *format, ...)
 {
@@ -67,7 +63,7 @@ static void list_rules(char *text, size_t size, const struct parameter_rule *rul
 static enum status unknown_parameter(struct slice name, const struct parameter_rule *rules,
                                      size_t rule_count, struct error *err)
 {
-    struct slice shown = parameter_shown(name);
+    struct shown shown = shown_text(name);
     struct nearest nearest = nearest_to(name, NEAREST_LIKELY);
     for (size_t i = 0; i < rule_count; i++)
         nearest_offer(&nearest, i, slice_from_text(rules[i].name));
@@ -75,8 +71,7 @@ static enum status unknown_parameter(struct slice name, const struct parameter_r
     char all[ERROR_MESSAGE_SIZE];
     list_rules(all, sizeof all, rules, rule_count);
     return fail_code(err, STATUS_INVALID, "invalid_parameter",
-                     "invalid parameter \"%.*s\": there is none of that name; %s%s%s",
-                     SLICE_FORMAT(shown),
+                     "invalid parameter \"%s\": there is none of that name; %s%s%s", shown.text,
                      here != NULL    ? "here it is \""
                      : nearest.found ? "the nearest is \""
                                      : "there are ",
@@ -94,16 +89,22 @@ enum status parameters_check(const struct query_parameter *parameters, size_t co
         return fail_code(err, STATUS_INVALID, "invalid_parameter",
                          "%zu parameters; at most %d are accepted", count, QUERY_MAX_PARAMETERS);
     for (size_t i = 0; i < count; i++) {
-        if (!utf8_valid(parameters[i].name))
+        if (!utf8_valid(parameters[i].name)) {
+            struct shown shown = shown_text(parameters[i].name);
             return fail_code(err, STATUS_INVALID, "invalid_parameter",
-                             "the name of parameter %zu is not valid UTF-8", i + 1);
+                             "the name of parameter %zu, \"%s\", is not valid UTF-8", i + 1,
+                             shown.text);
+        }
         size_t rule = 0;
         while (rule < rule_count && !slice_equal_text(parameters[i].name, rules[rule].name))
             rule++;
         if (rule == rule_count)
             return unknown_parameter(parameters[i].name, rules, rule_count, err);
-        if (!utf8_valid(parameters[i].value))
-            return parameter_invalid(err, rules[rule].name, "its value is not valid UTF-8");
+        if (!utf8_valid(parameters[i].value)) {
+            struct shown shown = shown_text(parameters[i].value);
+            return parameter_invalid(err, rules[rule].name, "\"%s\" is not valid UTF-8",
+                                     shown.text);
+        }
         const struct slice *first = parameters_find(parameters, i, rules[rule].name);
         if (first != NULL && !rules[rule].repeatable)
             return parameter_invalid(err, rules[rule].name,
@@ -123,17 +124,17 @@ const struct slice *parameters_find(const struct query_parameter *parameters, si
 
 static enum status not_a_time(const char *name, struct slice value, struct error *err)
 {
-    struct slice shown = parameter_shown(value);
+    struct shown shown = shown_text(value);
     /* A plus sign that was not escaped in a URL arrives as a space: of now+1h, or of an offset. */
     enum { DATE_TIME_SIZE = 19 };
     bool plus_lost = (value.size > 4 && memcmp(value.data, "now ", 4) == 0) ||
                      (value.size > DATE_TIME_SIZE && memchr(value.data + DATE_TIME_SIZE, ' ',
                                                             value.size - DATE_TIME_SIZE) != NULL);
     return parameter_invalid(err, name,
-                             "\"%.*s\" is not a time; accepted are RFC 3339 "
+                             "\"%s\" is not a time; accepted are RFC 3339 "
                              "(2026-11-23T10:00:00Z), now, now-6h, now+1h, or a number: seconds "
                              "since 1970 below 1e11, else milliseconds%s",
-                             SLICE_FORMAT(shown), plus_lost ? "; in a URL write + as %2B" : "");
+                             shown.text, plus_lost ? "; in a URL write + as %2B" : "");
 }
 
 static bool time_from_now(struct slice value, int64_t now_ms, int64_t *time_ms)
@@ -172,11 +173,11 @@ enum status parameter_time(const char *name, struct slice value, int64_t now_ms,
         !time_from_number(value, time_ms))
         return not_a_time(name, value, err);
     if (*time_ms < TIME_MIN_MS || *time_ms > TIME_MAX_MS) {
-        struct slice shown = parameter_shown(value);
+        struct shown shown = shown_text(value);
         return parameter_invalid(err, name,
-                                 "\"%.*s\" lies outside the years 1678 to 2262, which are all that "
+                                 "\"%s\" lies outside the years 1678 to 2262, which are all that "
                                  "can be stored",
-                                 SLICE_FORMAT(shown));
+                                 shown.text);
     }
     return STATUS_OK;
 }
@@ -191,10 +192,10 @@ enum status parameter_limit(const char *name, struct slice value, uint64_t *limi
         number = number * 10 + (uint64_t)(value.data[i] - '0');
     }
     if (!valid || number == 0 || number > LIMIT_MAX) {
-        struct slice shown = parameter_shown(value);
+        struct shown shown = shown_text(value);
         return parameter_invalid(err, name,
-                                 "\"%.*s\" is not accepted; give a whole number from 1 to %d",
-                                 SLICE_FORMAT(shown), LIMIT_MAX);
+                                 "\"%s\" is not accepted; give a whole number from 1 to %d",
+                                 shown.text, LIMIT_MAX);
     }
     *limit = number;
     return STATUS_OK;

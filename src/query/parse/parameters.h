@@ -25,9 +25,6 @@ const struct slice *parameters_find(const struct query_parameter *parameters, si
 enum status parameter_invalid(struct error *err, const char *name, const char *format, ...)
     PRINTF_LIKE(3, 4);
 
-/* What an error message shows of a value: at most 80 bytes, no character cut in two. */
-struct slice parameter_shown(struct slice value);
-
 /* RFC 3339, now, now-6h, now+1h, or a number: seconds below 1e11, else milliseconds. */
 MUST_CHECK enum status parameter_time(const char *name, struct slice value, int64_t now_ms,
                                       int64_t *time_ms, struct error *err);

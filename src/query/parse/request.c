@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "base/shown.h"
 #include "base/times.h"
 #include "cxx/number.h"
 #include "query/parse/parameters.h"
@@ -108,11 +109,11 @@ static enum status parse_label(struct request_parser *parser, struct slice value
     int first = at < value.size ? value.data[at] : -1;
     int second = at + 1 < value.size ? value.data[at + 1] : -1;
     if (at == 0 || first < 0 || (first == '!' && second != '=' && second != '~')) {
-        struct slice shown = parameter_shown(value);
+        struct shown shown = shown_text(value);
         return parameter_invalid(parser->err, "label",
-                                 "\"%.*s\" is no condition; accepted are NAME=VALUE, NAME!=VALUE, "
+                                 "\"%s\" is no condition; accepted are NAME=VALUE, NAME!=VALUE, "
                                  "NAME=~REGEX and NAME!~REGEX, for example label=method=GET",
-                                 SLICE_FORMAT(shown));
+                                 shown.text);
     }
     enum matcher_type type = first == '!' ? (second == '~' ? MATCH_NOT_REGEX : MATCH_NOT_EQUAL)
                                           : (second == '~' ? MATCH_REGEX : MATCH_EQUAL);
@@ -185,22 +186,22 @@ static enum status parse_interval(struct request_parser *parser, struct query_re
         return STATUS_OK;
     if (!duration_parse(*interval, &request->interval_ms) || request->interval_ms == 0 ||
         request->interval_ms > MAX_INTERVAL_MS) {
-        struct slice shown = parameter_shown(*interval);
+        struct shown shown = shown_text(*interval);
         return parameter_invalid(parser->err, "interval",
-                                 "\"%.*s\" is no interval; accepted are for example 500ms, 15s, "
+                                 "\"%s\" is no interval; accepted are for example 500ms, 15s, "
                                  "1m, 1h30m, 1d, at most 500y",
-                                 SLICE_FORMAT(shown));
+                                 shown.text);
     }
     uint64_t buckets = (uint64_t)(request->range.end_ms - request->range.start_ms) /
                            (uint64_t)request->interval_ms +
                        1;
     uint64_t max = parser->limits->max_points;
     if (max != 0 && buckets > max) {
-        struct slice shown = parameter_shown(*interval);
+        struct shown shown = shown_text(*interval);
         return fail_code(parser->err, STATUS_LIMIT, "query_points_limit",
-                         "invalid parameter \"interval\": %.*s makes %llu points a series; at "
+                         "invalid parameter \"interval\": %s makes %llu points a series; at "
                          "most %llu are accepted: choose a longer interval or a shorter range",
-                         SLICE_FORMAT(shown), (unsigned long long)buckets, (unsigned long long)max);
+                         shown.text, (unsigned long long)buckets, (unsigned long long)max);
     }
     return STATUS_OK;
 }
@@ -227,11 +228,11 @@ static enum status parse_timeout(struct request_parser *parser, struct query_req
         return STATUS_OK;
     int64_t wanted;
     if (!timeout_from_text(*timeout, &wanted)) {
-        struct slice shown = parameter_shown(*timeout);
+        struct shown shown = shown_text(*timeout);
         return parameter_invalid(parser->err, "timeout",
-                                 "\"%.*s\" is no time-out; accepted are for example 500ms, 30s, "
+                                 "\"%s\" is no time-out; accepted are for example 500ms, 30s, "
                                  "1m, or a number of seconds",
-                                 SLICE_FORMAT(shown));
+                                 shown.text);
     }
     if (request->timeout_ms == 0 || wanted < request->timeout_ms)
         request->timeout_ms = wanted;
@@ -248,11 +249,11 @@ static enum status parse_quantile(struct request_parser *parser, struct slice ra
     if (number_parse(rank, &request->quantile, &overflow) && request->quantile >= 0 &&
         request->quantile <= 1)
         return STATUS_OK;
-    struct slice shown = parameter_shown(rank);
+    struct shown shown = shown_text(rank);
     return parameter_invalid(parser->err, "aggregate",
-                             "\"quantile:%.*s\" is not accepted; give a number from 0 to 1, for "
+                             "\"quantile:%s\" is not accepted; give a number from 0 to 1, for "
                              "example quantile:0.95",
-                             SLICE_FORMAT(shown));
+                             shown.text);
 }
 
 static enum status parse_aggregate(struct request_parser *parser, struct query_request *request)
@@ -271,12 +272,12 @@ static enum status parse_aggregate(struct request_parser *parser, struct query_r
     size_t prefix = sizeof quantile - 1;
     if (aggregate->size > prefix && memcmp(aggregate->data, quantile, prefix) == 0)
         return parse_quantile(parser, slice_from(*aggregate, prefix), request);
-    struct slice shown = parameter_shown(*aggregate);
+    struct shown shown = shown_text(*aggregate);
     return parameter_invalid(parser->err, "aggregate",
-                             "there is no \"%.*s\"; accepted are sum, avg, min, max, count, first, "
+                             "there is no \"%s\"; accepted are sum, avg, min, max, count, first, "
                              "last, stddev, rate, increase, quantile:0.95 (any from 0 to 1), p50, "
                              "p90, p95, p99",
-                             SLICE_FORMAT(shown));
+                             shown.text);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -327,10 +328,9 @@ static enum status parse_over(struct request_parser *parser, struct query_reques
     request->over_series = slice_equal_text(*over, "series");
     if (request->over_series)
         return STATUS_OK;
-    struct slice shown = parameter_shown(*over);
-    return parameter_invalid(parser->err, "over",
-                             "\"%.*s\" is not accepted; give samples or series",
-                             SLICE_FORMAT(shown));
+    struct shown shown = shown_text(*over);
+    return parameter_invalid(parser->err, "over", "\"%s\" is not accepted; give samples or series",
+                             shown.text);
 }
 
 static enum status parse_fill(struct request_parser *parser, struct query_request *request)
@@ -338,20 +338,19 @@ static enum status parse_fill(struct request_parser *parser, struct query_reques
     const struct slice *fill = find(parser, "fill");
     if (fill == NULL || slice_equal_text(*fill, "none"))
         return STATUS_OK;
-    struct slice shown = parameter_shown(*fill);
+    struct shown shown = shown_text(*fill);
     if (slice_equal_text(*fill, "null"))
         request->fill = FILL_NULL;
     else if (slice_equal_text(*fill, "previous"))
         request->fill = FILL_PREVIOUS;
     else
         return parameter_invalid(parser->err, "fill",
-                                 "\"%.*s\" is not accepted; give none, null or previous",
-                                 SLICE_FORMAT(shown));
+                                 "\"%s\" is not accepted; give none, null or previous", shown.text);
     if (find(parser, "interval") == NULL)
         return parameter_invalid(parser->err, "fill",
-                                 "\"%.*s\" fills buckets, and without an interval there is one "
+                                 "\"%s\" fills buckets, and without an interval there is one "
                                  "only; give an interval too, for example interval=1m",
-                                 SLICE_FORMAT(shown));
+                                 shown.text);
     return STATUS_OK;
 }
 
@@ -361,13 +360,13 @@ static enum status parse_zone(struct request_parser *parser, struct query_reques
     if (name == NULL)
         return STATUS_OK;
     struct error reason;
-    struct slice shown = parameter_shown(*name);
+    struct shown shown = shown_text(*name);
     enum status status = zone_open(&request->zone, *name, &reason);
     if (status == STATUS_NOT_FOUND)
         return parameter_invalid(parser->err, "tz",
-                                 "there is no time zone \"%.*s\"; give a name of the IANA "
+                                 "there is no time zone \"%s\"; give a name of the IANA "
                                  "database, for example Europe/Berlin or UTC",
-                                 SLICE_FORMAT(shown));
+                                 shown.text);
     if (status == STATUS_UNSUPPORTED)
         return fail_code(parser->err, status, "unsupported", "parameter \"tz\": %s",
                          reason.message);
@@ -375,10 +374,10 @@ static enum status parse_zone(struct request_parser *parser, struct query_reques
         return fail(parser->err, status, "%s", reason.message);
     if (find(parser, "interval") == NULL && !slice_equal_text(*name, "UTC"))
         return parameter_invalid(parser->err, "tz",
-                                 "\"%.*s\" aligns buckets, and without an interval there is one "
+                                 "\"%s\" aligns buckets, and without an interval there is one "
                                  "only, from start to end; give an interval too, for example "
                                  "interval=1d",
-                                 SLICE_FORMAT(shown));
+                                 shown.text);
     return STATUS_OK;
 }
 
