@@ -141,8 +141,8 @@ static enum status copy_headers(struct http_request *request, const char *method
     size_t max = request->server->options.max_header_size;
     if (count > MAX_HEADERS || info == NULL || info->header_size > max)
         return fail_code(err, STATUS_LIMIT, "header_too_large",
-                         "the header is larger than %zu bytes or has more than %d lines: send "
-                         "fewer",
+                         "the header, with the request line, is larger than %zu bytes or has more "
+                         "than %d lines: send fewer",
                          max, MAX_HEADERS);
     struct header_copy copy = {.request = request, .end = version + strlen(version)};
     copy.items = arena_calloc(&request->arena, (size_t)count + 1, sizeof *copy.items);
@@ -337,6 +337,15 @@ static void answer_without_route(struct http_request *request, const struct rout
     http_respond(request, answer);
 }
 
+static void refuse_target(struct http_request *request)
+{
+    struct error err = {0};
+    fail_code(&err, STATUS_LIMIT, "target_too_long",
+              "the URL is longer than %zu bytes: send long queries as a form by POST",
+              request->server->options.max_target_size);
+    request_refuse(request, 414, &err, HTTP_REFUSED_TOO_LARGE);
+}
+
 /* Everything that can be decided before the body. Answers where it refuses. */
 static void read_head(struct http_request *request, const char *method, const char *version)
 {
@@ -357,6 +366,11 @@ static void read_head(struct http_request *request, const char *method, const ch
     }
     if (head != STATUS_OK) {
         request->has_body = true; /* not known: the connection is closed after the answer */
+        /* Of a header that is too large with the URL in it, and for its sake. */
+        if (head == STATUS_LIMIT && request->target_too_long) {
+            refuse_target(request);
+            return;
+        }
         request_refuse(request, err.status == STATUS_LIMIT ? 431 : 503, &err,
                        err.status == STATUS_LIMIT ? HTTP_REFUSED_TOO_LARGE : HTTP_REFUSED_MEMORY);
         return;
@@ -364,10 +378,7 @@ static void read_head(struct http_request *request, const char *method, const ch
     take_id(request);
     enum status status = read_framing(request, &chunked, &length, &err);
     if (status == STATUS_OK && request->target_too_long) {
-        fail_code(&err, STATUS_LIMIT, "target_too_long",
-                  "the URL is longer than %zu bytes: send long queries as a form by POST",
-                  request->server->options.max_target_size);
-        request_refuse(request, 414, &err, HTTP_REFUSED_TOO_LARGE);
+        refuse_target(request);
         return;
     }
     find_header(request, "Host", &count);

@@ -375,6 +375,16 @@ def test_ambiguous_lengths_are_refused(server):
 def test_targets_and_headers_over_their_limits_are_refused(server):
     long = server.session.get(server.url + "/api/v1/metrics?search=" + "x" * 9000, timeout=30)
     assert (long.status_code, long.json()["code"]) == (414, "target_too_long")
+    # Also where the URL makes the header too large, with which it is counted.
+    for size, more in ((16370, 0), (20000, 0), (60000, 0), (70000, 0), (9000, 20000)):
+        answer = raw(server, b"GET /-/ready?" + b"x" * size + b" HTTP/1.1\r\nHost: x\r\nX-Long: "
+                     + b"x" * more + b"\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 414 "), (size, more, answer)
+        assert b"target_too_long" in answer, (size, more, answer)
+    answer = raw(server, b"GET /-/ready?" + b"x" * 8000 + b" HTTP/1.1\r\nHost: x\r\nX-Long: "
+                 + b"x" * 8500 + b"\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 431 "), answer
+    assert b"with the request line, is larger than 16384 bytes" in answer
     answer = raw(server, b"GET /-/ready HTTP/1.1\r\nHost: x\r\nX-Long: " + b"x" * 20000 + b"\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 431 "), answer
     answer = raw(server, b"GET /-/ready HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 200 + b"\r\n")
