@@ -104,12 +104,8 @@ enum status store_options(const struct config *config, struct os os, const struc
     return STATUS_OK;
 }
 
-enum status store_open_engine(const struct engine_options *options, struct tier **tier,
-                              struct error *err)
+void store_say_rights(struct error *err)
 {
-    enum status status = engine_open(options, tier, err);
-    if (status == STATUS_OK || err == NULL)
-        return status;
     if (error_not_allowed(err))
         error_suffix(err,
                      "let user %ld, as whom this runs, write to that directory and all in it "
@@ -118,6 +114,14 @@ enum status store_open_engine(const struct engine_options *options, struct tier 
     else if (err->os_error == EROFS)
         error_suffix(err, "mount it writable, or name another directory by storage.path (--data); "
                           "query, export and verify read a store there as it is");
+}
+
+enum status store_open_engine(const struct engine_options *options, struct tier **tier,
+                              struct error *err)
+{
+    enum status status = engine_open(options, tier, err);
+    if (status != STATUS_OK && err != NULL)
+        store_say_rights(err);
     return status;
 }
 

@@ -28,7 +28,10 @@ size_t store_retention_rules(const struct config *config, struct retention_rule 
 /* NOT_FOUND: there is no store in storage.path. */
 MUST_CHECK enum status store_expect(const struct config *config, struct os os, struct error *err);
 
-/* engine_open, where the message of one that the system does not let in says what to do. */
+/* To the message of a store that the system does not let be opened or written, what to do. */
+void store_say_rights(struct error *err);
+
+/* engine_open, with that. */
 MUST_CHECK enum status store_open_engine(const struct engine_options *options, struct tier **tier,
                                          struct error *err);
 

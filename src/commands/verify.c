@@ -134,6 +134,8 @@ static int run(struct checker *checker)
     progress_begin(&checker->progress, checker->os.clock, "verify");
     if (status == STATUS_OK)
         status = look(checker, &err);
+    if (status != STATUS_OK)
+        store_say_rights(&err);
     progress_erase(&checker->progress);
     interrupt_close(&checker->interrupt);
     if (status == STATUS_CONFLICT) {

@@ -409,11 +409,6 @@ static enum status posix_lock(struct filesystem *fs, const char *path, struct fi
 {
     (void)fs;
     int fd = open_retrying(path, O_RDWR | O_CREAT);
-    if (fd < 0 && (errno == EACCES || errno == EROFS))
-        return fail_errno(err, errno,
-                          "the directory has to be one that this user can write to, and lock file "
-                          "%s is not",
-                          path);
     if (fd < 0)
         return fail_errno(err, errno, "cannot open lock file %s", path);
     return lock_descriptor(fd, LOCK_EX, path, lock, err);

@@ -109,7 +109,10 @@ def test_a_store_that_may_not_be_written_to_says_who_needs_which_rights(binary, 
     assert commands.run("import", "--data", "d", "--precision", "ms", "-", data=sample,
                         **user).returncode == 0
     os.chmod(store / sealed, 0o500 if sealed == "." else 0o400)
-    for arguments in (["serve", "--listen", "127.0.0.1:0"], ["import", "-"]):
+    calls = [["serve", "--listen", "127.0.0.1:0"], ["import", "-"]]
+    if sealed == "lock":
+        calls += [["verify", "--repair"], ["verify"], ["export"]]
+    for arguments in calls:
         result = commands.run(*arguments, "--data", "d", data=sample, **user)
         assert result.returncode == 1
         reason = result.stderr.decode()
