@@ -9,7 +9,7 @@
 #include "scripted_life.h"
 
 enum {
-    SEEDS = SANITIZED ? 8 : 30,
+    SEEDS = SANITIZED ? 3 : 12,
     STEPS_MAX = 40,
     WAYS = SANITIZED ? 6 : 16,
     QUIET_STEPS = 64,
