@@ -254,6 +254,7 @@ static void reload(struct service *service)
     api_set_query_limits(service->api, &query);
     reload_retention(service);
     engine_set_warm_after(service->tier, service->config.tiers.warm_after_ms);
+    engine_set_window(service->tier, service->config.cardinality.window_ms);
     log_event(&service->log, LOG_INFO, "serve", "configuration reloaded",
               log_int("changed", (int64_t)changes.applied_count));
 }

@@ -19,6 +19,7 @@ static void take_storage(struct tier *tier, struct storage_metrics *storage,
     *storage = (struct storage_metrics){
         .series = engine.series_committed,
         .series_reserved = engine.series_reserved,
+        .active_series = engine.series_active,
         .metrics_registered = engine.metrics_registered,
         .samples_appended = engine.samples_appended,
         .commits = engine.commits,

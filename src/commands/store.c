@@ -68,6 +68,7 @@ struct engine_options store_engine_options(const struct config *config, struct o
         .log_segment_bytes =
             (config->storage.wal_segment_bytes + LOG_PAGE - 1) / LOG_PAGE * LOG_PAGE,
         .max_chunks = (uint32_t)config->storage.max_chunks,
+        .window_ms = config->cardinality.window_ms,
         .merge_fan_in = (uint32_t)config->storage.merge_fan_in,
         .retention_ms = config->retention.default_ms,
         .warm_after_ms = config->tiers.warm_after_ms,

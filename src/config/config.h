@@ -69,6 +69,7 @@ struct config_admission {
 };
 
 struct config_cardinality {
+    int64_t window_ms;
     uint64_t max_series_per_metric;  /* 0: no limit */
     uint64_t max_labels_per_metric;  /* 0: no limit */
     uint64_t max_label_value_length; /* bytes; 0: no limit */

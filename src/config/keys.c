@@ -159,9 +159,13 @@ static const struct config_key keys[] = {
      .max = 600 * YEARS, .zero = "off",
      .help = "Samples further than this in the future are refused."},
 
+    {DURATION(cardinality, "window", window_ms), .reloadable = true, .initial = "1d",
+     .min = 60 * 1000, .max = INT64_C(30) * MS_PER_DAY,
+     .help = "How long a series is active after a sample of it was received; limits count active "
+             "series."},
     {UNSIGNED(cardinality, "max_series_per_metric", max_series_per_metric), .reloadable = true,
      .initial = "10000", .min = 1, .max = UINT32_MAX, .zero = "no limit",
-     .help = "Series of one metric name."},
+     .help = "Active series of one metric name."},
     {UNSIGNED(cardinality, "max_labels_per_metric", max_labels_per_metric), .reloadable = true,
      .initial = "10", .min = 1, .max = LABELS_MAX_COUNT - 1, .zero = "no limit",
      .help = "Labels of a series, the name not counted."},

@@ -1,5 +1,5 @@
 /*
- * admitter - who decides whether a series that a tier has never stored may come in.
+ * admitter - who decides whether a series that is not active may come in.
  */
 #ifndef METRIC_STORE_MODEL_ADMITTER_H
 #define METRIC_STORE_MODEL_ADMITTER_H
@@ -7,14 +7,16 @@
 #include "base/status.h"
 #include "model/labels.h"
 
-/* A series the tier has never stored, before anything is allocated for it. Everything borrowed. */
+/* A series that is not active, before anything is allocated for it. Everything borrowed. */
 struct admission_question {
     const struct labels *labels;
     struct slice metric;
-    uint32_t metric_series; /* series of that metric now */
-    uint64_t total_series;  /* series of the tier now */
-    uint64_t index_bytes;   /* memory that series take in the tier now, about */
-    bool has_max_series;    /* the metric is registered with a limit of its own: */
+    bool returns;            /* the tier has stored it, and it has fallen out of the window */
+    uint32_t metric_series;  /* active ones of that metric now */
+    uint64_t total_series;   /* active ones of the tier now */
+    uint64_t indexed_series; /* all that the tier has stored, now */
+    uint64_t index_bytes;    /* memory that series take in the tier now, about */
+    bool has_max_series;     /* the metric is registered with a limit of its own: */
     uint32_t max_series;
 };
 

@@ -84,8 +84,12 @@ struct batch {
     uint32_t new_series; /* first committed with this batch; set by storage */
     uint32_t *reserved;  /* ids that this batch holds a place for; storage's */
     size_t reserved_count;
-    uint8_t gate;     /* storage's: it waits for batches that are between resolve and settle */
-    uint32_t *missed; /* entries that were not known by their raw bytes; storage's */
+    uint32_t *held; /* ids that are active only because of this batch, or others; storage's */
+    size_t held_count;
+    uint32_t arrival_s; /* when it was resolved; storage's */
+    uint32_t tick;      /* likewise, in steps of storage's own */
+    uint8_t gate;       /* storage's: it waits for batches that are between resolve and settle */
+    uint32_t *missed;   /* entries that were not known by their raw bytes; storage's */
     size_t missed_count;
     bool atomic; /* store all or nothing */
 };

@@ -24,6 +24,8 @@ static void gauge_seconds(struct metrics_writer *writer, const char *name, doubl
 static void write_series(struct metrics_writer *writer, const struct storage_metrics *metrics)
 {
     gauge(writer, "metric_store_series", NULL, metrics->series, "Series that are stored.");
+    gauge(writer, "metric_store_active_series", NULL, metrics->active_series,
+          "Series of which a sample was received within cardinality.window.");
     gauge(writer, "metric_store_series_reserved", NULL, metrics->series_reserved,
           "Series that were admitted and whose first commit is under way.");
     gauge(writer, "metric_store_registered_metrics", NULL, metrics->metrics_registered,

@@ -236,6 +236,7 @@ void metrics_write_query_pool(struct metrics_writer *writer,
 struct storage_metrics {
     uint64_t series;          /* stored */
     uint64_t series_reserved; /* admitted, their first commit under way */
+    uint64_t active_series;   /* received within cardinality.window */
     uint64_t metrics_registered;
 
     uint64_t samples_appended;
@@ -308,6 +309,7 @@ struct memory_metrics {
     uint64_t head;
     uint64_t sealed_head;
     uint64_t series_table;
+    uint64_t active_series;
     uint64_t raw_cache;
     uint64_t part_indexes;
     uint64_t ingest_queue;

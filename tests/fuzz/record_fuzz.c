@@ -116,6 +116,52 @@ static void feed_delete(struct slice record)
     bytes_release(&again);
 }
 
+struct active_ids {
+    struct activity_entry entries[RECORD_MAX_ACTIVE];
+    size_t count;
+    uint32_t step_s;
+};
+
+static enum status note_active(void *context, const struct activity_entry *entry, uint32_t step_s,
+                               struct error *err)
+{
+    struct active_ids *active = context;
+    (void)err;
+    active->step_s = step_s;
+    if (active->count < RECORD_MAX_ACTIVE)
+        active->entries[active->count++] = *entry;
+    return STATUS_OK;
+}
+
+static void feed_activity(struct slice record)
+{
+    static struct active_ids first, again;
+    first.count = again.count = 0;
+    first.step_s = again.step_s = 1;
+    enum status status = record_get_activity(record, note_active, &first, NULL);
+    invariant(status == STATUS_OK || status == STATUS_CORRUPT);
+    struct bytes copy;
+    bytes_init(&copy, 32 * RECORD_MAX_ACTIVE);
+    invariant(record_put_activity(&copy, first.entries, first.count, first.step_s) == STATUS_OK);
+    invariant(record_get_activity(bytes_slice(&copy), note_active, &again, NULL) == STATUS_OK);
+    invariant(again.count == first.count && again.step_s == first.step_s &&
+              memcmp(again.entries, first.entries, first.count * sizeof first.entries[0]) == 0);
+    bytes_release(&copy);
+}
+
+static void feed_arrival(struct slice record)
+{
+    uint32_t arrival_s, again;
+    if (record_get_arrival(record, &arrival_s, NULL) != STATUS_OK)
+        return;
+    struct bytes copy;
+    bytes_init(&copy, 64);
+    invariant(record_put_arrival(&copy, arrival_s) == STATUS_OK);
+    invariant(record_get_arrival(bytes_slice(&copy), &again, NULL) == STATUS_OK);
+    invariant(again == arrival_s);
+    bytes_release(&copy);
+}
+
 /* The first byte is the record's type. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -134,6 +180,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case RECORD_DELETE:
         feed_delete(record);
+        break;
+    case RECORD_ACTIVITY:
+        feed_activity(record);
+        break;
+    case RECORD_ARRIVAL:
+        feed_arrival(record);
         break;
     }
     return 0;

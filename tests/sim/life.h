@@ -99,6 +99,14 @@ struct life_belief {
     int64_t least_ms, most_ms; /* the wall clock by the monotonic one, since then */
 };
 
+/* When series were received, at least, and what time it may be by the engine's clock of arrivals,
+ * at most: it does not go back where the wall clock does. */
+struct life_arrivals {
+    int64_t low_s, high_s; /* of the start: the earliest and the latest it may have begun with */
+    int64_t began_ns;      /* monotonic */
+    int64_t received_s[LIFE_SERIES]; /* 0: never, as far as that is durable */
+};
+
 /* What a query or a delete is of. */
 struct life_selector {
     char text[LIFE_SELECTOR_SIZE];
@@ -128,6 +136,7 @@ struct life {
     int64_t expired_before;        /* days that retention may have dropped so far */
     int64_t warm_before_ms;        /* days that ended before may have become warm so far */
     struct life_belief belief;
+    struct life_arrivals arrivals;
     bool wall_stands; /* the wall clock is frozen, time is not */
     unsigned starts;
     bool past[LIFE_PASTS];
@@ -204,6 +213,12 @@ void life_selector_random(struct life_selector *selector, uint64_t *random);
 
 /* life_clock.c: the naive model of the time that retention and warm steps go by. */
 void life_clock_starts(struct life *life);
+/* The latest time that the clock of arrivals may show now; while a store is open. */
+int64_t life_arrivals_latest(const struct life *life);
+/* What life->kept says of life->commit was acknowledged. */
+void life_received(struct life *life);
+/* Whether the series has to be active: cardinality.window is a day in every life. */
+bool life_is_active(const struct life *life, uint32_t number);
 /* The wall clock was set, by so much. */
 void life_clock_turned(struct life *life, int64_t by_ms);
 /* Time has passed: what may go or become warm by now. */

@@ -37,8 +37,50 @@ static void widen(struct life_belief *belief, int64_t gap_ms)
         belief->most_ms = gap_ms;
 }
 
+static int64_t passed_s(const struct life *life)
+{
+    return (life->machine.clock.monotonic_ns - life->arrivals.began_ns) / NS_PER_MS / 1000;
+}
+
+static void arrivals_start(struct life *life)
+{
+    struct life_arrivals *arrivals = &life->arrivals;
+    int64_t wall_s = life->machine.clock.wall_ms / 1000;
+    arrivals->low_s = wall_s;
+    for (size_t i = 0; i < LIFE_SERIES; i++)
+        if (arrivals->received_s[i] > arrivals->low_s)
+            arrivals->low_s = arrivals->received_s[i];
+    if (arrivals->high_s < wall_s)
+        arrivals->high_s = wall_s;
+    arrivals->began_ns = life->machine.clock.monotonic_ns;
+}
+
+int64_t life_arrivals_latest(const struct life *life)
+{
+    return life->arrivals.high_s + (life->tier != NULL ? passed_s(life) : 0);
+}
+
+void life_received(struct life *life)
+{
+    enum { STEP_S = 3600 };
+    int64_t now_s = life->arrivals.low_s + passed_s(life);
+    if (life->config.sync != ENGINE_SYNC_ALWAYS)
+        return;
+    for (size_t i = 0; i < life->commit.count; i++)
+        if (life->kept[i])
+            life->arrivals.received_s[life->commit.samples[i].series] = now_s / STEP_S * STEP_S;
+}
+
+bool life_is_active(const struct life *life, uint32_t number)
+{
+    int64_t received_s = life->arrivals.received_s[number];
+    int64_t now_s = life->arrivals.high_s + passed_s(life);
+    return received_s != 0 && now_s - received_s <= MS_PER_DAY / 1000;
+}
+
 void life_clock_starts(struct life *life)
 {
+    arrivals_start(life);
     struct life_belief *belief = &life->belief;
     belief->looked_ns = life->machine.clock.monotonic_ns;
     begin_standing(life);

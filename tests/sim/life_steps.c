@@ -228,9 +228,11 @@ static enum status admit(struct admitter *admitter, const struct admission_quest
     for (size_t i = 0; i < text.size; i++)
         number = number * 10 + (uint32_t)(text.data[i] - '0');
     invariant(number < LIFE_SERIES);
-    if (has_samples(life, number))
+    if (has_samples(life, number) && !question->returns)
         life_fail(life, "series %" PRIu32 " has samples and is put to admission as a new one",
                   number);
+    if (has_samples(life, number) && life_is_active(life, number))
+        life_fail(life, "series %" PRIu32 " is active and is put to admission", number);
     if (life->config.admitted_series == 0 || question->total_series < life->config.admitted_series)
         return STATUS_OK;
     admission->refused[number] = true;
@@ -327,6 +329,8 @@ static enum status try_commit(struct life *life, size_t first, unsigned atomic, 
     if (attempt.begun)
         life_model_end(&life->model, commit, outcome_of(status),
                        life->config.sync == ENGINE_SYNC_ALWAYS);
+    if (attempt.begun && status == STATUS_OK)
+        life_received(life);
     return status;
 }
 

@@ -247,6 +247,7 @@ void life_stop(struct life *life, bool close)
         engine_close(life->tier);
     else
         engine_abandon(life->tier);
+    life->arrivals.high_s = life_arrivals_latest(life);
     life->tier = NULL;
     life->wall_ms = life->machine.clock.wall_ms;
     life->monotonic_ns = life->machine.clock.monotonic_ns;
@@ -288,12 +289,15 @@ static void second_init(struct life *second, const struct life *life, struct sim
     second->expired_before = life->expired_before;
     second->warm_before_ms = life->warm_before_ms;
     second->belief = life->belief;
+    second->arrivals = life->arrivals;
+    second->arrivals.high_s = life_arrivals_latest(life);
     second->wall_stands = life->wall_stands;
     second->starts = life->starts;
     second->wall_ms = life->tier != NULL ? life->machine.clock.wall_ms : life->wall_ms;
     second->salt = life->salt * 31 + sim_disk_calls(disk) * 1000 + life->explore.states;
     snprintf(second->dir, sizeof second->dir, "%s", life->dir);
     machine_init(second);
+    second->arrivals.began_ns = second->machine.clock.monotonic_ns;
 }
 
 static bool opens_as(struct life *second, const struct life_state *state)

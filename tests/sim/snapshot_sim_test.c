@@ -103,8 +103,11 @@ static bool live(uint64_t seed, bool copy, struct sim_sites *sites, uint64_t *st
     uint64_t random = seed;
     struct tier *tier = open_filled(&life, &machine, disk, &random);
     struct error err = {0};
-    struct sim_explore explore = {
-        .check = is_whole_or_none, .context = &life, .seed = seed, .crashes = 6, .kills = true};
+    struct sim_explore explore = {.check = is_whole_or_none,
+                                  .context = &life,
+                                  .seed = seed,
+                                  .crashes = sites == NULL ? 6 : 24,
+                                  .kills = true};
     ledger_copy(&life.snapshot, &life.acknowledged);
     sim_explore_attach(&explore, disk);
     sim_disk_set_sites(disk, sites);
@@ -143,7 +146,8 @@ static void a_crash_leaves_a_whole_snapshot_or_none(void **state)
 static bool live_with_sites(void *context)
 {
     uint64_t states = 0;
-    return live(1, false, context, &states) && live(4, true, context, &states);
+    return live(1, false, context, &states) && live(2, false, context, &states) &&
+           live(4, true, context, &states);
 }
 
 /* Of the flush before it: the store's own manifest (engine_sim_test). */

@@ -320,6 +320,10 @@ static enum status open_named(struct search *search, struct error *err)
         char *path = path_of_segment(search->adoption->dir, told->id);
         if (path == NULL)
             return no_memory(err);
+        if (told->kind == SEGMENT_ACTIVITY) {
+            free(path);
+            continue;
+        }
         if (told->kind != SEGMENT_METRICS && told->kind != SEGMENT_DELETES) {
             status = open_index(search, told->id, path, err);
             free(path);
@@ -469,6 +473,10 @@ static enum status take_record(void *context, enum record_type type, struct slic
         return record_get_metrics(record, count_metric, context, err);
     if (type == RECORD_DELETE)
         return count_delete(context, record, err);
+    /* Of some moment: a start tells by parts and log what is active, and the next flush writes it.
+     */
+    if (type == RECORD_ACTIVITY)
+        return STATUS_OK;
     return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
 }
 
@@ -629,7 +637,9 @@ static void remove_missing(struct search *search)
     const struct manifest_state *state = search->adoption->state;
     for (size_t i = 0; i < state->segment_count; i++) {
         const struct manifest_segment *told = &state->segments[i];
-        if (search->took_index && told->kind != SEGMENT_METRICS && told->kind != SEGMENT_DELETES &&
+        bool series = told->kind == SEGMENT_SERIES || told->kind == SEGMENT_INDEX;
+        /* What is active a start can tell without it. */
+        if (((search->took_index && series) || told->kind == SEGMENT_ACTIVITY) &&
             !is_there(search, path_of_segment(search->adoption->dir, told->id)))
             manifest_remove_segment(search->edit, told->id);
     }

@@ -110,6 +110,16 @@ static enum status log_metrics(struct engine *engine, const struct batch *batch,
     return STATUS_OK;
 }
 
+/* So that a restart knows which series are active, as exactly as before. */
+static enum status log_arrival(struct engine *engine, const struct batch *batch, struct error *err)
+{
+    bytes_clear(&engine->record);
+    if (record_put_arrival(&engine->record, batch->arrival_s) != STATUS_OK)
+        return no_memory(err);
+    return wal_put(engine->wal, RECORD_ARRIVAL, bytes_slice(&engine->record), slice_of(NULL, 0),
+                   err);
+}
+
 static enum status log_samples(struct engine *engine, const struct batch *batch, struct error *err)
 {
     for (size_t done = 0; done < batch->sample_count; done += RECORD_MAX_SAMPLES) {
@@ -179,8 +189,14 @@ static enum status log_all(struct engine *engine, struct batch *const *batches, 
     enum status status = wal_begin(engine->wal, err);
     if (status == STATUS_OK)
         status = log_series(engine, batches, count, err);
+    uint32_t arrival_s = 0;
     for (size_t i = 0; i < count && status == STATUS_OK; i++) {
-        status = log_metrics(engine, batches[i], err);
+        if (batches[i]->sample_count > 0 && batches[i]->arrival_s != arrival_s)
+            status = log_arrival(engine, batches[i], err);
+        if (batches[i]->sample_count > 0)
+            arrival_s = batches[i]->arrival_s;
+        if (status == STATUS_OK)
+            status = log_metrics(engine, batches[i], err);
         if (status == STATUS_OK)
             status = log_samples(engine, batches[i], err);
     }
@@ -236,6 +252,8 @@ static void apply_definitions(struct engine *engine, struct batch *const *batche
             series_table_commit(&engine->index.active, id, ++engine->index.commits);
             batch->new_series += !series_table_get(&engine->index.active, id)->again;
         }
+        for (size_t j = 0; j < batch->held_count; j++)
+            activity_receive(&engine->activity, batch->held[j], batch->arrival_s);
         for (size_t j = 0; j < batch->metric_count; j++) {
             enum metric_outcome outcome = METRIC_SAME;
             enum status status = registry_put(&engine->registry, &batch->metrics[j], &outcome);

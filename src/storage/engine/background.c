@@ -4,6 +4,7 @@
  * storage.sync=interval a fourth one syncs the log, so that a long flush delays no sync. The jobs
  * are plain functions: the simulator calls background_step itself.
  */
+#include "storage/engine/activity_store.h"
 #include "storage/engine/engine_internal.h"
 
 enum { IDLE_MS = 1000, RETRY_FIRST_MS = 100, RETRY_LONGEST_MS = 2000 };
@@ -118,6 +119,7 @@ static enum status flush_step(struct engine *engine, bool *did, struct error *er
 
 static enum status retention_step(struct engine *engine, bool *did, struct error *err)
 {
+    engine_activity_step(engine);
     mutex_lock(&engine->retention_lock);
     enum status status = engine_retention_step(engine, did, err);
     mutex_unlock(&engine->retention_lock);

@@ -393,7 +393,7 @@ void engine_fullest_metric(struct tier *tier, uint64_t default_limit,
     *fullest = (struct engine_fullest){.limit = 1};
     rwlock_read(&engine->series_lock);
     for (uint32_t id = 0; id < space->metric_count; id++) {
-        uint32_t series = series_space_count(space, id);
+        uint32_t series = activity_count(&engine->activity, id);
         if (series == 0)
             continue;
         struct slice name = series_space_name(space, id);

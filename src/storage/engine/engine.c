@@ -54,6 +54,7 @@ static void engine_free(struct engine *engine)
     series_index_release(&engine->index);
     registry_release(&engine->registry);
     raw_cache_release(&engine->raw_cache);
+    activity_release(&engine->activity);
     day_set_release(&engine->days);
     day_set_release(&engine->lost_days);
     free(engine->damaged_segments);
@@ -302,6 +303,8 @@ static void series_stats(struct engine *engine, struct engine_stats *stats)
     rwlock_read(&engine->series_lock);
     stats->series_committed = series_index_committed(&engine->index);
     stats->series_reserved = series_index_reserved(&engine->index);
+    stats->series_active = engine->activity.count;
+    stats->activity_bytes = activity_memory(&engine->activity);
     stats->metrics_registered = engine->registry.count;
     stats->series_table_bytes = series_index_memory(&engine->index);
     stats->raw_cache_bytes = raw_cache_memory(&engine->raw_cache);

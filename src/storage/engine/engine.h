@@ -41,6 +41,8 @@ struct engine_options {
     size_t open_parts;       /* files of parts that are open at once; 0: all */
     uint64_t log_segment_bytes;
     uint32_t max_chunks;   /* days with samples */
+    int64_t window_ms;     /* how long a series is active after a sample of it was received; 0: a
+                            * day */
     uint32_t merge_fan_in; /* parts of one day that become one; 15 from the second merge on */
     int64_t retention_ms;  /* of series that no rule matches; 0: for ever */
     /* The first that matches a series holds for it. Borrowed for the call. */
@@ -69,6 +71,7 @@ struct engine_recovery {
 
 struct engine_stats {
     uint64_t series_committed, series_reserved;
+    uint64_t series_active, activity_bytes; /* active: those that batches hold too */
     uint64_t metrics_registered;
     uint64_t samples_appended, commits;
     uint64_t head_samples, head_bytes, sealed_samples, sealed_bytes;
@@ -137,6 +140,9 @@ MUST_CHECK enum status engine_set_retention_rules(struct tier *tier, int64_t ret
                                                   const struct retention_rule *rules, size_t count,
                                                   struct error *err);
 void engine_set_warm_after(struct tier *tier, int64_t warm_after_ms);
+/* A shorter one frees places within a second; a longer one does not bring back what has fallen
+ * out. */
+void engine_set_window(struct tier *tier, int64_t window_ms);
 
 struct engine_snapshot_result {
     uint64_t parts, segments; /* files */

@@ -16,6 +16,7 @@
 #define METRIC_STORE_STORAGE_ENGINE_ENGINE_INTERNAL_H
 
 #include "base/invariant.h"
+#include "storage/engine/activity.h"
 #include "storage/engine/day_set.h"
 #include "storage/engine/engine.h"
 #include "storage/engine/gate.h"
@@ -129,6 +130,11 @@ struct engine {
     struct series_index index;
     struct registry registry;
     struct raw_cache raw_cache;
+    struct activity activity;
+    struct {
+        int64_t wall_s, monotonic_ns;
+    } arrivals_begin;                 /* of the clock of arrivals */
+    atomic_uint_fast32_t next_step_s; /* when the next step of the activity begins */
     struct day_set days;
     atomic_size_t table_bytes; /* of index.active, as of the last commit */
     bool registry_dirty;       /* the newest metrics segment does not say what the registry does */

@@ -149,12 +149,32 @@ static enum status write_deletes(struct engine *engine, struct index_flush *flus
                                edit, err);
 }
 
+/* All of it, as a segment replaces the one before. What was received since the head was sealed is
+ * in the log too. */
+static enum status write_activity(struct engine *engine, struct index_flush *flush,
+                                  struct manifest_edit *edit, struct error *err)
+{
+    struct manifest_segment info = {.id = engine_take_file_id(engine), .kind = SEGMENT_ACTIVITY};
+    struct index_segment_stats stats;
+    enum status status = index_segment_write_activity(
+        engine->os, engine->dir, info.id, &engine->activity, &engine->series_lock, &stats, err);
+    if (status != STATUS_OK)
+        return status;
+    flush->activity = info.id;
+    info.entries = stats.entries;
+    info.bytes = stats.bytes;
+    manifest_add_segment(edit, &info);
+    return replace(engine, flush, edit, SEGMENT_ACTIVITY, err);
+}
+
 enum status index_flush_write(struct engine *engine, struct index_flush *flush,
                               const struct version *version, struct manifest_edit *edit,
                               struct error *err)
 {
     *flush = (struct index_flush){0};
-    enum status status = write_series(engine, flush, edit, err);
+    enum status status = write_activity(engine, flush, edit, err);
+    if (status == STATUS_OK)
+        status = write_series(engine, flush, edit, err);
     if (status == STATUS_OK)
         status = write_metrics(engine, flush, edit, err);
     return status == STATUS_OK ? write_deletes(engine, flush, version, edit, err) : status;
@@ -186,5 +206,7 @@ void index_flush_undo(struct engine *engine, struct index_flush *flush, bool kee
     }
     if (flush->deletes != 0 && !keep_files)
         remove_segment(engine, flush->deletes);
+    if (flush->activity != 0 && !keep_files)
+        remove_segment(engine, flush->activity);
     release(flush);
 }

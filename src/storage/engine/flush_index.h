@@ -1,6 +1,6 @@
 /*
  * flush_index - the index's share of a flush: new series become a segment, changed descriptors
- * another one.
+ * another one, and which series are active a third.
  */
 #ifndef METRIC_STORE_STORAGE_ENGINE_FLUSH_INDEX_H
 #define METRIC_STORE_STORAGE_ENGINE_FLUSH_INDEX_H
@@ -11,6 +11,7 @@ struct index_flush {
     struct segment_ref *series; /* the sealed table; NULL: it had no series */
     uint64_t metrics;           /* file of descriptors; 0: nothing has changed */
     uint64_t deletes;           /* file of tombstones; likewise */
+    uint64_t activity;          /* file of active series */
     uint64_t *replaced;         /* files that the edit removes */
     size_t replaced_count;
 };

@@ -199,6 +199,66 @@ enum status index_segment_write_deletes(struct os os, const char *dir, uint64_t 
     return writer_close(&writer, status, stats);
 }
 
+static int compare_entries(const void *a, const void *b)
+{
+    uint32_t left = ((const struct activity_entry *)a)->id;
+    uint32_t right = ((const struct activity_entry *)b)->id;
+    return (left > right) - (left < right);
+}
+
+/* Gives *entries, by rising id. */
+static enum status copy_shard(const struct activity *activity, size_t number, struct rwlock *lock,
+                              struct activity_entry **entries, size_t *count, uint32_t *step_s)
+{
+    const struct activity_shard *shard = &activity->shards[number];
+    *entries = NULL;
+    *count = 0;
+    rwlock_read(lock);
+    *step_s = activity->step_s;
+    if (shard->used > 0)
+        *entries = malloc(shard->used * sizeof(*entries)[0]);
+    bool copied = shard->used == 0 || *entries != NULL;
+    for (uint32_t i = 0; *entries != NULL && i <= shard->mask; i++)
+        if (shard->entries[i].id != SERIES_ID_NONE && !activity_is_held(&shard->entries[i]))
+            (*entries)[(*count)++] = shard->entries[i];
+    rwlock_unlock(lock);
+    if (*count > 0)
+        qsort(*entries, *count, sizeof(*entries)[0], compare_entries);
+    return copied ? STATUS_OK : STATUS_MEMORY;
+}
+
+static enum status write_active(struct segment_writer *writer, const struct activity_entry *entries,
+                                size_t count, uint32_t step_s)
+{
+    bytes_clear(&writer->raw);
+    if (record_put_activity(&writer->raw, entries, count, step_s) != STATUS_OK)
+        return fail(writer->err, STATUS_MEMORY, "no memory for an index block");
+    return write_block(writer, RECORD_ACTIVITY);
+}
+
+enum status index_segment_write_activity(struct os os, const char *dir, uint64_t id,
+                                         const struct activity *activity, struct rwlock *lock,
+                                         struct index_segment_stats *stats, struct error *err)
+{
+    struct segment_writer writer;
+    enum status status = writer_open(&writer, os, dir, id, err);
+    stats->entries = 0;
+    for (size_t i = 0; i < ACTIVITY_SHARDS && status == STATUS_OK; i++) {
+        struct activity_entry *entries;
+        size_t count;
+        uint32_t step_s;
+        if (copy_shard(activity, i, lock, &entries, &count, &step_s) != STATUS_OK)
+            status = fail(err, STATUS_MEMORY, "no memory for an index block");
+        for (size_t done = 0; done < count && status == STATUS_OK; done += RECORD_MAX_ACTIVE)
+            status = write_active(
+                &writer, entries + done,
+                count - done < RECORD_MAX_ACTIVE ? count - done : RECORD_MAX_ACTIVE, step_s);
+        stats->entries += count;
+        free(entries);
+    }
+    return writer_close(&writer, status, stats);
+}
+
 /* ---- reading ---------------------------------------------------------------------------- */
 
 struct segment_reader {

@@ -1,6 +1,6 @@
 /*
- * index_segment - an immutable file of series definitions, or of metric descriptors: what the log
- * said, before its segments are used again.
+ * index_segment - an immutable file of series definitions, of metric descriptors, of deletes, or of
+ * active series: what the log said, before its segments are used again.
  *
  * Blocks of one record each (record.h), compressed, each under its own checksum: a damaged block
  * costs the definitions in it. Format: docs/formats/index-segment.md.
@@ -38,6 +38,14 @@ MUST_CHECK enum status index_segment_write_deletes(struct os os, const char *dir
                                                    uint64_t max_sequence,
                                                    struct index_segment_stats *stats,
                                                    struct error *err);
+
+/* The series that are active and not only held, shard by shard as of a moment during the call:
+ * `lock` is held for reading while one is copied. */
+MUST_CHECK enum status index_segment_write_activity(struct os os, const char *dir, uint64_t id,
+                                                    const struct activity *activity,
+                                                    struct rwlock *lock,
+                                                    struct index_segment_stats *stats,
+                                                    struct error *err);
 
 /* One record of the segment. */
 typedef enum status index_segment_visit(void *context, enum record_type type, struct slice record,

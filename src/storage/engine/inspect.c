@@ -39,7 +39,8 @@ struct inspector {
     struct series_table series;
     uint64_t blocks, entries;
     /* log segment */
-    uint64_t frames, commits, records[RECORD_DELETE + 1], samples, stale, stale_bytes, unused, gaps;
+    uint64_t frames, commits, records[RECORD_ARRIVAL + 1], samples, stale, stale_bytes, unused,
+        gaps;
     uint32_t last_epoch;
     uint64_t number, segment_size;
 };
@@ -288,7 +289,7 @@ static void show_series(struct inspector *inspector, uint32_t id)
 
 static void note_record(struct inspector *inspector, uint8_t type)
 {
-    if (type <= RECORD_DELETE)
+    if (type <= RECORD_ARRIVAL)
         inspector->records[type]++;
 }
 
@@ -311,6 +312,22 @@ static enum status show_delete(struct inspector *inspector, struct slice record,
     return STATUS_OK;
 }
 
+static enum status show_active(void *context, const struct activity_entry *entry, uint32_t step_s,
+                               struct error *err)
+{
+    struct inspector *inspector = context;
+    (void)step_s, (void)err;
+    inspector->entries++;
+    if (inspector->options->details) {
+        struct detail *detail = begin_detail(inspector, "active");
+        detail_count(detail, "series", entry->id);
+        detail_count(detail, "metric", entry->metric);
+        detail_instant(detail, "received", (int64_t)entry->arrival_s * 1000);
+        end_detail(inspector);
+    }
+    return inspector->status;
+}
+
 static enum status take_block(void *context, enum record_type type, struct slice record,
                               struct error *err)
 {
@@ -321,6 +338,8 @@ static enum status take_block(void *context, enum record_type type, struct slice
         return show_delete(inspector, record, err);
     if (type == RECORD_METRICS)
         return record_get_metrics(record, show_metric, inspector, err);
+    if (type == RECORD_ACTIVITY)
+        return record_get_activity(record, show_active, inspector, err);
     if (type != RECORD_SERIES)
         return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
     size_t count = 0;
@@ -340,9 +359,10 @@ static enum status show_index(struct inspector *inspector)
                                             inspector, inspector->err);
     if (status == STATUS_OK) {
         put_text(inspector, "defines",
-                 inspector->records[RECORD_METRICS] > 0  ? "metrics"
-                 : inspector->records[RECORD_DELETE] > 0 ? "deletes"
-                                                         : "series");
+                 inspector->records[RECORD_METRICS] > 0    ? "metrics"
+                 : inspector->records[RECORD_DELETE] > 0   ? "deletes"
+                 : inspector->records[RECORD_ACTIVITY] > 0 ? "activity"
+                                                           : "series");
         put_number(inspector, "entries", inspector->entries);
         put_number(inspector, "blocks", inspector->blocks);
         put_damages(inspector);
@@ -461,9 +481,10 @@ static void show_manifest_details(struct inspector *inspector, const struct mani
         struct detail *detail = begin_detail(inspector, "index");
         detail_word(detail, "file", file);
         detail_word(detail, "defines",
-                    segment->kind == SEGMENT_METRICS   ? "metrics"
-                    : segment->kind == SEGMENT_DELETES ? "deletes"
-                                                       : "series");
+                    segment->kind == SEGMENT_METRICS    ? "metrics"
+                    : segment->kind == SEGMENT_DELETES  ? "deletes"
+                    : segment->kind == SEGMENT_ACTIVITY ? "activity"
+                                                        : "series");
         detail_count(detail, "entries", segment->entries);
         detail_count(detail, "bytes", segment->bytes);
         end_detail(inspector);
@@ -523,6 +544,10 @@ static const char *record_name(uint8_t type)
         return "metrics";
     case RECORD_DELETE:
         return "delete";
+    case RECORD_ACTIVITY:
+        return "activity";
+    case RECORD_ARRIVAL:
+        return "arrival";
     }
     return "unknown";
 }

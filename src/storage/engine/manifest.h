@@ -38,10 +38,11 @@ struct manifest_part {
 };
 
 enum segment_kind {
-    SEGMENT_SERIES = 1,  /* index_segment.h; of earlier versions */
-    SEGMENT_METRICS = 2, /* index_segment.h */
-    SEGMENT_INDEX = 3,   /* series_segment.h */
-    SEGMENT_DELETES = 4, /* index_segment.h: tombstones */
+    SEGMENT_SERIES = 1,   /* index_segment.h; of earlier versions */
+    SEGMENT_METRICS = 2,  /* index_segment.h */
+    SEGMENT_INDEX = 3,    /* series_segment.h */
+    SEGMENT_DELETES = 4,  /* index_segment.h: tombstones */
+    SEGMENT_ACTIVITY = 5, /* index_segment.h: active series */
 };
 
 struct manifest_segment {

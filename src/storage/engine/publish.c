@@ -45,9 +45,15 @@ void engine_note_index(struct engine *engine)
 {
     const struct manifest_state *state = manifest_state(engine->manifest);
     uint64_t bytes = 0;
-    for (size_t i = 0; i < state->segment_count; i++)
+    uint64_t segments = 0;
+    for (size_t i = 0; i < state->segment_count; i++) {
+        /* Of the same folder, but nothing is looked up in it. */
+        if (state->segments[i].kind == SEGMENT_ACTIVITY)
+            continue;
         bytes += state->segments[i].bytes;
-    atomic_store(&engine->counters.index_segments, state->segment_count);
+        segments++;
+    }
+    atomic_store(&engine->counters.index_segments, segments);
     atomic_store(&engine->counters.index_bytes, bytes);
 }
 

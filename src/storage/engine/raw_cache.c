@@ -37,13 +37,15 @@ static struct raw_cache_entry *place_for(struct raw_cache *cache, struct hash128
             return &window[i];
     for (uint32_t tries = 0; tries < 2 * RAW_CACHE_WINDOW; tries++) {
         struct raw_cache_entry *entry = &window[cache->hand++ % RAW_CACHE_WINDOW];
-        if (atomic_exchange_explicit(&entry->used, 0, memory_order_relaxed) == 0)
+        uint32_t stamp = atomic_load_explicit(&entry->stamp, memory_order_relaxed);
+        if ((stamp & 1) == 0)
             return entry;
+        atomic_store_explicit(&entry->stamp, stamp - 1, memory_order_relaxed);
     }
     return &window[cache->hand % RAW_CACHE_WINDOW];
 }
 
-static void put(struct raw_cache *cache, struct hash128 hash, uint32_t id, uint32_t used)
+static void put(struct raw_cache *cache, struct hash128 hash, uint32_t id, uint32_t stamp)
 {
     struct raw_cache_entry *entry = place_for(cache, hash);
     if (entry_empty(entry))
@@ -52,7 +54,7 @@ static void put(struct raw_cache *cache, struct hash128 hash, uint32_t id, uint3
         cache->evictions++;
     entry->hash = hash;
     entry->id = id;
-    atomic_store_explicit(&entry->used, used, memory_order_relaxed);
+    atomic_store_explicit(&entry->stamp, stamp, memory_order_relaxed);
 }
 
 /* Without memory for a larger one the cache stays as it is and evicts. */
@@ -69,15 +71,23 @@ static void grow(struct raw_cache *cache)
     for (uint64_t i = 0; i < old_count + RAW_CACHE_WINDOW - 1; i++)
         if (!entry_empty(&old[i]))
             put(cache, old[i].hash, old[i].id,
-                atomic_load_explicit(&old[i].used, memory_order_relaxed));
+                atomic_load_explicit(&old[i].stamp, memory_order_relaxed));
     free(old);
 }
 
-void raw_cache_insert(struct raw_cache *cache, struct hash128 hash, uint32_t id)
+void raw_cache_insert(struct raw_cache *cache, struct hash128 hash, uint32_t id, uint32_t tick)
 {
     if (cache->count >= (cache->mask + 1) / 8 * 5 && cache->mask + 1 < cache->max_entries)
         grow(cache);
-    put(cache, hash, id, 1);
+    put(cache, hash, id, tick * 2 + 1);
+}
+
+void raw_cache_stamp(struct raw_cache *cache, struct hash128 hash, uint32_t tick)
+{
+    struct raw_cache_entry *entry = &cache->entries[hash.low & cache->mask];
+    for (int i = 0; i < RAW_CACHE_WINDOW; i++, entry++)
+        if (hash128_equal(entry->hash, hash))
+            atomic_store_explicit(&entry->stamp, tick * 2 + 1, memory_order_relaxed);
 }
 
 uint64_t raw_cache_forget(struct raw_cache *cache, const roaring_bitmap_t *ids, uint64_t from,

@@ -319,8 +319,10 @@ static enum status publish(struct removal *removal)
     for (size_t done = 0; done < count; done += IDS_A_LOCK) {
         size_t end = count - done < IDS_A_LOCK ? count : done + IDS_A_LOCK;
         rwlock_write(&engine->series_lock);
-        for (size_t i = done; i < end; i++)
+        for (size_t i = done; i < end; i++) {
             series_space_remove(&index->space, removal->metrics[i]);
+            activity_forget(&engine->activity, removal->ids[i]);
+        }
         rwlock_unlock(&engine->series_lock);
     }
     rwlock_write(&engine->series_lock);

@@ -9,6 +9,9 @@
 /* A series record ends soon after this: most of a record's worth, and room for one huge series. */
 enum { RECORD_SERIES_SIZE = 256 * 1024 };
 
+/* No store has as many metrics as it may have series. */
+#define RECORD_METRIC_END (UINT32_MAX / 2)
+
 /* ---- samples ---------------------------------------------------------------------------- */
 
 enum status record_put_samples(struct bytes *to, const uint32_t *ids, const int64_t *times,
@@ -397,6 +400,73 @@ enum status record_get_delete(struct slice record, struct record_delete *delete,
     if (reader.at == NULL || time_range_empty(delete->range))
         return fail(err, STATUS_CORRUPT, "delete record is cut off or out of range");
     return bitmap_decode(slice_of(reader.at, (size_t)(reader.end - reader.at)), &delete->ids, err);
+}
+
+/* ---- activity --------------------------------------------------------------------------- */
+
+enum status record_put_activity(struct bytes *to, const struct activity_entry *entries,
+                                size_t count, uint32_t step_s)
+{
+    struct activity_entry last = {0};
+    enum status status = bytes_reserve(to, (1 + count * 3) * VARINT_MAX_SIZE);
+    if (status != STATUS_OK)
+        return status;
+    uint8_t *at = varint_put(to->data + to->size, step_s);
+    for (size_t i = 0; i < count; i++) {
+        const struct activity_entry *entry = &entries[i];
+        at = varint_put(at, entry->id - last.id);
+        at = varint_put(at, zigzag_encode((int64_t)entry->metric - last.metric));
+        at = varint_put(at, zigzag_encode((int64_t)entry->arrival_s - last.arrival_s));
+        last = *entry;
+    }
+    to->size = (size_t)(at - to->data);
+    return STATUS_OK;
+}
+
+static bool in_range(int64_t number, int64_t first, int64_t end)
+{
+    return number >= first && number < end;
+}
+
+enum status record_get_activity(struct slice record, record_visit_active *visit, void *context,
+                                struct error *err)
+{
+    struct record_reader reader = reader_of(record);
+    struct activity_entry entry = {0};
+    uint64_t step_s = get_varint(&reader);
+    if (reader.at == NULL || step_s == 0 || step_s > ACTIVITY_LONGEST_STEP_S)
+        return fail(err, STATUS_CORRUPT, "activity record is cut off or out of range");
+    while (reader.at != reader.end) {
+        uint64_t step = get_varint(&reader);
+        uint64_t id = entry.id + (step & UINT32_MAX);
+        int64_t metric = wrapping_add(entry.metric, zigzag_decode(get_varint(&reader)));
+        int64_t arrival_s = wrapping_add(entry.arrival_s, zigzag_decode(get_varint(&reader)));
+        if (reader.at == NULL || step > UINT32_MAX || id >= SERIES_ID_END ||
+            !in_range(metric, 0, RECORD_METRIC_END) ||
+            !in_range(arrival_s, ACTIVITY_FIRST_S, UINT32_MAX / 2))
+            return fail(err, STATUS_CORRUPT, "activity record is cut off or out of range");
+        entry = (struct activity_entry){(uint32_t)id, (uint32_t)metric, (uint32_t)arrival_s};
+        enum status status = visit(context, &entry, (uint32_t)step_s, err);
+        if (status != STATUS_OK)
+            return status;
+    }
+    return STATUS_OK;
+}
+
+enum status record_put_arrival(struct bytes *to, uint32_t arrival_s)
+{
+    return put_varint(to, arrival_s);
+}
+
+enum status record_get_arrival(struct slice record, uint32_t *arrival_s, struct error *err)
+{
+    struct record_reader reader = reader_of(record);
+    uint64_t time_s = get_varint(&reader);
+    if (reader.at == NULL || reader.at != reader.end ||
+        !in_range((int64_t)time_s, ACTIVITY_FIRST_S, UINT32_MAX / 2))
+        return fail(err, STATUS_CORRUPT, "arrival record is cut off or out of range");
+    *arrival_s = (uint32_t)time_s;
+    return STATUS_OK;
 }
 
 /* ---- metrics ---------------------------------------------------------------------------- */

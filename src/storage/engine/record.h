@@ -10,13 +10,16 @@
 #include "base/bytes.h"
 #include "model/metric.h"
 #include "model/time_range.h"
+#include "storage/engine/activity.h"
 #include "storage/engine/series_table.h"
 
 enum record_type {
-    RECORD_SERIES = 1,  /* definitions: id, metric id, labels */
-    RECORD_SAMPLES = 2, /* (series id, time, value) in columns */
-    RECORD_METRICS = 3, /* descriptors */
-    RECORD_DELETE = 4,  /* series, range: a tombstone */
+    RECORD_SERIES = 1,   /* definitions: id, metric id, labels */
+    RECORD_SAMPLES = 2,  /* (series id, time, value) in columns */
+    RECORD_METRICS = 3,  /* descriptors */
+    RECORD_DELETE = 4,   /* series, range: a tombstone */
+    RECORD_ACTIVITY = 5, /* series ids, their metrics, and when they were last received */
+    RECORD_ARRIVAL = 6,  /* when the samples behind it were received */
 };
 
 enum {
@@ -63,6 +66,21 @@ struct record_delete {
 
 MUST_CHECK enum status record_get_delete(struct slice record, struct record_delete *delete,
                                          struct error *err);
+
+/* ---- activity ---- */
+
+/* Ids that rise; at most RECORD_MAX_ACTIVE. Each was received within `step_s` of its arrival. */
+enum { RECORD_MAX_ACTIVE = 32 * 1024 };
+MUST_CHECK enum status record_put_activity(struct bytes *to, const struct activity_entry *entries,
+                                           size_t count, uint32_t step_s);
+typedef enum status record_visit_active(void *context, const struct activity_entry *entry,
+                                        uint32_t step_s, struct error *err);
+MUST_CHECK enum status record_get_activity(struct slice record, record_visit_active *visit,
+                                           void *context, struct error *err);
+
+MUST_CHECK enum status record_put_arrival(struct bytes *to, uint32_t arrival_s);
+MUST_CHECK enum status record_get_arrival(struct slice record, uint32_t *arrival_s,
+                                          struct error *err);
 
 /* ---- metrics ---- */
 

@@ -38,6 +38,8 @@ static enum status restore_record(void *context, enum record_type type, struct s
         return record_get_metrics(record, restore_metric, recovery, err);
     if (type == RECORD_DELETE)
         return tombstone_set_take_record(&recovery->tombstones, record, err);
+    if (type == RECORD_ACTIVITY)
+        return engine_restore_activity(recovery->engine, record, err);
     return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
 }
 
@@ -144,8 +146,9 @@ static enum status load_records(struct recovery *recovery, const struct manifest
         return fail(err, STATUS_MEMORY, "no memory for a path");
     uint64_t damaged = engine->recovery.damaged;
     /* Descriptors that are lost cost no samples. */
-    index_segment_damage *damage =
-        info->kind == SEGMENT_METRICS ? recovery_note_descriptors : recovery_note_damage;
+    index_segment_damage *damage = info->kind == SEGMENT_METRICS    ? recovery_note_descriptors
+                                   : info->kind == SEGMENT_ACTIVITY ? recovery_note_activity
+                                                                    : recovery_note_damage;
     enum status status =
         index_segment_read(engine->os, path, restore_record, damage, recovery, err);
     if (status == STATUS_NOT_FOUND || status == STATUS_CORRUPT) {
@@ -153,7 +156,8 @@ static enum status load_records(struct recovery *recovery, const struct manifest
         status = STATUS_OK;
     }
     free(path);
-    if (engine->recovery.damaged > damaged)
+    /* The next flush says anew which series are active. */
+    if (engine->recovery.damaged > damaged && info->kind != SEGMENT_ACTIVITY)
         engine->damaged_segments[engine->damaged_segment_count++] = info->id;
     return status;
 }
@@ -168,10 +172,27 @@ static enum status load_segments(struct recovery *recovery, struct error *err)
         return fail(err, STATUS_MEMORY, "no memory for the index");
     enum status status = STATUS_OK;
     for (size_t i = 0; i < state->segment_count && status == STATUS_OK; i++)
-        status = state->segments[i].kind == SEGMENT_INDEX
-                     ? open_index(recovery, &state->segments[i], err)
-                     : load_records(recovery, &state->segments[i], err);
+        if (state->segments[i].kind == SEGMENT_INDEX)
+            status = open_index(recovery, &state->segments[i], err);
+        else if (state->segments[i].kind != SEGMENT_ACTIVITY)
+            status = load_records(recovery, &state->segments[i], err);
     return status == STATUS_OK ? open_closed(recovery, err) : status;
+}
+
+/* After the index, which says what metrics there are. */
+static enum status load_activity(struct recovery *recovery, struct error *err)
+{
+    const struct manifest_state *state = manifest_state(recovery->engine->manifest);
+    enum status status = STATUS_OK;
+    bool any = false;
+    for (size_t i = 0; i < state->segment_count && status == STATUS_OK; i++) {
+        if (state->segments[i].kind != SEGMENT_ACTIVITY)
+            continue;
+        any = true;
+        status = load_records(recovery, &state->segments[i], err);
+    }
+    recovery->activity_lost = recovery->activity_lost || !any;
+    return status;
 }
 
 /* ---- parts ------------------------------------------------------------------------------ */
@@ -256,7 +277,8 @@ static enum status replay_samples(struct recovery *recovery, struct slice record
         return status;
     struct head_ref *active = engine_newest(engine)->active;
     if (head_reserve(active->head, recovery->ids, count) != STATUS_OK ||
-        note_days(engine, recovery->times, count) != STATUS_OK)
+        note_days(engine, recovery->times, count) != STATUS_OK ||
+        arrivals_note(&recovery->arrivals, recovery->ids, count) != STATUS_OK)
         return fail(err, STATUS_MEMORY, "no memory to replay the log; give the process more");
     head_append(active->head, recovery->ids, recovery->times, recovery->values, count);
     for (size_t i = 0; i < count; i++)
@@ -431,6 +453,8 @@ static enum status make_room(struct recovery *recovery, uint64_t frame, struct e
     old->active->end_position = before;
     version_release(version_slot_replace(&engine->version, version));
     enum status status = settle_series(recovery, err);
+    if (status == STATUS_OK)
+        status = arrivals_apply(&recovery->arrivals, engine, err);
     /* The manifest is about to say that this much of the log is there and not needed any more. */
     if (status == STATUS_OK)
         status = wal_sync_replayed(recovery->replaying, err);
@@ -464,6 +488,9 @@ static enum status replay(void *context, struct slice record, uint8_t type, uint
         break;
     case RECORD_DELETE:
         status = replay_delete(recovery, record, &why);
+        break;
+    case RECORD_ARRIVAL:
+        status = record_get_arrival(record, &recovery->arrivals.arrival_s, &why);
         break;
     case RECORD_METRICS:
         recovery->engine->registry_dirty = true;
@@ -656,8 +683,11 @@ static enum status recover(struct recovery *recovery, struct error *err)
     if (status == STATUS_OK)
         status = look_after_unnamed(recovery, err);
     engine->sequence = state->last_sequence;
+    engine_activity_begin(engine);
     if (status == STATUS_OK)
         status = load_segments(recovery, err);
+    if (status == STATUS_OK)
+        status = load_activity(recovery, err);
     struct head_ref *head = NULL;
     if (status == STATUS_OK && head_ref_new(&head, engine->options.head_bytes, 1) != STATUS_OK)
         status = fail(err, STATUS_MEMORY, "no memory for a head");
@@ -670,6 +700,9 @@ static enum status recover(struct recovery *recovery, struct error *err)
         engine_newest(engine)->active->begin_position =
             state->log_position > first ? state->log_position : first;
     }
+    if (status == STATUS_OK && recovery->activity_lost)
+        status = engine_guess_activity(engine, err);
+    arrivals_init(&recovery->arrivals, engine);
     if (status == STATUS_OK)
         status = tell_unreadable(open_log(recovery, err), err);
     if (status == STATUS_OK) {
@@ -680,6 +713,10 @@ static enum status recover(struct recovery *recovery, struct error *err)
     }
     if (status == STATUS_OK)
         status = settle_series(recovery, err);
+    if (status == STATUS_OK)
+        status = arrivals_apply(&recovery->arrivals, engine, err);
+    if (status == STATUS_OK)
+        engine_settle_activity(engine);
     const struct segment_set *set = engine->index.segments;
     for (size_t i = 0; i < set->count && status == STATUS_OK; i++)
         set->segments[i]->logged_until = wal_position(engine->wal);
@@ -702,6 +739,7 @@ enum status engine_recover(struct engine *engine, struct error *err)
                              ? fail(err, STATUS_MEMORY, "no memory to recover the store")
                              : recover(&recovery, err);
     tombstone_set_release(recovery.tombstones);
+    arrivals_release(&recovery.arrivals);
     free(recovery.closed);
     free(recovery.ids);
     free(recovery.times);

@@ -29,6 +29,13 @@ void recovery_note_descriptors(void *context, const char *description)
     recovery_note_known_loss(context, description);
 }
 
+void recovery_note_activity(void *context, const char *description)
+{
+    struct recovery *recovery = context;
+    recovery->activity_lost = true;
+    recovery_note_known_loss(recovery, description);
+}
+
 void recovery_note_log_damage(void *context, const char *description, uint64_t from, uint64_t to)
 {
     struct recovery *recovery = context;

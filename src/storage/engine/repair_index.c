@@ -39,6 +39,11 @@ static void tell_outcome(struct mending *mending, uint64_t kept)
     };
     uint64_t had = mending->told->entries;
     enum segment_kind kind = mending->told->kind;
+    if (kind == SEGMENT_ACTIVITY) {
+        repair_tell(mending->repair, ENGINE_REPAIRED, mending->path,
+                    "put aside: the next start finds active series by what parts hold");
+        return;
+    }
     if (kept < had) {
         if (kind == SEGMENT_SERIES || kind == SEGMENT_INDEX)
             mending->repair->result->lost_series += had - kept;
@@ -339,6 +344,15 @@ static enum status take_delete(struct mending *mending, struct slice record, str
     return status;
 }
 
+static enum status count_active(void *context, const struct activity_entry *entry, uint32_t step_s,
+                                struct error *err)
+{
+    struct mending *mending = context;
+    (void)entry, (void)step_s, (void)err;
+    mending->entries++;
+    return STATUS_OK;
+}
+
 static enum status take_record(void *context, enum record_type type, struct slice record,
                                struct error *err)
 {
@@ -348,6 +362,8 @@ static enum status take_record(void *context, enum record_type type, struct slic
         return record_get_metrics(record, take_metric, mending, err);
     if (type == RECORD_DELETE && mending->told->kind == SEGMENT_DELETES)
         return take_delete(mending, record, err);
+    if (type == RECORD_ACTIVITY && mending->told->kind == SEGMENT_ACTIVITY)
+        return record_get_activity(record, count_active, mending, err);
     if (type == RECORD_SERIES && mending->told->kind == SEGMENT_SERIES)
         return record_restore_series(record, &mending->series, &count, err);
     return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
@@ -425,12 +441,12 @@ static enum status read_records(struct mending *mending, struct error *err)
     if (status != STATUS_OK)
         return fail(err, status, "%s", why.message);
     enum segment_kind kind = mending->told->kind;
-    uint64_t entries = kind == SEGMENT_METRICS   ? mending->registry.count
-                       : kind == SEGMENT_DELETES ? mending->entries
-                                                 : mending->series.committed_series;
+    uint64_t entries = kind == SEGMENT_METRICS  ? mending->registry.count
+                       : kind == SEGMENT_SERIES ? mending->series.committed_series
+                                                : mending->entries;
     if (mending->damaged == 0 && entries == mending->told->entries)
         return STATUS_OK;
-    if (entries == 0)
+    if (entries == 0 || kind == SEGMENT_ACTIVITY)
         return replace(mending, NULL, err);
     return kind == SEGMENT_METRICS   ? write_metrics(mending, err)
            : kind == SEGMENT_DELETES ? write_deletes(mending, err)

@@ -1,7 +1,8 @@
 /*
  * resolve - the labels of a batch become series ids.
  *
- * Known series: one hash and one probe each, with the cache lines fetched ahead. The others, in
+ * Known series: one hash and one probe each, with the cache lines fetched ahead; the first of them
+ * in each tick is touched (activity.h). The others, and those that are not active any more, in
  * small groups so that the lock is never held long: labels are decoded and made canonical without
  * the lock, looked up in the segments, and only with the lock put to admission and given memory.
  *
@@ -13,9 +14,15 @@
 
 #include "base/invariant.h"
 #include "base/times.h"
+#include "storage/engine/activity_store.h"
 #include "storage/engine/engine_internal.h"
 
-enum { PROBE_AHEAD = 16, MISS_GROUP = 64, MISS_ARENA = 2 * MISS_GROUP * LABELS_MAX_SIZE };
+enum {
+    PROBE_AHEAD = 16,
+    TOUCH_GROUP = 512,
+    MISS_GROUP = 64,
+    MISS_ARENA = 2 * MISS_GROUP * LABELS_MAX_SIZE
+};
 
 /* How often a group is looked up without the lock: new sets come with flushes and merges of the
  * index, which take longer than a group. */
@@ -79,32 +86,86 @@ static void doubt(struct engine *engine)
     rwlock_unlock(&engine->series_lock);
 }
 
+/* Entries that the cache knows of an earlier tick. */
+struct stale {
+    uint32_t *entries;
+    size_t count;
+};
+
+/* With series_lock for reading. */
+static enum status look_into_cache(struct resolution *work, struct stale *stale)
+{
+    struct engine *engine = work->engine;
+    struct batch *batch = work->batch;
+    struct batch_series *series = batch->series;
+    const roaring_bitmap_t *dying = engine->reclaim.dying;
+    const roaring_bitmap_t *doubtful = engine->index.doubtful;
+    uint32_t tick = engine->activity.tick;
+    batch->tick = tick;
+    if (batch->arrival_s < engine->activity.now_s)
+        batch->arrival_s = engine->activity.now_s;
+    for (size_t i = 0; i < batch->series_count; i++) {
+        bool is_stale;
+        if (i + PROBE_AHEAD < batch->series_count)
+            raw_cache_prefetch(&engine->raw_cache, series[i + PROBE_AHEAD].hash);
+        series[i].id = raw_cache_find(&engine->raw_cache, series[i].hash, tick, &is_stale);
+        if (dying != NULL && roaring_bitmap_contains(dying, series[i].id))
+            series[i].id = SERIES_ID_NONE;
+        if (doubtful != NULL && roaring_bitmap_contains(doubtful, series[i].id))
+            series[i].id = SERIES_ID_NONE;
+        if (!is_stale)
+            continue;
+        if (stale->entries == NULL)
+            stale->entries =
+                arena_alloc(batch->arena, (batch->series_count - i) * sizeof stale->entries[0]);
+        if (stale->entries == NULL)
+            return fail(work->err, arena_status(batch->arena), "no memory to look series up");
+        stale->entries[stale->count++] = (uint32_t)i;
+    }
+    return STATUS_OK;
+}
+
+/* Those that are active are received now; the others are not known any more. */
+static void touch(struct resolution *work, const struct stale *stale)
+{
+    struct engine *engine = work->engine;
+    for (size_t done = 0; done < stale->count; done += TOUCH_GROUP) {
+        size_t end = done + TOUCH_GROUP < stale->count ? done + TOUCH_GROUP : stale->count;
+        rwlock_write(&engine->series_lock);
+        for (size_t i = done; i < end; i++) {
+            struct batch_series *series = &work->batch->series[stale->entries[i]];
+            if (series->id == SERIES_ID_NONE)
+                continue;
+            if (activity_touch(&engine->activity, series->id))
+                raw_cache_stamp(&engine->raw_cache, series->hash, engine->activity.tick);
+            else
+                series->id = SERIES_ID_NONE;
+        }
+        rwlock_unlock(&engine->series_lock);
+    }
+}
+
 /* Ids of the series that the cache knows; *misses lists the other entries. */
 static enum status probe(struct resolution *work, uint32_t **misses, size_t *miss_count)
 {
     struct engine *engine = work->engine;
     struct batch *batch = work->batch;
     struct batch_series *series = batch->series;
+    struct stale stale = {0};
     uint64_t seed = engine->index.seed ^ batch->hash_tag;
     for (size_t i = 0; i < batch->series_count; i++)
         series[i].hash = hash128(series[i].raw, seed);
-    size_t missed = 0;
     if (atomic_load_explicit(&engine->index_damaged, memory_order_relaxed))
         doubt(engine);
     rwlock_read(&engine->series_lock);
-    const roaring_bitmap_t *dying = engine->reclaim.dying;
-    const roaring_bitmap_t *doubtful = engine->index.doubtful;
-    for (size_t i = 0; i < batch->series_count; i++) {
-        if (i + PROBE_AHEAD < batch->series_count)
-            raw_cache_prefetch(&engine->raw_cache, series[i + PROBE_AHEAD].hash);
-        series[i].id = raw_cache_find(&engine->raw_cache, series[i].hash);
-        if (dying != NULL && roaring_bitmap_contains(dying, series[i].id))
-            series[i].id = SERIES_ID_NONE;
-        if (doubtful != NULL && roaring_bitmap_contains(doubtful, series[i].id))
-            series[i].id = SERIES_ID_NONE;
-        missed += series[i].id == SERIES_ID_NONE;
-    }
+    enum status status = look_into_cache(work, &stale);
     rwlock_unlock(&engine->series_lock);
+    if (status != STATUS_OK)
+        return status;
+    touch(work, &stale);
+    size_t missed = 0;
+    for (size_t i = 0; i < batch->series_count; i++)
+        missed += series[i].id == SERIES_ID_NONE;
     atomic_fetch_add_explicit(&engine->counters.cache_hits, batch->series_count - missed,
                               memory_order_relaxed);
     atomic_fetch_add_explicit(&engine->counters.cache_misses, missed, memory_order_relaxed);
@@ -114,7 +175,8 @@ static enum status probe(struct resolution *work, uint32_t **misses, size_t *mis
         return STATUS_OK;
     *misses = arena_alloc(batch->arena, missed * sizeof(*misses)[0]);
     batch->reserved = arena_alloc(batch->arena, missed * sizeof batch->reserved[0]);
-    if (*misses == NULL || batch->reserved == NULL)
+    batch->held = arena_alloc(batch->arena, missed * sizeof batch->held[0]);
+    if (*misses == NULL || batch->reserved == NULL || batch->held == NULL)
         return fail(work->err, arena_status(batch->arena), "no memory for new series");
     *miss_count = missed;
     size_t place = 0;
@@ -126,7 +188,7 @@ static enum status probe(struct resolution *work, uint32_t **misses, size_t *mis
 
 /* ---- the others ------------------------------------------------------------------------- */
 
-static void question_fill(struct engine *engine, const struct labels *labels,
+static void question_fill(struct engine *engine, const struct labels *labels, bool returns,
                           struct admission_question *question)
 {
     struct slice metric = labels_metric_name(labels);
@@ -136,8 +198,10 @@ static void question_fill(struct engine *engine, const struct labels *labels,
     *question = (struct admission_question){
         .labels = labels,
         .metric = metric,
-        .metric_series = id == METRIC_ID_NONE ? 0 : series_space_count(&index->space, id),
-        .total_series = series_index_committed(index) + series_index_reserved(index),
+        .returns = returns,
+        .metric_series = id == METRIC_ID_NONE ? 0 : activity_count(&engine->activity, id),
+        .total_series = engine->activity.count,
+        .indexed_series = series_index_committed(index) + series_index_reserved(index),
         .index_bytes = series_index_memory(index),
         .has_max_series = descriptor != NULL && descriptor->has_max_series,
         .max_series = descriptor != NULL ? descriptor->max_series : 0,
@@ -167,23 +231,39 @@ static enum status find_on_disk(struct engine *engine, const struct segment_set 
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-/* The id that its key leads to, or a new one. */
-static enum status reserve(struct resolution *work, const struct missed *missed, uint32_t *id,
+static enum status ask_admission(struct resolution *work, const struct labels *labels, bool returns,
+                                 struct error *why)
+{
+    struct admission_question question;
+    if (work->admitter == NULL)
+        return STATUS_OK;
+    question_fill(work->engine, labels, returns, &question);
+    return work->admitter->ops->admit(work->admitter, &question, why);
+}
+
+/* Of the id that its key leads to, or a new one. */
+static enum status reserve(struct resolution *work, const struct labels *labels, uint32_t *id,
                            struct error *why)
 {
-    struct series_index *index = &work->engine->index;
-    const struct labels *labels = &missed->labels;
+    struct series_table *table = &work->engine->index.active;
     if (*id != SERIES_ID_NONE)
-        return series_table_reserve_again(&index->active, labels, *id, why);
-    struct admission_question question;
-    question_fill(work->engine, labels, &question);
-    enum status status = work->admitter == NULL
-                             ? STATUS_OK
-                             : work->admitter->ops->admit(work->admitter, &question, why);
-    if (status != STATUS_OK)
-        return status;
-    status = series_table_reserve(&index->active, labels, id);
+        return series_table_reserve_again(table, labels, *id, why);
+    enum status status = series_table_reserve(table, labels, id);
     return status == STATUS_OK ? status : fail(why, status, "no memory for a new series");
+}
+
+/* Its place among the active ones. Of a series whose metric is lost by damage nobody can count. */
+static enum status hold(struct resolution *work, const struct labels *labels, uint32_t id,
+                        struct error *why)
+{
+    struct engine *engine = work->engine;
+    uint32_t metric = series_space_find_metric(&engine->index.space, labels_metric_name(labels));
+    if (metric == METRIC_ID_NONE)
+        return STATUS_OK;
+    if (activity_hold(&engine->activity, id, metric) != STATUS_OK)
+        return fail(why, STATUS_MEMORY, "no memory for a new series");
+    work->batch->held[work->batch->held_count++] = id;
+    return STATUS_OK;
 }
 
 /* With series_lock for writing; `missed` is what the present segments say. */
@@ -199,17 +279,27 @@ static enum status find_or_reserve(struct resolution *work, struct missed *misse
     if (work->engine->reclaim.dying != NULL)
         roaring_bitmap_remove(work->engine->reclaim.dying, id);
     bool undefined = !missed->defined && series_index_get(index, id, NULL) == NULL;
-    if (id == SERIES_ID_NONE || undefined) {
-        enum status status = reserve(work, missed, &id, &missed->why);
-        if (status != STATUS_OK)
-            return status;
-        batch->reserved[batch->reserved_count++] = id;
-    } else if (!series_index_has_committed(index, id)) {
+    bool active = activity_touch(&work->engine->activity, id);
+    /* Another batch has brought it before admission, and is on its way. */
+    bool admitted = active || activity_find(&work->engine->activity, id) != NULL;
+    enum status status = STATUS_OK;
+    if (!admitted)
+        status = ask_admission(work, &missed->labels, id != SERIES_ID_NONE, &missed->why);
+    bool reserved = status == STATUS_OK && (id == SERIES_ID_NONE || undefined);
+    if (reserved) {
+        status = reserve(work, &missed->labels, &id, &missed->why);
+    } else if (status == STATUS_OK && !series_index_has_committed(index, id)) {
         series_table_hold(&index->active, id);
-        batch->reserved[batch->reserved_count++] = id;
+        reserved = true;
     }
+    if (status != STATUS_OK)
+        return status;
+    if (reserved)
+        batch->reserved[batch->reserved_count++] = id;
+    if (!active)
+        status = hold(work, &missed->labels, id, &missed->why);
     batch->series[entry].id = id;
-    return STATUS_OK;
+    return status;
 }
 
 /* CORRUPT: damage keeps it from being said whether the store knows the series. */
@@ -458,7 +548,8 @@ enum status engine_resolve(struct tier *tier, struct batch *batch, struct admitt
         .engine = engine_of(tier), .batch = batch, .admitter = admitter, .err = err};
     uint32_t *misses;
     size_t miss_count;
-    batch->reserved_count = 0;
+    batch->arrival_s = engine_activity_advance(work.engine);
+    batch->reserved_count = batch->held_count = 0;
     batch->gate = gate_enter(&work.engine->batches);
     enum status status = probe(&work, &misses, &miss_count);
     if (status == STATUS_OK && miss_count > 0)
@@ -489,6 +580,13 @@ enum status engine_resolve(struct tier *tier, struct batch *batch, struct admitt
     return STATUS_OK;
 }
 
+static bool is_received(const struct engine *engine, const struct batch *batch, uint32_t id)
+{
+    const struct activity_entry *entry = activity_find(&engine->activity, id);
+    return entry != NULL && !activity_is_held(entry) && batch->tick == engine->activity.tick &&
+           entry->arrival_s == engine->activity.now_s;
+}
+
 /* Committed series that came by slow are remembered by their raw bytes. Only now: bytes of a series
  * that a failed commit forgets must never be found. */
 static void remember(struct engine *engine, const struct batch *batch)
@@ -502,7 +600,8 @@ static void remember(struct engine *engine, const struct batch *batch)
             if (series->id != SERIES_ID_NONE &&
                 series_index_has_committed(&engine->index, series->id) &&
                 !series_index_is_doubtful(&engine->index, series->id))
-                raw_cache_insert(&engine->raw_cache, series->hash, series->id);
+                raw_cache_insert(&engine->raw_cache, series->hash, series->id,
+                                 is_received(engine, batch, series->id) ? batch->tick : 0);
         }
         rwlock_unlock(&engine->series_lock);
     }
@@ -512,14 +611,16 @@ void engine_settle(struct tier *tier, struct batch *batch)
 {
     struct engine *engine = engine_of(tier);
     remember(engine, batch);
-    if (batch->reserved_count > 0) {
+    if (batch->reserved_count > 0 || batch->held_count > 0) {
         rwlock_write(&engine->series_lock);
+        for (size_t i = 0; i < batch->held_count; i++)
+            activity_unhold(&engine->activity, batch->held[i]);
         for (size_t i = 0; i < batch->reserved_count; i++)
             if (series_table_has_reserved(&engine->index.active, batch->reserved[i]))
                 series_table_unhold(&engine->index.active, batch->reserved[i]);
         rwlock_unlock(&engine->series_lock);
     }
-    batch->reserved_count = 0;
+    batch->reserved_count = batch->held_count = 0;
     batch->missed_count = 0;
     gate_leave(&engine->batches, &batch->gate);
 }

@@ -280,8 +280,8 @@ static void count_all(struct snapshot *snapshot)
         result->bytes += state->parts[i].bytes;
     }
     for (size_t i = 0; i < state->segment_count; i++) {
-        bool series = state->segments[i].kind != SEGMENT_METRICS &&
-                      state->segments[i].kind != SEGMENT_DELETES;
+        bool series =
+            state->segments[i].kind == SEGMENT_SERIES || state->segments[i].kind == SEGMENT_INDEX;
         result->series += series ? state->segments[i].entries : 0;
         result->bytes += state->segments[i].bytes;
     }

@@ -122,6 +122,15 @@ enum status verify_delete(struct verifier *verifier, struct slice record, struct
     return status;
 }
 
+static enum status verify_active(void *context, const struct activity_entry *entry, uint32_t step_s,
+                                 struct error *err)
+{
+    (void)entry, (void)step_s, (void)err;
+    struct verifier *verifier = context;
+    verifier->entries++;
+    return STATUS_OK;
+}
+
 static enum status take_definitions(void *context, enum record_type type, struct slice record,
                                     struct error *err)
 {
@@ -136,6 +145,8 @@ static enum status take_definitions(void *context, enum record_type type, struct
         return verify_delete(verifier, record, err);
     if (type == RECORD_METRICS && verifier->kind == SEGMENT_METRICS)
         return record_get_metrics(record, verify_metric, verifier, err);
+    if (type == RECORD_ACTIVITY && verifier->kind == SEGMENT_ACTIVITY)
+        return record_get_activity(record, verify_active, verifier, err);
     return fail(err, STATUS_CORRUPT, "a record of type %d does not belong here", (int)type);
 }
 

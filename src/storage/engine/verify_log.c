@@ -33,6 +33,7 @@ static enum status take_record(void *context, struct slice record, uint8_t type,
     struct error why = {0};
     enum status status = STATUS_OK;
     size_t count;
+    uint32_t arrival_s;
     switch ((enum record_type)type) {
     case RECORD_SERIES:
         /* What was flushed has to stand in an index segment: the log will be used again. */
@@ -47,6 +48,9 @@ static enum status take_record(void *context, struct slice record, uint8_t type,
         break;
     case RECORD_DELETE:
         status = verify_delete(verifier, record, &why);
+        break;
+    case RECORD_ARRIVAL:
+        status = record_get_arrival(record, &arrival_s, &why);
         break;
     default:
         status = fail(&why, STATUS_CORRUPT, "a record of the unknown type %u", type);

@@ -6,8 +6,10 @@
  *   whole-1  parts of version 1; the last samples are in the log
  *   whole-2  parts of version 2: hot, merged, warm, and written anew for a delete; segments of
  *            series, of descriptors and of deletes; a log of several segments with every kind of
- *            record. fill() below made it, and makes the next one (GOLDEN_WRITE=1); whole-2.zstd
- *            says by which version of zstd.
+ *            record, but none about when series were received
+ *   whole-3  the same, with arrivals in the log and a segment of active series. fill() below made
+ *            it, and makes the next one (GOLDEN_WRITE=1); whole-3.zstd says by which version of
+ *            zstd.
  */
 #include "../../test.h"
 
@@ -21,7 +23,7 @@
 #include "engine_fixture.h"
 #include "golden.h"
 
-#define NEWEST "whole-2"
+#define NEWEST "whole-3"
 #define DAY0   (INT64_C(19900) * MS_PER_DAY)
 #define NOW    (INT64_C(20000) * MS_PER_DAY + MS_PER_DAY / 2)
 
@@ -138,7 +140,7 @@ static void settle(struct store *store)
     store_settle_down(store);
 }
 
-/* What whole-2 holds. */
+/* What whole-2 and whole-3 hold. */
 static void fill(struct store *store, struct ledger *ledger)
 {
     int64_t old = NOW - 5 * MS_PER_DAY;
@@ -394,6 +396,7 @@ static void the_newest_formats_are_written_as_in_the_golden_store(void **state)
     assert_int_equal(each_file(golden, NULL, NULL), count);
     bytes_release(&zstd);
     reads_as_it_was_written(NEWEST, &ledger);
+    reads_as_it_was_written("whole-2", &ledger);
     ledger_release(&ledger);
     store_release(&store);
 }
