@@ -1,151 +1,112 @@
 #include "admission/admission.h"
 
 #include <inttypes.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 
+#include "admission/rate.h"
+#include "admission/rules.h"
+#include "base/hash.h"
 #include "base/invariant.h"
 #include "base/times.h"
 
 struct admission {
     struct admitter admitter;
-    atomic_uint_fast64_t max_series_per_metric;
-    atomic_uint_fast64_t max_labels;
-    atomic_uint_fast64_t max_label_value_length;
-    atomic_int_fast64_t max_age_ms;
-    atomic_int_fast64_t max_future_ms;
-    atomic_uint_fast64_t warning_percent;
-    atomic_uint_fast64_t max_index_bytes;
-    atomic_uint_fast64_t admitted;
-    atomic_uint_fast64_t refused;
+    struct clock *clock;
+    uint64_t seed;     /* of hashes of names */
+    struct mutex lock; /* of all below */
+    struct admission_limits limits;
+    struct admission_stats stats;
+    struct rate_bucket rate; /* of all new series */
+    struct rate_table *metric_rates;
 };
 
-static enum status check_labels(struct admission *admission, const struct labels *labels,
-                                struct slice metric, struct error *err)
-{
-    uint64_t max_labels = atomic_load_explicit(&admission->max_labels, memory_order_relaxed);
-    if (max_labels != 0 && labels->count - 1 > max_labels)
-        return fail_code(err, STATUS_LIMIT, "label_limit",
-                         "a new series of metric \"%.*s\" has %zu labels; "
-                         "cardinality.max_labels_per_metric allows %" PRIu64,
-                         SLICE_FORMAT(metric), labels->count - 1, max_labels);
-    uint64_t max_length =
-        atomic_load_explicit(&admission->max_label_value_length, memory_order_relaxed);
-    for (size_t i = 0; i < labels->count && max_length != 0; i++) {
-        const struct label *label = &labels->items[i];
-        if (label->value.size > max_length && !slice_equal_text(label->name, METRIC_NAME_LABEL))
-            return fail_code(err, STATUS_LIMIT, "label_value_limit",
-                             "label \"%.*s\" of a new series of metric \"%.*s\" has a value of %zu "
-                             "bytes; cardinality.max_label_value_length allows %" PRIu64,
-                             SLICE_FORMAT(label->name), SLICE_FORMAT(metric), label->value.size,
-                             max_length);
-    }
-    return STATUS_OK;
-}
-
-static const char *count_setting(const struct admission_question *question)
-{
-    return question->has_max_series ? "its registered limits.max_series"
-                                    : "cardinality.max_series_per_metric";
-}
-
-/* Leaves the warning in *err. Without the count, so that one answer tells it once. */
-static void warn_of_count(struct admission *admission, const struct admission_question *question,
-                          uint64_t limit, struct error *err)
-{
-    uint64_t percent = atomic_load_explicit(&admission->warning_percent, memory_order_relaxed);
-    if (percent == 0 || ((uint64_t)question->metric_series + 1) * 100 < limit * percent)
-        return;
-    fail_code(err, STATUS_OK, "cardinality_warning",
-              "metric \"%.*s\" has reached %" PRIu64 "%% of the %" PRIu64 " series that %s allows",
-              SLICE_FORMAT(question->metric), percent, limit, count_setting(question));
-}
-
-static enum status check_count(struct admission *admission,
+/* A series that comes takes from both buckets, one that does not from neither. */
+static enum status check_rates(struct admission *admission,
                                const struct admission_question *question, struct error *err)
 {
-    uint64_t limit =
-        question->has_max_series
-            ? question->max_series
-            : atomic_load_explicit(&admission->max_series_per_metric, memory_order_relaxed);
-    if (limit == 0)
+    const struct admission_limits *limits = &admission->limits;
+    if (limits->max_new_series == 0 && limits->max_new_metric_series == 0)
         return STATUS_OK;
-    if (question->metric_series < limit) {
-        warn_of_count(admission, question, limit, err);
-        return STATUS_OK;
+    int64_t now_ns = clock_monotonic_ns(admission->clock);
+    if (limits->max_new_series != 0 && !rate_has(&admission->rate, limits->max_new_series, now_ns))
+        return fail_code(err, STATUS_LIMIT, "series_rate_limit",
+                         "more than %" PRIu64 " new series came within a second, and "
+                         "cardinality.max_new_series_per_second allows no more; send this one "
+                         "again later",
+                         limits->max_new_series);
+    struct rate_bucket *metric = NULL;
+    if (limits->max_new_metric_series != 0) {
+        metric =
+            rate_table_find(admission->metric_rates, hash64(question->metric, admission->seed));
+        if (!rate_has(metric, limits->max_new_metric_series, now_ns))
+            return fail_code(err, STATUS_LIMIT, "series_rate_limit",
+                             "more than %" PRIu64 " new series of metric \"%.*s\" came within a "
+                             "second, and cardinality.max_new_series_per_metric_per_second allows "
+                             "no more; send this one again later",
+                             limits->max_new_metric_series, SLICE_FORMAT(question->metric));
+        rate_take(metric);
     }
-    return fail_code(err, STATUS_LIMIT, "cardinality_limit",
-                     "metric \"%.*s\" has %u series, and %s allows %" PRIu64
-                     "; its existing series go on, new ones are refused",
-                     SLICE_FORMAT(question->metric), question->metric_series,
-                     count_setting(question), limit);
-}
-
-static enum status check_memory(struct admission *admission,
-                                const struct admission_question *question, struct error *err)
-{
-    uint64_t max_bytes = atomic_load_explicit(&admission->max_index_bytes, memory_order_relaxed);
-    if (max_bytes == 0 || question->index_bytes < max_bytes)
-        return STATUS_OK;
-    return fail_code(err, STATUS_LIMIT, "memory_limit",
-                     "new series take %" PRIu64 " MiB until the next flush, all that memory.limit "
-                     "leaves to them; series that exist go on, and new ones are taken after it",
-                     question->index_bytes >> 20);
+    if (limits->max_new_series != 0)
+        rate_take(&admission->rate);
+    return STATUS_OK;
 }
 
 static enum status admit(struct admitter *admitter, const struct admission_question *question,
                          struct error *err)
 {
     struct admission *admission = container_of(admitter, struct admission, admitter);
-    enum status status = check_labels(admission, question->labels, question->metric, err);
+    mutex_lock(&admission->lock);
+    enum status status = rules_check(&admission->limits, question, err);
     if (status == STATUS_OK)
-        status = check_memory(admission, question, err);
-    if (status == STATUS_OK)
-        status = check_count(admission, question, err);
-    atomic_fetch_add_explicit(status == STATUS_OK ? &admission->admitted : &admission->refused, 1,
-                              memory_order_relaxed);
+        status = check_rates(admission, question, err);
+    *(status == STATUS_OK ? &admission->stats.series_admitted : &admission->stats.series_refused) +=
+        1;
+    mutex_unlock(&admission->lock);
     return status;
 }
 
 static const struct admitter_ops admission_ops = {.admit = admit};
 
-enum status admission_new(struct admission **admission, const struct admission_limits *limits)
+enum status admission_new(struct admission **admission, struct os os,
+                          const struct admission_limits *limits)
 {
     *admission = calloc(1, sizeof **admission);
     if (*admission == NULL)
         return STATUS_MEMORY;
     (*admission)->admitter.ops = &admission_ops;
-    admission_set_limits(*admission, limits);
-    return STATUS_OK;
+    (*admission)->clock = os.clock;
+    (*admission)->seed = random_u64(os.random);
+    mutex_init(&(*admission)->lock);
+    if (rate_table_new(&(*admission)->metric_rates) == STATUS_OK) {
+        admission_set_limits(*admission, limits);
+        return STATUS_OK;
+    }
+    admission_free(*admission);
+    *admission = NULL;
+    return STATUS_MEMORY;
 }
 
 void admission_free(struct admission *admission)
 {
+    if (admission == NULL)
+        return;
+    rate_table_free(admission->metric_rates);
+    mutex_release(&admission->lock);
     free(admission);
 }
 
 void admission_set_limits(struct admission *admission, const struct admission_limits *limits)
 {
-    atomic_store(&admission->max_series_per_metric, limits->max_series_per_metric);
-    atomic_store(&admission->max_labels, limits->max_labels);
-    atomic_store(&admission->max_label_value_length, limits->max_label_value_length);
-    atomic_store(&admission->max_age_ms, limits->max_age_ms);
-    atomic_store(&admission->max_future_ms, limits->max_future_ms);
-    atomic_store(&admission->warning_percent, (uint64_t)(limits->warning_threshold * 100 + 0.5));
-    atomic_store(&admission->max_index_bytes, limits->max_index_bytes);
+    mutex_lock(&admission->lock);
+    admission->limits = *limits;
+    mutex_unlock(&admission->lock);
 }
 
-void admission_limits_get(const struct admission *admission, struct admission_limits *limits)
+void admission_limits_get(struct admission *admission, struct admission_limits *limits)
 {
-    *limits = (struct admission_limits){
-        .max_series_per_metric = atomic_load(&admission->max_series_per_metric),
-        .max_labels = atomic_load(&admission->max_labels),
-        .max_label_value_length = atomic_load(&admission->max_label_value_length),
-        .max_age_ms = atomic_load(&admission->max_age_ms),
-        .max_future_ms = atomic_load(&admission->max_future_ms),
-        .warning_threshold = (double)atomic_load(&admission->warning_percent) / 100,
-        .max_index_bytes = atomic_load(&admission->max_index_bytes),
-    };
+    mutex_lock(&admission->lock);
+    *limits = admission->limits;
+    mutex_unlock(&admission->lock);
 }
 
 struct admitter *admission_admitter(struct admission *admission)
@@ -171,10 +132,12 @@ static void reject(struct batch *batch, size_t sample, bool too_old, int64_t lim
                      time, limit);
 }
 
-void admission_check_times(const struct admission *admission, struct batch *batch, int64_t now_ms)
+void admission_check_times(struct admission *admission, struct batch *batch, int64_t now_ms)
 {
-    int64_t max_age_ms = atomic_load_explicit(&admission->max_age_ms, memory_order_relaxed);
-    int64_t max_future_ms = atomic_load_explicit(&admission->max_future_ms, memory_order_relaxed);
+    struct admission_limits limits;
+    admission_limits_get(admission, &limits);
+    int64_t max_age_ms = limits.max_age_ms;
+    int64_t max_future_ms = limits.max_future_ms;
     if (max_age_ms == 0 && max_future_ms == 0)
         return;
     size_t kept = 0;
@@ -192,8 +155,9 @@ void admission_check_times(const struct admission *admission, struct batch *batc
     batch->sample_count = kept;
 }
 
-void admission_stats(const struct admission *admission, struct admission_stats *stats)
+void admission_stats(struct admission *admission, struct admission_stats *stats)
 {
-    stats->series_admitted = atomic_load(&admission->admitted);
-    stats->series_refused = atomic_load(&admission->refused);
+    mutex_lock(&admission->lock);
+    *stats = admission->stats;
+    mutex_unlock(&admission->lock);
 }

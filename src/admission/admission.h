@@ -1,7 +1,7 @@
 /*
  * admission - who may come in: rules for new series, and for the age of samples.
  *
- * Series that the store has already are never asked about. The limits may change at any time; a
+ * Active series are never asked about. The limits may change at any time; a
  * lower one never stops what is there.
  *
  * Threads: any. Messages name the setting that decides.
@@ -11,12 +11,20 @@
 
 #include "model/admitter.h"
 #include "model/batch.h"
+#include "os/os.h"
 
 /* 0: no limit. */
 struct admission_limits {
-    uint64_t max_series_per_metric;
+    uint64_t max_series_per_metric;  /* active ones */
+    uint64_t max_series;             /* active ones in all */
+    bool max_series_by_memory;       /* memory.limit makes it, and no setting of its own */
+    uint64_t max_indexed_series;     /* stored ones */
+    uint64_t max_new_series;         /* a second */
+    uint64_t max_new_metric_series;  /* a second, of one metric */
     uint64_t max_labels;             /* of a series, the metric's name not counted */
+    uint64_t max_label_name_length;  /* bytes */
     uint64_t max_label_value_length; /* bytes; the metric's name not counted */
+    uint64_t max_metric_name_length; /* bytes */
     int64_t max_age_ms;
     int64_t max_future_ms;
     double warning_threshold; /* share of a metric's limit; 0: no warnings */
@@ -30,22 +38,22 @@ struct admission_stats {
     uint64_t series_refused; /* questions answered with no; a series may ask again and again */
 };
 
-/* Gives *admission, ended by admission_free. MEMORY. */
-MUST_CHECK enum status admission_new(struct admission **admission,
+/* Gives *admission, ended by admission_free; borrows what `os` names. MEMORY. */
+MUST_CHECK enum status admission_new(struct admission **admission, struct os os,
                                      const struct admission_limits *limits);
 void admission_free(struct admission *admission); /* accepts NULL */
 
 void admission_set_limits(struct admission *admission, const struct admission_limits *limits);
 
-void admission_limits_get(const struct admission *admission, struct admission_limits *limits);
+void admission_limits_get(struct admission *admission, struct admission_limits *limits);
 
 /* For storage_resolve; lives as long as the admission. */
 struct admitter *admission_admitter(struct admission *admission);
 
 /* Takes out of an unresolved batch the samples that are too old or too far ahead, by batch_reject:
  * "sample_too_old", "sample_too_far_ahead". */
-void admission_check_times(const struct admission *admission, struct batch *batch, int64_t now_ms);
+void admission_check_times(struct admission *admission, struct batch *batch, int64_t now_ms);
 
-void admission_stats(const struct admission *admission, struct admission_stats *stats);
+void admission_stats(struct admission *admission, struct admission_stats *stats);
 
 #endif

@@ -124,6 +124,13 @@ static enum status put_members(struct bytes *to, const struct batch *batch)
     return status == STATUS_OK ? bytes_append_text(to, "]") : status;
 }
 
+/* Whether all of it comes in when it is sent again later. */
+static bool refused_by_rate_alone(const struct batch *batch)
+{
+    return batch->rejected > 0 && batch->reason_count == 1 &&
+           strcmp(batch->reasons[0].code, "series_rate_limit") == 0;
+}
+
 static void answer_refused(struct http_request *request, const struct batch *batch,
                            struct slice members)
 {
@@ -135,10 +142,12 @@ static void answer_refused(struct http_request *request, const struct batch *bat
              batch->rejected, batch->rejected + batch->sample_count,
              first == NULL ? "" : "; the first: ", first == NULL ? 0 : (int)first->message.size,
              first == NULL ? "" : (const char *)first->message.data);
+    bool by_rate = refused_by_rate_alone(batch);
     http_respond_problem(request, &(struct http_problem){
-                                      .status = 400,
-                                      .code = "samples_refused",
+                                      .status = by_rate ? 429 : 400,
+                                      .code = by_rate ? "series_rate_limit" : "samples_refused",
                                       .detail = detail,
+                                      .retry_after_s = by_rate ? 1 : 0,
                                       .members = members,
                                   });
 }

@@ -327,12 +327,15 @@ static void tell_how_to_go_on(const struct import *import, int exit_code)
 static void name_store(struct import *import)
 {
     const struct config *config = &import->config;
+    const struct config_cardinality *limits = &config->cardinality;
     char *full = realpath(config->storage.path, NULL);
     snprintf(import->target_name, sizeof import->target_name,
-             "data %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64 " %s",
-             (uint64_t)config->cardinality.max_series_per_metric,
-             (uint64_t)config->cardinality.max_labels_per_metric,
-             (uint64_t)config->cardinality.max_label_value_length, config->admission.max_age_ms,
+             "data %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
+             " %" PRIu64 " %" PRIu64 " %" PRId64 " %" PRId64 " %s",
+             limits->max_series_per_metric, limits->max_series, limits->max_indexed_series,
+             limits->max_new_series, limits->max_new_metric_series, limits->max_labels_per_metric,
+             limits->max_metric_name_length, limits->max_label_name_length,
+             limits->max_label_value_length, config->admission.max_age_ms,
              config->admission.max_future_ms, full != NULL ? full : config->storage.path);
     free(full);
 }

@@ -236,13 +236,9 @@ enum status import_store_open(struct import *import, struct import_target **targ
         .close = store_close,
     };
     const struct config *config = &import->config;
-    struct admission_limits limits = {
-        .max_series_per_metric = config->cardinality.max_series_per_metric,
-        .max_labels = config->cardinality.max_labels_per_metric,
-        .max_label_value_length = config->cardinality.max_label_value_length,
-        .max_age_ms = config->admission.max_age_ms,
-        .max_future_ms = config->admission.max_future_ms,
-    };
+    struct admission_limits limits = store_admission_limits(config, 0);
+    /* Nobody waits for the answer: what comes near a limit is no news here. */
+    limits.warning_threshold = 0;
     struct protocol_limits protocol = {
         .decoded_max_bytes = (size_t)config->server.max_decoded_bytes,
         .json_max_depth = config->ingest.json_max_depth < JSON_DEPTH_CEILING
@@ -256,7 +252,7 @@ enum status import_store_open(struct import *import, struct import_target **targ
     store->hash_seed = random_u64(import->os.random);
     arena_init(&store->arena, IMPORT_ARENA_SIZE);
     enum status status = json_parser_new(&store->parser, &protocol, err);
-    if (status == STATUS_OK && admission_new(&store->admission, &limits) != STATUS_OK)
+    if (status == STATUS_OK && admission_new(&store->admission, import->os, &limits) != STATUS_OK)
         status = fail(err, STATUS_MEMORY, "no memory for an import");
     if (status == STATUS_OK)
         status = store_open(config, import->os, &import->log, false, &store->tier, err);

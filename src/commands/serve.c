@@ -20,8 +20,7 @@
 #include "os/memory.h"
 
 enum {
-    SERIES_SHARE = 4, /* the series table */
-    BATCH_SHARE = 8,  /* one body on its way to being a batch */
+    BATCH_SHARE = 8, /* one body on its way to being a batch */
     QUEUE_SHARE = 8,
     QUERIES_SHARE = 4, /* all query threads together */
     BODIES_SHARE = 8,
@@ -37,20 +36,6 @@ static uint64_t smaller(uint64_t a, uint64_t b)
 }
 
 /* ---- options out of the configuration --------------------------------------------------- */
-
-static struct admission_limits admission_limits_of(const struct config *config,
-                                                   uint64_t memory_bytes)
-{
-    return (struct admission_limits){
-        .max_series_per_metric = config->cardinality.max_series_per_metric,
-        .max_labels = config->cardinality.max_labels_per_metric,
-        .max_label_value_length = config->cardinality.max_label_value_length,
-        .max_age_ms = config->admission.max_age_ms,
-        .max_future_ms = config->admission.max_future_ms,
-        .warning_threshold = config->cardinality.warning_threshold,
-        .max_index_bytes = memory_bytes / SERIES_SHARE,
-    };
-}
 
 /* What all query threads together may take stays within their share of the budget. */
 static struct query_limits query_limits_of(const struct config *config, uint64_t memory_bytes)
@@ -158,8 +143,9 @@ static enum status service_start(struct service *service, struct error *err)
     enum status status = open_ground(service, err);
     if (status != STATUS_OK)
         return status;
-    struct admission_limits limits = admission_limits_of(&service->config, service->memory_bytes);
-    if (admission_new(&service->admission, &limits) != STATUS_OK)
+    struct admission_limits limits =
+        store_admission_limits(&service->config, service->memory_bytes);
+    if (admission_new(&service->admission, service->os, &limits) != STATUS_OK)
         return fail(err, STATUS_MEMORY, "no memory for admission");
     struct write_buffer_options buffer = {
         .tier = service->tier,
@@ -248,7 +234,7 @@ static void reload(struct service *service)
     service->config = fresh;
     log_level_set(&service->log, service->config.log.level);
     struct admission_limits admission =
-        admission_limits_of(&service->config, service->memory_bytes);
+        store_admission_limits(&service->config, service->memory_bytes);
     admission_set_limits(service->admission, &admission);
     struct query_limits query = query_limits_of(&service->config, service->memory_bytes);
     api_set_query_limits(service->api, &query);

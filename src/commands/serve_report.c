@@ -164,6 +164,24 @@ void service_warn_of_series_memory(struct service *service)
               log_int("memory_limit_bytes", (int64_t)service->memory_bytes));
 }
 
+static bool all_series_near_limit(struct service *service, const struct admission_limits *limits,
+                                  struct health_result *result)
+{
+    struct engine_stats engine;
+    engine_stats(service->tier, &engine);
+    if (limits->max_series == 0 || limits->warning_threshold <= 0 ||
+        (double)engine.series_active < limits->warning_threshold * (double)limits->max_series)
+        return false;
+    result->status = HEALTH_DEGRADED;
+    snprintf(result->message, sizeof result->message,
+             "%" PRIu64 " series are active of the %" PRIu64 " that %s; at the limit new ones are "
+             "refused. Raise it, or make fewer series",
+             engine.series_active, limits->max_series,
+             limits->max_series_by_memory ? "memory.limit has room for"
+                                          : "cardinality.max_series allows");
+    return true;
+}
+
 static void check_cardinality(void *context, struct health_result *result)
 {
     struct service *service = context;
@@ -181,6 +199,8 @@ static void check_cardinality(void *context, struct health_result *result)
     admission_limits_get(service->admission, &limits);
     struct engine_fullest fullest;
     engine_fullest_metric(service->tier, limits.max_series_per_metric, &fullest);
+    if (all_series_near_limit(service, &limits, result))
+        return;
     if (limits.warning_threshold <= 0 ||
         (double)fullest.series < limits.warning_threshold * (double)fullest.limit)
         return;

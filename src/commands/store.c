@@ -10,7 +10,10 @@
 #include "os/memory.h"
 
 enum {
-    HEAD_SHARE = 6,   /* of the memory budget, for one head; two may be there */
+    SERIES_SHARE = 4,       /* of the memory budget, for series since the last flush */
+    BYTES_PER_ACTIVE = 256, /* an eighth of the budget: up to 32 bytes each */
+    BYTES_PER_INDEXED = 16, /* bitmaps and directories of segments take under a byte */
+    HEAD_SHARE = 6,         /* of the memory budget, for one head; two may be there */
     TABLE_SHARE = 12, /* a third of what admission lets series have: a flush may be under way */
     RAW_CACHE_SHARE = 16,
     PART_INDEX_SHARE = 32,
@@ -79,6 +82,30 @@ struct engine_options store_engine_options(const struct config *config, struct o
     };
     options.retention_rule_count = store_retention_rules(config, options.retention_rules);
     return options;
+}
+
+struct admission_limits store_admission_limits(const struct config *config, uint64_t memory_bytes)
+{
+    const struct config_cardinality *cardinality = &config->cardinality;
+    return (struct admission_limits){
+        .max_series_per_metric = cardinality->max_series_per_metric,
+        .max_series = cardinality->max_series != 0 ? cardinality->max_series
+                                                   : memory_bytes / BYTES_PER_ACTIVE,
+        .max_series_by_memory = cardinality->max_series == 0,
+        .max_indexed_series = cardinality->max_indexed_series != 0
+                                  ? cardinality->max_indexed_series
+                                  : memory_bytes / BYTES_PER_INDEXED,
+        .max_new_series = cardinality->max_new_series,
+        .max_new_metric_series = cardinality->max_new_metric_series,
+        .max_labels = cardinality->max_labels_per_metric,
+        .max_label_name_length = cardinality->max_label_name_length,
+        .max_label_value_length = cardinality->max_label_value_length,
+        .max_metric_name_length = cardinality->max_metric_name_length,
+        .max_age_ms = config->admission.max_age_ms,
+        .max_future_ms = config->admission.max_future_ms,
+        .warning_threshold = cardinality->warning_threshold,
+        .max_index_bytes = memory_bytes / SERIES_SHARE,
+    };
 }
 
 /* Nothing is made where a store is only to be read. */

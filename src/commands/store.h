@@ -5,6 +5,7 @@
 #ifndef METRIC_STORE_COMMANDS_STORE_H
 #define METRIC_STORE_COMMANDS_STORE_H
 
+#include "admission/admission.h"
 #include "config/config.h"
 #include "query/query.h"
 #include "storage/engine/engine.h"
@@ -20,6 +21,10 @@ struct store_limits {
 struct engine_options store_engine_options(const struct config *config, struct os os,
                                            const struct log *log,
                                            const struct store_limits *limits);
+
+/* What the configuration says of new series and old samples, and what the memory budget has room
+ * for; 0: nobody asks for memory here. */
+struct admission_limits store_admission_limits(const struct config *config, uint64_t memory_bytes);
 
 /* retention.rules, their texts the configuration's; `to` has room for RETENTION_RULES_MAX. Returns
  * how many. */

@@ -71,8 +71,14 @@ struct config_admission {
 struct config_cardinality {
     int64_t window_ms;
     uint64_t max_series_per_metric;  /* 0: no limit */
+    uint64_t max_series;             /* 0: what memory.limit carries */
+    uint64_t max_indexed_series;     /* likewise */
+    uint64_t max_new_series;         /* a second; 0: no limit */
+    uint64_t max_new_metric_series;  /* a second, of one metric; 0: no limit */
     uint64_t max_labels_per_metric;  /* 0: no limit */
+    uint64_t max_label_name_length;  /* bytes; 0: no limit */
     uint64_t max_label_value_length; /* bytes; 0: no limit */
+    uint64_t max_metric_name_length; /* bytes; 0: no limit */
     double warning_threshold;        /* over 0, at most 1 */
 };
 

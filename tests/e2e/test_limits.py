@@ -1,6 +1,7 @@
 """Every limit refuses what is beyond it, says which setting and how many, and spares the rest."""
 
 import json
+import re
 import socket
 import struct
 import threading
@@ -129,7 +130,8 @@ def test_a_metric_near_its_limit_is_warned_of_and_nothing_is_refused(make_server
 
 def test_new_series_beyond_the_memory_of_a_flush_are_refused_until_it_made_room(make_server):
     """However many have come: those on disk take no memory."""
-    server = make_server("memory.limit=64MiB", "cardinality.max_series_per_metric=0").start()
+    server = make_server("memory.limit=64MiB", "cardinality.max_series_per_metric=0",
+                         "cardinality.max_series=1000000").start()
     refused = 0
     first = 0
     while first < 600_000:
@@ -149,6 +151,45 @@ def test_new_series_beyond_the_memory_of_a_flush_are_refused_until_it_made_room(
     assert server.sanitized or server.rss_anon_kb() < 120_000
     health = server.session.get(server.url + "/api/v1/health", timeout=30).json()
     assert health["checks"]["cardinality"]["status"] == "ok"
+
+
+def test_series_in_all_have_a_limit_which_the_memory_budget_makes(make_server):
+    server = make_server("memory.limit=64MiB", "cardinality.max_series_per_metric=0",
+                         "cardinality.warning_threshold=1").start()
+    most = (64 << 20) // 256
+    deadline = time.monotonic() + 60
+    while active(server) < most and time.monotonic() < deadline:
+        # What waits for a flush is sent again.
+        post_lines(server, [line("m", n=str(i)) for i in range(active(server), most + 1)][:20_000])
+    assert active(server) == most
+    error = only_error(post_lines(server, [line("other", n="1")]), "memory_limit")
+    assert f"memory.limit has room for {most}" in error["message"] and "other" in error["message"]
+    assert post_lines(server, [line("m", n="7")]).json()["accepted"] == 1
+    server.kill()
+    server.start()
+    assert active(server) == most
+    only_error(post_lines(server, [line("other", n="1")]), "memory_limit")
+
+
+def test_series_that_come_too_fast_are_told_to_come_later(make_server):
+    server = make_server("cardinality.max_new_series_per_metric_per_second=100").start()
+    answer = post_lines(server, [line("fast", n=str(i)) for i in range(150)])
+    body = answer.json()
+    assert answer.status_code == 200 and body["accepted"] in range(100, 150)
+    assert {error["code"] for error in body["errors"]} == {"series_rate_limit"}
+    answer = post_lines(server, [line("fast", n=str(i)) for i in range(1000, 1001)])
+    while answer.status_code == 200:
+        answer = post_lines(server, [line("fast", n=str(time.monotonic()))])
+    assert answer.status_code == 429 and answer.headers["Retry-After"] == "1"
+    assert answer.json()["code"] == "series_rate_limit"
+    assert post_lines(server, [line("fast", n="0"), line("slow", n="0")]).json()["accepted"] == 2
+    time.sleep(1.1)
+    assert post_lines(server, [line("fast", n=str(i)) for i in range(150)]).json()["rejected"] == 0
+
+
+def active(server):
+    text = server.session.get(server.url + "/metrics", timeout=30).text
+    return int(re.search(r"^metric_store_active_series (\d+)$", text, re.MULTILINE).group(1))
 
 
 def only_new(server):

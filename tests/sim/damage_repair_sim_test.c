@@ -168,20 +168,11 @@ static bool crash_repairs_with_sites(void *context)
 /* Those of a start and of the log (engine_sim_test and the tests of the log), of a copy and of
  * segments of records (snapshot_sim_test), and of an edit (manifest_sim_test): one that is lost
  * after its files is found out here, and what it named is taken in. */
-static const char *const proven_elsewhere[] = {"copy_file",
-                                               "engine_open",
-                                               "make_directory",
-                                               "manifest_open",
-                                               "manifest_commit",
-                                               "rewrite",
-                                               "writer_close",
-                                               "make_durable",
-                                               "make_durable",
-                                               "wal_recover",
-                                               "wal_write_header",
-                                               "wal_install_segment",
-                                               "wal_sync",
-                                               NULL};
+static const char *const proven_elsewhere[] = {
+    "copy_file",       "engine_open", "make_directory",   "manifest_open",
+    "manifest_commit", "rewrite",     "writer_close",     "make_durable",
+    "make_durable",    "wal_recover", "wal_write_header", "wal_install_segment",
+    "wal_sync",        NULL};
 
 static void each_sync_of_a_repair_is_needed(void **state)
 {

@@ -6,6 +6,23 @@
 enum { ARENA_MAX = 1 << 20, LABELS_MAX = 8 };
 #define NOW_MS INT64_C(1795305600000) /* 2026-11-22T00:00:00Z */
 
+static int64_t monotonic_ns;
+
+static int64_t read_monotonic(struct clock *clock)
+{
+    (void)clock;
+    return monotonic_ns;
+}
+
+static struct os gate_os(void)
+{
+    static const struct clock_ops ops = {.monotonic_ns = read_monotonic};
+    static struct clock clock = {.ops = &ops};
+    struct os os = os_system();
+    os.clock = &clock;
+    return os;
+}
+
 struct gate {
     struct admission *admission;
     struct label items[LABELS_MAX];
@@ -18,7 +35,7 @@ struct gate {
 static void gate_init(struct gate *gate, const struct admission_limits *limits)
 {
     memset(gate, 0, sizeof *gate);
-    assert_int_equal(admission_new(&gate->admission, limits), STATUS_OK);
+    assert_int_equal(admission_new(&gate->admission, gate_os(), limits), STATUS_OK);
     gate->items[0] = (struct label){slice_from_text(METRIC_NAME_LABEL), slice_from_text("up")};
     gate->labels = (struct labels){gate->items, 1};
     gate->question.labels = &gate->labels;
@@ -154,6 +171,155 @@ static void changed_limits_hold_from_the_next_question_on(void **state)
     admission_free(gate.admission);
 }
 
+static void long_names_are_refused_by_their_beginning(void **state)
+{
+    (void)state;
+    struct gate gate;
+    char name[300];
+    memset(name, 'n', sizeof name);
+    gate_init(&gate, &(struct admission_limits){.max_label_name_length = 20,
+                                                .max_metric_name_length = 30});
+    gate_add_label(&gate, "exactly_20_bytes_lng", slice_from_text("v"));
+    assert_int_equal(ask(&gate), STATUS_OK);
+    gate.items[1].name = slice_from_text("this_label_has_21_byt");
+    assert_refused(&gate, "label_name_limit",
+                   "has a name of 21 bytes; cardinality.max_label_name_length allows 20");
+    gate.items[1].name = slice_from_text("l");
+    gate.question.metric = slice_of(name, 30);
+    assert_int_equal(ask(&gate), STATUS_OK);
+    gate.question.metric = slice_of(name, sizeof name);
+    assert_refused(&gate, "metric_name_limit",
+                   "has 300 bytes; cardinality.max_metric_name_length allows 30");
+    assert_true(strlen(gate.err.message) < 250);
+    admission_free(gate.admission);
+}
+
+static void series_in_all_have_a_limit_which_memory_makes_or_a_setting(void **state)
+{
+    (void)state;
+    struct gate gate;
+    gate_init(&gate, &(struct admission_limits){.max_series = 1000});
+    gate.question.total_series = 999;
+    assert_int_equal(ask(&gate), STATUS_OK);
+    gate.question.total_series = 1000;
+    assert_refused(
+        &gate, "total_series_limit",
+        "1000 series are active, of all metrics, and cardinality.max_series allows 1000");
+    gate.question.returns = true;
+    assert_refused(&gate, "total_series_limit", "metric \"up\"");
+    admission_set_limits(gate.admission, &(struct admission_limits){.max_series = 1000,
+                                                                    .max_series_by_memory = true});
+    assert_refused(&gate, "memory_limit", "memory.limit has room for 1000");
+    admission_free(gate.admission);
+}
+
+static void series_in_all_are_warned_of_where_their_metric_is_not(void **state)
+{
+    (void)state;
+    struct gate gate;
+    gate_init(&gate, &(struct admission_limits){
+                         .max_series = 100, .max_series_per_metric = 10, .warning_threshold = 0.8});
+    gate.question.total_series = 78;
+    assert_int_equal(ask(&gate), STATUS_OK);
+    assert_null(gate.err.code);
+    gate.question.total_series = 79;
+    assert_int_equal(ask(&gate), STATUS_OK);
+    assert_string_equal(gate.err.code, "cardinality_warning");
+    assert_says(gate.err.message, "of all metrics have reached 80% of the 100 that "
+                                  "cardinality.max_series allows");
+    gate.question.metric_series = 8;
+    assert_int_equal(ask(&gate), STATUS_OK);
+    assert_says(gate.err.message, "metric \"up\" has reached 80%");
+    admission_free(gate.admission);
+}
+
+static void series_that_return_are_indexed_and_in_memory_already(void **state)
+{
+    (void)state;
+    struct gate gate;
+    gate_init(&gate, &(struct admission_limits){.max_indexed_series = 10, .max_index_bytes = 1});
+    gate.question.returns = true;
+    gate.question.indexed_series = 10;
+    gate.question.index_bytes = 1;
+    assert_int_equal(ask(&gate), STATUS_OK);
+    gate.question.returns = false;
+    assert_refused(&gate, "memory_limit", "memory.limit");
+    gate.question.index_bytes = 0;
+    assert_refused(&gate, "indexed_series_limit",
+                   "10 series are stored, and cardinality.max_indexed_series allows 10");
+    gate.question.indexed_series = 9;
+    assert_int_equal(ask(&gate), STATUS_OK);
+    admission_free(gate.admission);
+}
+
+static unsigned admitted_of(struct gate *gate, unsigned count)
+{
+    unsigned admitted = 0;
+    for (unsigned i = 0; i < count; i++)
+        admitted += ask(gate) == STATUS_OK;
+    return admitted;
+}
+
+static void new_series_of_a_second_are_bounded_in_all_and_by_metric(void **state)
+{
+    (void)state;
+    struct gate gate;
+    monotonic_ns = 5000000000;
+    gate_init(&gate, &(struct admission_limits){.max_new_series = 30, .max_new_metric_series = 10});
+    assert_int_equal(admitted_of(&gate, 50), 10);
+    assert_refused(&gate, "series_rate_limit",
+                   "more than 10 new series of metric \"up\" came within a second, and "
+                   "cardinality.max_new_series_per_metric_per_second");
+    gate.question.metric = slice_from_text("down");
+    assert_int_equal(admitted_of(&gate, 50), 10);
+    monotonic_ns += 100000000; /* a tenth of a second: a metric has one more, all have three */
+    assert_int_equal(admitted_of(&gate, 50), 1);
+    gate.question.metric = slice_from_text("side");
+    assert_int_equal(admitted_of(&gate, 50), 10);
+    gate.question.metric = slice_from_text("top");
+    assert_int_equal(admitted_of(&gate, 50), 2);
+    assert_refused(&gate, "series_rate_limit", "cardinality.max_new_series_per_second");
+    monotonic_ns += 1000000000;
+    assert_int_equal(admitted_of(&gate, 50), 10);
+    /* A clock that stands still gives nothing. */
+    assert_int_equal(admitted_of(&gate, 50), 0);
+    admission_free(gate.admission);
+}
+
+static void what_another_rule_refuses_takes_nothing_from_the_rate(void **state)
+{
+    (void)state;
+    struct gate gate;
+    gate_init(&gate, &(struct admission_limits){.max_new_series = 1, .max_series_per_metric = 1});
+    gate.question.metric_series = 1;
+    assert_int_equal(admitted_of(&gate, 50), 0);
+    assert_string_equal(gate.err.code, "cardinality_limit");
+    gate.question.metric_series = 0;
+    assert_int_equal(admitted_of(&gate, 50), 1);
+    admission_free(gate.admission);
+}
+
+/* A metric keeps its bucket while 100,000 others come and go. */
+static void many_metrics_do_not_give_one_of_them_more(void **state)
+{
+    (void)state;
+    struct gate gate;
+    monotonic_ns = 5000000000;
+    gate_init(&gate, &(struct admission_limits){.max_new_metric_series = 10});
+    unsigned admitted = 0;
+    for (unsigned i = 0; i < 100000; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "metric_%u", i);
+        gate.question.metric = slice_from_text(name);
+        assert_int_equal(ask(&gate), STATUS_OK);
+        gate.question.metric = slice_from_text("up");
+        admitted += ask(&gate) == STATUS_OK;
+        monotonic_ns += 10000; /* a second in all */
+    }
+    assert_in_range(admitted, 10, 20);
+    admission_free(gate.admission);
+}
+
 static void answers_are_counted(void **state)
 {
     (void)state;
@@ -180,7 +346,7 @@ struct timed {
 static void timed_init(struct timed *timed, int64_t max_age_ms, int64_t max_future_ms)
 {
     struct admission_limits limits = {.max_age_ms = max_age_ms, .max_future_ms = max_future_ms};
-    assert_int_equal(admission_new(&timed->admission, &limits), STATUS_OK);
+    assert_int_equal(admission_new(&timed->admission, gate_os(), &limits), STATUS_OK);
     arena_init(&timed->arena, ARENA_MAX);
     batch_init(&timed->batch, &timed->arena, NULL, 0);
 }
@@ -308,6 +474,13 @@ int main(void)
         cmocka_unit_test(labels_are_counted_without_the_metric_name),
         cmocka_unit_test(a_label_value_is_measured_in_bytes_and_the_metric_name_is_none),
         cmocka_unit_test(changed_limits_hold_from_the_next_question_on),
+        cmocka_unit_test(long_names_are_refused_by_their_beginning),
+        cmocka_unit_test(series_in_all_have_a_limit_which_memory_makes_or_a_setting),
+        cmocka_unit_test(series_in_all_are_warned_of_where_their_metric_is_not),
+        cmocka_unit_test(series_that_return_are_indexed_and_in_memory_already),
+        cmocka_unit_test(new_series_of_a_second_are_bounded_in_all_and_by_metric),
+        cmocka_unit_test(what_another_rule_refuses_takes_nothing_from_the_rate),
+        cmocka_unit_test(many_metrics_do_not_give_one_of_them_more),
         cmocka_unit_test(answers_are_counted),
         cmocka_unit_test(without_limits_any_time_comes_in),
         cmocka_unit_test(the_age_and_the_future_are_exact_to_the_millisecond),

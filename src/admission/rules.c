@@ -1,0 +1,157 @@
+#include "admission/rules.h"
+
+#include <inttypes.h>
+
+enum { SHOWN_NAME = 100 };
+
+/* The beginning of a name that is too long. */
+static struct slice beginning(struct slice name)
+{
+    return slice_of(name.data, name.size < SHOWN_NAME ? name.size : SHOWN_NAME);
+}
+
+static enum status check_name(const struct admission_limits *limits, struct slice metric,
+                              struct error *err)
+{
+    if (limits->max_metric_name_length == 0 || metric.size <= limits->max_metric_name_length)
+        return STATUS_OK;
+    return fail_code(err, STATUS_LIMIT, "metric_name_limit",
+                     "a new series of metric \"%.*s...\", whose name has %zu bytes; "
+                     "cardinality.max_metric_name_length allows %" PRIu64,
+                     SLICE_FORMAT(beginning(metric)), metric.size, limits->max_metric_name_length);
+}
+
+static enum status check_label(const struct admission_limits *limits, const struct label *label,
+                               struct slice metric, struct error *err)
+{
+    if (limits->max_label_name_length != 0 && label->name.size > limits->max_label_name_length)
+        return fail_code(err, STATUS_LIMIT, "label_name_limit",
+                         "label \"%.*s...\" of a new series of metric \"%.*s\" has a name of %zu "
+                         "bytes; cardinality.max_label_name_length allows %" PRIu64,
+                         SLICE_FORMAT(beginning(label->name)), SLICE_FORMAT(metric),
+                         label->name.size, limits->max_label_name_length);
+    if (limits->max_label_value_length != 0 && label->value.size > limits->max_label_value_length)
+        return fail_code(err, STATUS_LIMIT, "label_value_limit",
+                         "label \"%.*s\" of a new series of metric \"%.*s\" has a value of %zu "
+                         "bytes; cardinality.max_label_value_length allows %" PRIu64,
+                         SLICE_FORMAT(label->name), SLICE_FORMAT(metric), label->value.size,
+                         limits->max_label_value_length);
+    return STATUS_OK;
+}
+
+static enum status check_labels(const struct admission_limits *limits, const struct labels *labels,
+                                struct slice metric, struct error *err)
+{
+    if (limits->max_labels != 0 && labels->count - 1 > limits->max_labels)
+        return fail_code(err, STATUS_LIMIT, "label_limit",
+                         "a new series of metric \"%.*s\" has %zu labels; "
+                         "cardinality.max_labels_per_metric allows %" PRIu64,
+                         SLICE_FORMAT(metric), labels->count - 1, limits->max_labels);
+    enum status status = check_name(limits, metric, err);
+    for (size_t i = 0; i < labels->count && status == STATUS_OK; i++)
+        if (!slice_equal_text(labels->items[i].name, METRIC_NAME_LABEL))
+            status = check_label(limits, &labels->items[i], metric, err);
+    return status;
+}
+
+static enum status check_memory(const struct admission_limits *limits,
+                                const struct admission_question *question, struct error *err)
+{
+    if (limits->max_index_bytes == 0 || question->index_bytes < limits->max_index_bytes)
+        return STATUS_OK;
+    return fail_code(err, STATUS_LIMIT, "memory_limit",
+                     "new series take %" PRIu64 " MiB until the next flush, all that memory.limit "
+                     "leaves to them; series that exist go on, and new ones are taken after it",
+                     question->index_bytes >> 20);
+}
+
+static enum status check_totals(const struct admission_limits *limits,
+                                const struct admission_question *question, struct error *err)
+{
+    if (limits->max_series != 0 && question->total_series >= limits->max_series)
+        return fail_code(err, STATUS_LIMIT,
+                         limits->max_series_by_memory ? "memory_limit" : "total_series_limit",
+                         "%" PRIu64 " series are active, of all metrics, and %s %" PRIu64
+                         "; they go on, and new ones, as this one of metric \"%.*s\", are refused",
+                         question->total_series,
+                         limits->max_series_by_memory ? "memory.limit has room for"
+                                                      : "cardinality.max_series allows",
+                         limits->max_series, SLICE_FORMAT(question->metric));
+    if (limits->max_indexed_series != 0 && !question->returns &&
+        question->indexed_series >= limits->max_indexed_series)
+        return fail_code(err, STATUS_LIMIT, "indexed_series_limit",
+                         "%" PRIu64 " series are stored, and cardinality.max_indexed_series allows "
+                         "%" PRIu64 "; they go on, and new ones, as this one of metric \"%.*s\", "
+                         "are refused until older ones are deleted or leave by retention",
+                         question->indexed_series, limits->max_indexed_series,
+                         SLICE_FORMAT(question->metric));
+    return STATUS_OK;
+}
+
+static const char *count_setting(const struct admission_question *question)
+{
+    return question->has_max_series ? "its registered limits.max_series"
+                                    : "cardinality.max_series_per_metric";
+}
+
+/* Leaves the warning in *err. Without the count, so that one answer tells it once. */
+static void warn_of_count(const struct admission_limits *limits,
+                          const struct admission_question *question, uint64_t limit,
+                          struct error *err)
+{
+    double least = limits->warning_threshold * (double)limit;
+    if (limits->warning_threshold <= 0 || (double)question->metric_series + 1 < least)
+        return;
+    fail_code(err, STATUS_OK, "cardinality_warning",
+              "metric \"%.*s\" has reached %.0f%% of the %" PRIu64 " series that %s allows",
+              SLICE_FORMAT(question->metric), limits->warning_threshold * 100, limit,
+              count_setting(question));
+}
+
+static void warn_of_total(const struct admission_limits *limits,
+                          const struct admission_question *question, struct error *err)
+{
+    double least = limits->warning_threshold * (double)limits->max_series;
+    if (limits->warning_threshold <= 0 || limits->max_series == 0 ||
+        (double)question->total_series + 1 < least)
+        return;
+    fail_code(err, STATUS_OK, "cardinality_warning",
+              "active series of all metrics have reached %.0f%% of the %" PRIu64 " that %s",
+              limits->warning_threshold * 100, limits->max_series,
+              limits->max_series_by_memory ? "memory.limit has room for"
+                                           : "cardinality.max_series allows");
+}
+
+static enum status check_count(const struct admission_limits *limits,
+                               const struct admission_question *question, struct error *err)
+{
+    uint64_t limit =
+        question->has_max_series ? question->max_series : limits->max_series_per_metric;
+    if (limit == 0)
+        return STATUS_OK;
+    if (question->metric_series < limit) {
+        warn_of_count(limits, question, limit, err);
+        return STATUS_OK;
+    }
+    return fail_code(err, STATUS_LIMIT, "cardinality_limit",
+                     "metric \"%.*s\" has %u series, and %s allows %" PRIu64
+                     "; its existing series go on, new ones are refused",
+                     SLICE_FORMAT(question->metric), question->metric_series,
+                     count_setting(question), limit);
+}
+
+enum status rules_check(const struct admission_limits *limits,
+                        const struct admission_question *question, struct error *err)
+{
+    enum status status = check_labels(limits, question->labels, question->metric, err);
+    if (status == STATUS_OK && !question->returns)
+        status = check_memory(limits, question, err);
+    if (status == STATUS_OK)
+        status = check_totals(limits, question, err);
+    if (status == STATUS_OK)
+        status = check_count(limits, question, err);
+    /* One answer has room for one of both: the metric is what its sender can do something about. */
+    if (status == STATUS_OK && err->code == NULL)
+        warn_of_total(limits, question, err);
+    return status;
+}
