@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "admission/rate.h"
+#include "admission/refusals.h"
 #include "admission/rules.h"
 #include "base/hash.h"
 #include "base/invariant.h"
@@ -18,6 +19,7 @@ struct admission {
     struct admission_stats stats;
     struct rate_bucket rate; /* of all new series */
     struct rate_table *metric_rates;
+    struct refusals refusals;
 };
 
 /* A series that comes takes from both buckets, one that does not from neither. */
@@ -51,21 +53,67 @@ static enum status check_rates(struct admission *admission,
     return STATUS_OK;
 }
 
+static void note_refusal(struct admission *admission, const struct admission_question *question,
+                         enum refusal_reason reason)
+{
+    const struct admission_limits *limits = &admission->limits;
+    int64_t now_ms = clock_wall_ms(admission->clock);
+    struct refused_metric *metric = refusals_metric(&admission->refusals, question->metric, now_ms);
+    if (reason == REFUSED_METRIC_SERIES) {
+        metric->tier_metric = question->metric_number;
+        metric->own_limit = question->has_max_series;
+        metric->limit =
+            question->has_max_series ? question->max_series : limits->max_series_per_metric;
+        metric->descriptor_changes = question->descriptor_changes;
+    }
+    refusals_note(&admission->refusals, metric, question->raw, reason, now_ms);
+}
+
 static enum status admit(struct admitter *admitter, const struct admission_question *question,
                          struct error *err)
 {
     struct admission *admission = container_of(admitter, struct admission, admitter);
     mutex_lock(&admission->lock);
-    enum status status = rules_check(&admission->limits, question, err);
-    if (status == STATUS_OK)
+    enum refusal_reason reason;
+    enum status status = rules_check(&admission->limits, question, &reason, err);
+    if (status == STATUS_OK) {
+        reason = REFUSED_RATE;
         status = check_rates(admission, question, err);
+    }
+    if (status == STATUS_OK)
+        refusals_admitted(&admission->refusals, question->metric);
+    else
+        note_refusal(admission, question, reason);
     *(status == STATUS_OK ? &admission->stats.series_admitted : &admission->stats.series_refused) +=
         1;
     mutex_unlock(&admission->lock);
     return status;
 }
 
-static const struct admitter_ops admission_ops = {.admit = admit};
+static enum status recall(struct admitter *admitter, struct hash128 raw,
+                          const struct admission_counts *counts,
+                          struct admission_recollection *recollection, struct error *err)
+{
+    struct admission *admission = container_of(admitter, struct admission, admitter);
+    enum refusal_reason reason;
+    mutex_lock(&admission->lock);
+    struct refused_metric *metric = refusals_find(&admission->refusals, raw, &reason);
+    bool refused = metric != NULL && rules_still_refuse(&admission->limits, metric, reason, counts);
+    if (refused) {
+        metric->counts[reason]++;
+        admission->stats.series_refused++;
+        recollection->code = refusal_code(reason);
+    }
+    if (refused && recollection->tells) {
+        rules_tell_again(&admission->limits, metric, reason, counts, err);
+        memcpy(recollection->metric, metric->name, metric->name_size);
+        recollection->metric_size = metric->name_size;
+    }
+    mutex_unlock(&admission->lock);
+    return refused ? STATUS_LIMIT : STATUS_OK;
+}
+
+static const struct admitter_ops admission_ops = {.admit = admit, .recall = recall};
 
 enum status admission_new(struct admission **admission, struct os os,
                           const struct admission_limits *limits)
@@ -77,7 +125,9 @@ enum status admission_new(struct admission **admission, struct os os,
     (*admission)->clock = os.clock;
     (*admission)->seed = random_u64(os.random);
     mutex_init(&(*admission)->lock);
-    if (rate_table_new(&(*admission)->metric_rates) == STATUS_OK) {
+    if (rate_table_new(&(*admission)->metric_rates) == STATUS_OK &&
+        refusals_init(&(*admission)->refusals, limits->refusal_bytes, (*admission)->seed) ==
+            STATUS_OK) {
         admission_set_limits(*admission, limits);
         return STATUS_OK;
     }
@@ -91,6 +141,7 @@ void admission_free(struct admission *admission)
     if (admission == NULL)
         return;
     rate_table_free(admission->metric_rates);
+    refusals_release(&admission->refusals);
     mutex_release(&admission->lock);
     free(admission);
 }
@@ -99,6 +150,7 @@ void admission_set_limits(struct admission *admission, const struct admission_li
 {
     mutex_lock(&admission->lock);
     admission->limits = *limits;
+    refusals_forget(&admission->refusals);
     mutex_unlock(&admission->lock);
 }
 

@@ -29,6 +29,7 @@ struct admission_limits {
     int64_t max_future_ms;
     double warning_threshold; /* share of a metric's limit; 0: no warnings */
     uint64_t max_index_bytes; /* memory of the tier's series table */
+    size_t refusal_bytes;     /* for what was refused lately; of admission_new alone */
 };
 
 struct admission; /* opaque */

@@ -2,6 +2,8 @@
 
 #include <inttypes.h>
 
+#include "base/invariant.h"
+
 enum { SHOWN_NAME = 100 };
 
 /* The beginning of a name that is too long. */
@@ -11,8 +13,9 @@ static struct slice beginning(struct slice name)
 }
 
 static enum status check_name(const struct admission_limits *limits, struct slice metric,
-                              struct error *err)
+                              enum refusal_reason *reason, struct error *err)
 {
+    *reason = REFUSED_METRIC_NAME;
     if (limits->max_metric_name_length == 0 || metric.size <= limits->max_metric_name_length)
         return STATUS_OK;
     return fail_code(err, STATUS_LIMIT, "metric_name_limit",
@@ -22,14 +25,16 @@ static enum status check_name(const struct admission_limits *limits, struct slic
 }
 
 static enum status check_label(const struct admission_limits *limits, const struct label *label,
-                               struct slice metric, struct error *err)
+                               struct slice metric, enum refusal_reason *reason, struct error *err)
 {
+    *reason = REFUSED_LABEL_NAME;
     if (limits->max_label_name_length != 0 && label->name.size > limits->max_label_name_length)
         return fail_code(err, STATUS_LIMIT, "label_name_limit",
                          "label \"%.*s...\" of a new series of metric \"%.*s\" has a name of %zu "
                          "bytes; cardinality.max_label_name_length allows %" PRIu64,
                          SLICE_FORMAT(beginning(label->name)), SLICE_FORMAT(metric),
                          label->name.size, limits->max_label_name_length);
+    *reason = REFUSED_LABEL_VALUE;
     if (limits->max_label_value_length != 0 && label->value.size > limits->max_label_value_length)
         return fail_code(err, STATUS_LIMIT, "label_value_limit",
                          "label \"%.*s\" of a new series of metric \"%.*s\" has a value of %zu "
@@ -40,17 +45,18 @@ static enum status check_label(const struct admission_limits *limits, const stru
 }
 
 static enum status check_labels(const struct admission_limits *limits, const struct labels *labels,
-                                struct slice metric, struct error *err)
+                                struct slice metric, enum refusal_reason *reason, struct error *err)
 {
+    *reason = REFUSED_LABELS;
     if (limits->max_labels != 0 && labels->count - 1 > limits->max_labels)
         return fail_code(err, STATUS_LIMIT, "label_limit",
                          "a new series of metric \"%.*s\" has %zu labels; "
                          "cardinality.max_labels_per_metric allows %" PRIu64,
                          SLICE_FORMAT(metric), labels->count - 1, limits->max_labels);
-    enum status status = check_name(limits, metric, err);
+    enum status status = check_name(limits, metric, reason, err);
     for (size_t i = 0; i < labels->count && status == STATUS_OK; i++)
         if (!slice_equal_text(labels->items[i].name, METRIC_NAME_LABEL))
-            status = check_label(limits, &labels->items[i], metric, err);
+            status = check_label(limits, &labels->items[i], metric, reason, err);
     return status;
 }
 
@@ -66,17 +72,19 @@ static enum status check_memory(const struct admission_limits *limits,
 }
 
 static enum status check_totals(const struct admission_limits *limits,
-                                const struct admission_question *question, struct error *err)
+                                const struct admission_question *question,
+                                enum refusal_reason *reason, struct error *err)
 {
+    *reason = limits->max_series_by_memory ? REFUSED_TOTAL_BY_MEMORY : REFUSED_TOTAL;
     if (limits->max_series != 0 && question->total_series >= limits->max_series)
-        return fail_code(err, STATUS_LIMIT,
-                         limits->max_series_by_memory ? "memory_limit" : "total_series_limit",
+        return fail_code(err, STATUS_LIMIT, refusal_code(*reason),
                          "%" PRIu64 " series are active, of all metrics, and %s %" PRIu64
                          "; they go on, and new ones, as this one of metric \"%.*s\", are refused",
                          question->total_series,
                          limits->max_series_by_memory ? "memory.limit has room for"
                                                       : "cardinality.max_series allows",
                          limits->max_series, SLICE_FORMAT(question->metric));
+    *reason = REFUSED_INDEXED;
     if (limits->max_indexed_series != 0 && !question->returns &&
         question->indexed_series >= limits->max_indexed_series)
         return fail_code(err, STATUS_LIMIT, "indexed_series_limit",
@@ -141,17 +149,112 @@ static enum status check_count(const struct admission_limits *limits,
 }
 
 enum status rules_check(const struct admission_limits *limits,
-                        const struct admission_question *question, struct error *err)
+                        const struct admission_question *question, enum refusal_reason *reason,
+                        struct error *err)
 {
-    enum status status = check_labels(limits, question->labels, question->metric, err);
-    if (status == STATUS_OK && !question->returns)
+    enum status status = check_labels(limits, question->labels, question->metric, reason, err);
+    if (status == STATUS_OK && !question->returns) {
+        *reason = REFUSED_MEMORY;
         status = check_memory(limits, question, err);
+    }
     if (status == STATUS_OK)
-        status = check_totals(limits, question, err);
-    if (status == STATUS_OK)
+        status = check_totals(limits, question, reason, err);
+    if (status == STATUS_OK) {
+        *reason = REFUSED_METRIC_SERIES;
         status = check_count(limits, question, err);
+    }
     /* One answer has room for one of both: the metric is what its sender can do something about. */
     if (status == STATUS_OK && err->code == NULL)
         warn_of_total(limits, question, err);
     return status;
+}
+
+/* ---- refused before --------------------------------------------------------------------- */
+
+static uint64_t series_of(const struct refused_metric *metric,
+                          const struct admission_counts *counts)
+{
+    return metric->tier_metric < counts->metric_count ? counts->metric_series[metric->tier_metric]
+                                                      : 0;
+}
+
+bool rules_still_refuse(const struct admission_limits *limits, const struct refused_metric *metric,
+                        enum refusal_reason reason, const struct admission_counts *counts)
+{
+    switch (reason) {
+    case REFUSED_LABELS:
+    case REFUSED_LABEL_NAME:
+    case REFUSED_LABEL_VALUE:
+    case REFUSED_METRIC_NAME:
+        return true;
+    case REFUSED_MEMORY:
+        return limits->max_index_bytes != 0 && counts->index_bytes >= limits->max_index_bytes;
+    case REFUSED_TOTAL:
+    case REFUSED_TOTAL_BY_MEMORY:
+        return limits->max_series != 0 && counts->total_series >= limits->max_series;
+    case REFUSED_INDEXED:
+        return limits->max_indexed_series != 0 &&
+               counts->indexed_series >= limits->max_indexed_series;
+    case REFUSED_METRIC_SERIES:
+        return metric->descriptor_changes == counts->descriptor_changes &&
+               series_of(metric, counts) >= metric->limit;
+    case REFUSED_RATE:
+    case REFUSAL_REASONS:
+        break;
+    }
+    return false;
+}
+
+static void tell_label_again(struct slice name, const char *what, const char *setting,
+                             uint64_t limit, struct error *err)
+{
+    fail(err, STATUS_LIMIT,
+         "a series of metric \"%.*s\" that was refused before, and nothing has changed since: %s "
+         "than %s allows (%" PRIu64 ")",
+         SLICE_FORMAT(name), what, setting, limit);
+}
+
+void rules_tell_again(const struct admission_limits *limits, const struct refused_metric *metric,
+                      enum refusal_reason reason, const struct admission_counts *counts,
+                      struct error *err)
+{
+    struct slice name = slice_of(metric->name, metric->name_size);
+    struct admission_question question = {.metric = name,
+                                          .metric_series = (uint32_t)series_of(metric, counts),
+                                          .has_max_series = metric->own_limit,
+                                          .max_series = (uint32_t)metric->limit,
+                                          .total_series = counts->total_series,
+                                          .indexed_series = counts->indexed_series,
+                                          .index_bytes = counts->index_bytes};
+    enum refusal_reason same;
+    enum status status = STATUS_LIMIT;
+    switch (reason) {
+    case REFUSED_LABELS:
+        tell_label_again(name, "more labels", "cardinality.max_labels_per_metric",
+                         limits->max_labels, err);
+        break;
+    case REFUSED_LABEL_NAME:
+        tell_label_again(name, "a longer name of a label", "cardinality.max_label_name_length",
+                         limits->max_label_name_length, err);
+        break;
+    case REFUSED_LABEL_VALUE:
+        tell_label_again(name, "a longer value of a label", "cardinality.max_label_value_length",
+                         limits->max_label_value_length, err);
+        break;
+    case REFUSED_METRIC_NAME:
+        tell_label_again(name, "a longer name", "cardinality.max_metric_name_length",
+                         limits->max_metric_name_length, err);
+        break;
+    case REFUSED_MEMORY:
+        status = check_memory(limits, &question, err);
+        break;
+    case REFUSED_TOTAL:
+    case REFUSED_TOTAL_BY_MEMORY:
+    case REFUSED_INDEXED:
+        status = check_totals(limits, &question, &same, err);
+        break;
+    default:
+        status = check_count(limits, &question, err);
+    }
+    invariant(status == STATUS_LIMIT);
 }

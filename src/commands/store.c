@@ -13,7 +13,8 @@ enum {
     SERIES_SHARE = 4,       /* of the memory budget, for series since the last flush */
     BYTES_PER_ACTIVE = 256, /* an eighth of the budget: up to 32 bytes each */
     BYTES_PER_INDEXED = 16, /* bitmaps and directories of segments take under a byte */
-    HEAD_SHARE = 6,         /* of the memory budget, for one head; two may be there */
+    REFUSALS_SHARE = 32,
+    HEAD_SHARE = 6,   /* of the memory budget, for one head; two may be there */
     TABLE_SHARE = 12, /* a third of what admission lets series have: a flush may be under way */
     RAW_CACHE_SHARE = 16,
     PART_INDEX_SHARE = 32,
@@ -105,6 +106,7 @@ struct admission_limits store_admission_limits(const struct config *config, uint
         .max_future_ms = config->admission.max_future_ms,
         .warning_threshold = cardinality->warning_threshold,
         .max_index_bytes = memory_bytes / SERIES_SHARE,
+        .refusal_bytes = (size_t)(memory_bytes / REFUSALS_SHARE),
     };
 }
 

@@ -171,6 +171,28 @@ def test_series_in_all_have_a_limit_which_the_memory_budget_makes(make_server):
     only_error(post_lines(server, [line("other", n="1")]), "memory_limit")
 
 
+def test_a_refused_series_that_comes_in_with_its_labels_in_another_order_is_known(make_server):
+    server = make_server("cardinality.max_series_per_metric=0").start()
+
+    def limit(series):
+        answer = server.post("/api/v1/metrics/register", json.dumps(
+            {"name": "full", "type": "gauge", "limits": {"max_series": series}}))
+        assert answer.status_code in (200, 201)
+
+    limit(1)
+    first, there, back = line("full", a="0", b="0"), line("full", a="1", b="1"), line("full")
+    back["labels"] = {"b": "1", "a": "1"}
+    assert server.ingest([first])["accepted"] == 1
+    for _ in range(3):
+        error = only_error(post_lines(server, [there]), "cardinality_limit")
+        assert "full" in error["message"] and "limits.max_series allows 1" in error["message"]
+    limit(2)
+    assert server.ingest([back])["new_series"] == 1
+    limit(1)
+    only_error(post_lines(server, [line("full", a="2")]), "cardinality_limit")
+    assert server.ingest([there, back, first])["accepted"] == 3
+
+
 def test_series_that_come_too_fast_are_told_to_come_later(make_server):
     server = make_server("cardinality.max_new_series_per_metric_per_second=100").start()
     answer = post_lines(server, [line("fast", n=str(i)) for i in range(150)])

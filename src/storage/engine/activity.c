@@ -10,12 +10,12 @@ enum { FIRST_ENTRIES = 16, ACTIVITY_EARLIEST_S = 2 * ACTIVITY_FIRST_S };
 static struct activity_shard *shard_of(const struct activity *activity, uint32_t id)
 {
     /* Const is of the caller's view: what is found is changed by those that may. */
-    return (struct activity_shard *)&activity->shards[id % ACTIVITY_SHARDS];
+    return (struct activity_shard *)&activity->shards[id / ACTIVITY_RUN % ACTIVITY_SHARDS];
 }
 
 static uint32_t place_of(const struct activity_shard *shard, uint32_t id)
 {
-    return (uint32_t)(id / ACTIVITY_SHARDS * UINT64_C(0x9e3779b97f4a7c15) >> 32) & shard->mask;
+    return (uint32_t)(id * UINT64_C(0x9e3779b97f4a7c15) >> 32) & shard->mask;
 }
 
 /* Where it is, or the empty place where it would be. */

@@ -2,8 +2,8 @@
  * activity - which series are active: a sample of theirs was received within cardinality.window.
  *
  *   entry    series id -> its metric, and when it was last received, in whole steps
- *   shards   64 tables by the id's low bits, so that growing one, or taking out of one what has
- *            fallen out of the window, is short
+ *   shards   64 tables, each of every 64th run of 4,096 ids, so that growing one, or taking out of
+ *            one what has fallen out of the window, is short; a small store has one
  *   counts   of all, and of each metric
  *
  * A step is a 24th of the window, at least a second and at most an hour: a series falls out when
@@ -23,7 +23,12 @@
 #include "base/status.h"
 #include "model/batch.h"
 
-enum { ACTIVITY_SHARDS = 64, ACTIVITY_STEPS = 24, ACTIVITY_LONGEST_STEP_S = 3600 };
+enum {
+    ACTIVITY_SHARDS = 64,
+    ACTIVITY_RUN = 4096,
+    ACTIVITY_STEPS = 24,
+    ACTIVITY_LONGEST_STEP_S = 3600
+};
 
 struct activity_entry {
     uint32_t id; /* SERIES_ID_NONE: empty */

@@ -265,6 +265,7 @@ static void apply_definitions(struct engine *engine, struct batch *const *batche
             if (outcome == METRIC_CONTRADICTS)
                 engine_warn_contradiction(engine, batch, &batch->metrics[j]);
             engine->registry_dirty = true;
+            engine->descriptor_changes += outcome == METRIC_NEW || outcome == METRIC_CHANGED;
         }
     }
     atomic_store_explicit(&engine->table_bytes, series_table_memory(&engine->index.active),

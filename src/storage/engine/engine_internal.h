@@ -136,8 +136,9 @@ struct engine {
     } arrivals_begin;                 /* of the clock of arrivals */
     atomic_uint_fast32_t next_step_s; /* when the next step of the activity begins */
     struct day_set days;
-    atomic_size_t table_bytes; /* of index.active, as of the last commit */
-    bool registry_dirty;       /* the newest metrics segment does not say what the registry does */
+    atomic_size_t table_bytes;   /* of index.active, as of the last commit */
+    uint64_t descriptor_changes; /* new or changed ones, since the start */
+    bool registry_dirty; /* the newest metrics segment does not say what the registry does */
 
     struct mutex flush_lock, maintenance_lock, retention_lock;
     struct pace pace;

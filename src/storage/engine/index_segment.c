@@ -206,7 +206,7 @@ static int compare_entries(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-/* Gives *entries, by rising id. */
+/* Gives *entries, by rising id; NULL when there are none. */
 static enum status copy_shard(const struct activity *activity, size_t number, struct rwlock *lock,
                               struct activity_entry **entries, size_t *count, uint32_t *step_s)
 {
@@ -249,10 +249,10 @@ enum status index_segment_write_activity(struct os os, const char *dir, uint64_t
         uint32_t step_s;
         if (copy_shard(activity, i, lock, &entries, &count, &step_s) != STATUS_OK)
             status = fail(err, STATUS_MEMORY, "no memory for an index block");
-        for (size_t done = 0; done < count && status == STATUS_OK; done += RECORD_MAX_ACTIVE)
-            status = write_active(
-                &writer, entries + done,
-                count - done < RECORD_MAX_ACTIVE ? count - done : RECORD_MAX_ACTIVE, step_s);
+        for (size_t done = 0, some; done < count && status == STATUS_OK; done += some) {
+            some = count - done < RECORD_MAX_ACTIVE ? count - done : RECORD_MAX_ACTIVE;
+            status = write_active(&writer, entries + done, some, step_s);
+        }
         stats->entries += count;
         free(entries);
     }

@@ -188,8 +188,8 @@ static enum status probe(struct resolution *work, uint32_t **misses, size_t *mis
 
 /* ---- the others ------------------------------------------------------------------------- */
 
-static void question_fill(struct engine *engine, const struct labels *labels, bool returns,
-                          struct admission_question *question)
+static void question_fill(struct engine *engine, const struct labels *labels, struct hash128 raw,
+                          bool returns, struct admission_question *question)
 {
     struct slice metric = labels_metric_name(labels);
     const struct series_index *index = &engine->index;
@@ -198,6 +198,9 @@ static void question_fill(struct engine *engine, const struct labels *labels, bo
     *question = (struct admission_question){
         .labels = labels,
         .metric = metric,
+        .raw = raw,
+        .metric_number = id,
+        .descriptor_changes = engine->descriptor_changes,
         .returns = returns,
         .metric_series = id == METRIC_ID_NONE ? 0 : activity_count(&engine->activity, id),
         .total_series = engine->activity.count,
@@ -231,13 +234,13 @@ static enum status find_on_disk(struct engine *engine, const struct segment_set 
     return status == STATUS_NOT_FOUND ? STATUS_OK : status;
 }
 
-static enum status ask_admission(struct resolution *work, const struct labels *labels, bool returns,
-                                 struct error *why)
+static enum status ask_admission(struct resolution *work, const struct labels *labels,
+                                 struct hash128 raw, bool returns, struct error *why)
 {
     struct admission_question question;
     if (work->admitter == NULL)
         return STATUS_OK;
-    question_fill(work->engine, labels, returns, &question);
+    question_fill(work->engine, labels, raw, returns, &question);
     return work->admitter->ops->admit(work->admitter, &question, why);
 }
 
@@ -284,7 +287,8 @@ static enum status find_or_reserve(struct resolution *work, struct missed *misse
     bool admitted = active || activity_find(&work->engine->activity, id) != NULL;
     enum status status = STATUS_OK;
     if (!admitted)
-        status = ask_admission(work, &missed->labels, id != SERIES_ID_NONE, &missed->why);
+        status = ask_admission(work, &missed->labels, batch->series[entry].hash,
+                               id != SERIES_ID_NONE, &missed->why);
     bool reserved = status == STATUS_OK && (id == SERIES_ID_NONE || undefined);
     if (reserved) {
         status = reserve(work, &missed->labels, &id, &missed->why);
@@ -407,9 +411,51 @@ static enum status resolve_group(struct resolution *work, const uint32_t *entrie
     return status;
 }
 
-static enum status resolve_misses(struct resolution *work, const uint32_t *misses, size_t count)
+static bool tells_of_another(const struct resolution *work)
 {
+    return work->batch->rejection_count + work->told < BATCH_MAX_REJECTIONS;
+}
+
+/* Series that were refused lately, and are still: not even their labels are looked at. The others
+ * stay in `misses`. */
+static enum status recall_refused(struct resolution *work, uint32_t *misses, size_t *count)
+{
+    struct engine *engine = work->engine;
+    const struct admitter_ops *ops = work->admitter == NULL ? NULL : work->admitter->ops;
+    if (ops == NULL || ops->recall == NULL)
+        return STATUS_OK;
     enum status status = STATUS_OK;
+    size_t kept = 0;
+    rwlock_read(&engine->series_lock);
+    struct admission_counts counts = {
+        .metric_series = engine->activity.metrics,
+        .metric_count = engine->activity.metric_capacity,
+        .total_series = engine->activity.count,
+        .indexed_series =
+            series_index_committed(&engine->index) + series_index_reserved(&engine->index),
+        .index_bytes = series_index_memory(&engine->index),
+        .descriptor_changes = engine->descriptor_changes,
+    };
+    for (size_t i = 0; i < *count && status == STATUS_OK; i++) {
+        struct admission_recollection recollection = {.tells = tells_of_another(work)};
+        struct error why = {.status = STATUS_LIMIT};
+        if (ops->recall(work->admitter, work->batch->series[misses[i]].hash, &counts, &recollection,
+                        &why) == STATUS_OK) {
+            misses[kept++] = misses[i];
+            continue;
+        }
+        why.code = recollection.code;
+        status =
+            refuse(work, misses[i], &why, slice_of(recollection.metric, recollection.metric_size));
+    }
+    rwlock_unlock(&engine->series_lock);
+    *count = kept;
+    return status;
+}
+
+static enum status resolve_misses(struct resolution *work, uint32_t *misses, size_t count)
+{
+    enum status status = recall_refused(work, misses, &count);
     for (size_t done = 0; done < count && status == STATUS_OK; done += MISS_GROUP) {
         struct arena arena;
         arena_init(&arena, MISS_ARENA);

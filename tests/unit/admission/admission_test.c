@@ -14,9 +14,15 @@ static int64_t read_monotonic(struct clock *clock)
     return monotonic_ns;
 }
 
+static int64_t read_wall(struct clock *clock)
+{
+    (void)clock;
+    return NOW_MS;
+}
+
 static struct os gate_os(void)
 {
-    static const struct clock_ops ops = {.monotonic_ns = read_monotonic};
+    static const struct clock_ops ops = {.wall_ms = read_wall, .monotonic_ns = read_monotonic};
     static struct clock clock = {.ops = &ops};
     struct os os = os_system();
     os.clock = &clock;
@@ -169,6 +175,108 @@ static void changed_limits_hold_from_the_next_question_on(void **state)
     admission_set_limits(gate.admission, &(struct admission_limits){.max_series_per_metric = 8});
     assert_int_equal(ask(&gate), STATUS_OK);
     admission_free(gate.admission);
+}
+
+static enum status ask_again(struct gate *gate, const struct admission_counts *counts, bool tells)
+{
+    struct admitter *admitter = admission_admitter(gate->admission);
+    struct admission_recollection recollection = {.tells = tells};
+    gate->err = (struct error){0};
+    enum status status =
+        admitter->ops->recall(admitter, gate->question.raw, counts, &recollection, &gate->err);
+    gate->err.code = recollection.code;
+    if (status == STATUS_LIMIT && tells)
+        assert_memory_equal(recollection.metric, "up", recollection.metric_size);
+    return status;
+}
+
+static void a_refused_series_is_refused_again_while_its_metric_is_full(void **state)
+{
+    (void)state;
+    struct gate gate;
+    gate_init(&gate, &(struct admission_limits){.max_series_per_metric = 1000});
+    uint32_t series[] = {0, 1000};
+    struct admission_counts counts = {.metric_series = series, .metric_count = 2};
+    gate.question.raw = (struct hash128){1, 2};
+    gate.question.metric_number = 1;
+    gate.question.metric_series = 1000;
+    assert_int_equal(ask_again(&gate, &counts, true), STATUS_OK);
+    assert_refused(&gate, "cardinality_limit", "has 1000 series");
+    series[1] = 1001;
+    assert_int_equal(ask_again(&gate, &counts, true), STATUS_LIMIT);
+    assert_string_equal(gate.err.code, "cardinality_limit");
+    assert_says(gate.err.message,
+                "metric \"up\" has 1001 series, and cardinality.max_series_per_metric allows 1000");
+    assert_int_equal(ask_again(&gate, &counts, false), STATUS_LIMIT);
+    assert_string_equal(gate.err.message, "");
+    series[1] = 999;
+    assert_int_equal(ask_again(&gate, &counts, true), STATUS_OK);
+    series[1] = 1000;
+    assert_int_equal(ask_again(&gate, &counts, true), STATUS_LIMIT);
+    /* The metric may have a limit of its own now. */
+    counts.descriptor_changes = 1;
+    assert_int_equal(ask_again(&gate, &counts, true), STATUS_OK);
+    counts.descriptor_changes = 0;
+    counts.metric_count = 0;
+    assert_int_equal(ask_again(&gate, &counts, true), STATUS_OK);
+    struct admission_stats stats;
+    admission_stats(gate.admission, &stats);
+    assert_int_equal(stats.series_refused, 4);
+    admission_free(gate.admission);
+}
+
+/* It may be the same series, with its labels in another order. */
+static void once_a_series_of_the_metric_comes_in_each_is_looked_at_again(void **state)
+{
+    (void)state;
+    struct gate gate;
+    gate_init(&gate, &(struct admission_limits){.max_series_per_metric = 1000});
+    uint32_t series[] = {1000};
+    struct admission_counts counts = {.metric_series = series, .metric_count = 1};
+    gate.question.raw = (struct hash128){1, 2};
+    gate.question.metric_series = 1000;
+    assert_refused(&gate, "cardinality_limit", "has 1000 series");
+    assert_int_equal(ask_again(&gate, &counts, true), STATUS_LIMIT);
+    gate.question.raw = (struct hash128){3, 4};
+    gate.question.metric_series = 999;
+    assert_int_equal(ask(&gate), STATUS_OK);
+    gate.question.raw = (struct hash128){1, 2};
+    assert_int_equal(ask_again(&gate, &counts, true), STATUS_OK);
+    admission_free(gate.admission);
+}
+
+static void every_refusal_but_by_rate_is_told_again_until_limits_change(void **state)
+{
+    (void)state;
+    static const struct {
+        struct admission_limits limits;
+        const char *code, *words;
+    } cases[] = {
+        {{.max_labels = 1}, "label_limit", "cardinality.max_labels_per_metric allows (1)"},
+        {{.max_label_name_length = 1}, "label_name_limit", "cardinality.max_label_name_length"},
+        {{.max_label_value_length = 1}, "label_value_limit", "cardinality.max_label_value_length"},
+        {{.max_metric_name_length = 1}, "metric_name_limit", "cardinality.max_metric_name_length"},
+        {{.max_index_bytes = 1}, "memory_limit", "memory.limit"},
+        {{.max_series = 5}, "total_series_limit", "cardinality.max_series allows 5"},
+        {{.max_series = 5, .max_series_by_memory = true}, "memory_limit", "has room for 5"},
+        {{.max_indexed_series = 5}, "indexed_series_limit", "cardinality.max_indexed_series"},
+    };
+    struct admission_counts counts = {.total_series = 5, .indexed_series = 5, .index_bytes = 1};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct gate gate;
+        gate_init(&gate, &cases[i].limits);
+        gate_add_label(&gate, "label", slice_from_text("value"));
+        gate_add_label(&gate, "second", slice_from_text("2nd"));
+        gate.question.total_series = gate.question.indexed_series = 5;
+        gate.question.index_bytes = 1;
+        assert_refused(&gate, cases[i].code, "");
+        assert_int_equal(ask_again(&gate, &counts, true), STATUS_LIMIT);
+        assert_string_equal(gate.err.code, cases[i].code);
+        assert_says(gate.err.message, cases[i].words);
+        admission_set_limits(gate.admission, &cases[i].limits);
+        assert_int_equal(ask_again(&gate, &counts, true), STATUS_OK);
+        admission_free(gate.admission);
+    }
 }
 
 static void long_names_are_refused_by_their_beginning(void **state)
@@ -474,6 +582,9 @@ int main(void)
         cmocka_unit_test(labels_are_counted_without_the_metric_name),
         cmocka_unit_test(a_label_value_is_measured_in_bytes_and_the_metric_name_is_none),
         cmocka_unit_test(changed_limits_hold_from_the_next_question_on),
+        cmocka_unit_test(a_refused_series_is_refused_again_while_its_metric_is_full),
+        cmocka_unit_test(once_a_series_of_the_metric_comes_in_each_is_looked_at_again),
+        cmocka_unit_test(every_refusal_but_by_rate_is_told_again_until_limits_change),
         cmocka_unit_test(long_names_are_refused_by_their_beginning),
         cmocka_unit_test(series_in_all_have_a_limit_which_memory_makes_or_a_setting),
         cmocka_unit_test(series_in_all_are_warned_of_where_their_metric_is_not),

@@ -164,9 +164,6 @@ static void compare(const struct activity *activity, const struct model *model)
 static void step(struct activity *activity, struct model *model, uint64_t *random)
 {
     uint32_t id = (uint32_t)(random_next(random) % SERIES);
-    /* Runs of ids stand in one shard, so that chains there become long. */
-    if (random_next(random) % 2 == 0)
-        id = id / 64 * 64;
     switch (random_next(random) % 6) {
     case 0:
     case 1:
