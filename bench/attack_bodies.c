@@ -11,8 +11,8 @@
 
 enum { TEXT_SIZE = 64, LABELS_OF_A_SERIES = 10, HEALTHY_METRICS = 10 };
 
-/* splitmix64 (Steele, Lea, Flood 2014): one to one, so that no two numbers look alike. */
-static uint64_t mixed(uint64_t number)
+/* splitmix64 (Steele, Lea, Flood 2014) */
+uint64_t attack_mixed(uint64_t number)
 {
     number += UINT64_C(0x9e3779b97f4a7c15);
     number = (number ^ (number >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
@@ -104,7 +104,7 @@ uint32_t attack_samples_in(const struct attack *attack, uint64_t body)
 static void put_new_series(struct attack_maker *maker, uint64_t number, int64_t time_ms)
 {
     const struct attack *attack = maker->attack;
-    uint64_t id = mixed(number ^ attack->seed);
+    uint64_t id = attack_mixed(number ^ attack->seed);
     if (attack->metrics > 1)
         put_text(maker, "__name__", "attack_%05u_total", (unsigned)(number % attack->metrics));
     else
@@ -202,7 +202,7 @@ static void put_huge_value(struct attack_maker *maker, uint64_t size, uint64_t s
     uint64_t bits = 0;
     for (uint64_t i = 0; i < size; i++, bits >>= 6) {
         if (i % 10 == 0)
-            bits = mixed(i + (salt << 32));
+            bits = attack_mixed(i + (salt << 32));
         value.data[i] = (uint8_t)digits[bits & 63];
     }
     put_label(maker, "value", (const char *)value.data, size);

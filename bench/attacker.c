@@ -300,7 +300,10 @@ static void *healthy_connection(void *context)
     client_init(&client, worker->options->port, HEALTHY_TIMEOUT_S);
     for (uint64_t slot = worker->number; !over(worker);
          slot += worker->options->attack.connections) {
-        double due_s = worker->began_s + (double)slot / HEALTHY_REQUESTS;
+        /* Somewhere within its slot: at fixed distances it might always, or never, meet a request
+         * of the attack, which come at fixed distances too. */
+        double place = (double)(attack_mixed(slot) >> 11) * 0x1p-53;
+        double due_s = worker->began_s + ((double)slot + place) / HEALTHY_REQUESTS;
         client_wait_until(due_s);
         if (over(worker))
             break;

@@ -8,7 +8,7 @@ SLOWER = 2.0        # p99 of the healthy requests, beside that of the quiet
 LINEAR, LEAST_MS = 4 * 1.5, 4.0
 FLAT_MIB = 16       # how much memory may still grow in the last three quarters of known series
 MIB = 1 << 20
-HEADER = ("server", "attack", "runs", "sent: stored + refused", "outcome", "anonymous: quiet, most",
+HEADER = ("server", "attack", "runs", "sent: stored + refused", "outcome", "its CPU", "anonymous: quiet, most",
           "healthy stored", "healthy p50/p99: quiet, attacked", "query of a healthy series: attacked, after",
           "query of the attacked: attacked, after")
 
@@ -71,7 +71,9 @@ def row(results):
         memory += f" of {mib(first['limit'])}"
     queries = [f"{asked(results, kind, 'attack')}, {asked(results, kind, 'after')}"
                for kind in ("query_healthy", "query_attacked")]
-    return (first["server"], first["kind"], str(len(results)), sent, outcomes(results), memory,
+    cpu_s, attack_s = median_of(results, "cpu_s"), median_of(results, "attack_s")
+    cpu = "?" if cpu_s is None else f"{cpu_s:.1f} of {attack_s:.0f} s"
+    return (first["server"], first["kind"], str(len(results)), sent, outcomes(results), cpu, memory,
             f"{share * 100:.2f} %".replace("100.00", "100"), delays, *queries)
 
 

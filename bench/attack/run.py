@@ -21,14 +21,14 @@ HEALTHY_SERIES = 1000
 WARM_UP_S = 3  # in which the healthy series come into being
 QUERY_PAUSE_S = 1
 SAMPLES_A_SECOND = 10
-# The metric that is asked for, or a regular expression where there are many.
+# The metric that is asked for.
 ATTACKED = {
-    "one-metric": ("attack_requests_total", None),
-    "many-metrics": (None, "attack_.+"),
-    "label-names": ("attack_requests_total", None),
-    "many-names": (None, "attack_.+"),
-    "permuted": ("attack_permuted_total", None),
-    "huge": ("attack_names_total", None),
+    "one-metric": "attack_requests_total",
+    "many-metrics": "attack_00007_total",
+    "label-names": "attack_requests_total",
+    "many-names": "attack_00007_total",
+    "permuted": "attack_permuted_total",
+    "huge": "attack_names_total",
 }
 HUGE = {"labels": 10_000, "value": 10_000_000, "names": 1_000_000}
 HUGE_REPEATS = 5
@@ -107,7 +107,7 @@ class Watch:
 
     def ask_once(self):
         for kind, ask in (("healthy", self.store.query_healthy),
-                          ("attacked", lambda: self.store.query_attacked(*self.attacked))):
+                          ("attacked", lambda: self.store.query_attacked(self.attacked))):
             began = time.monotonic()
             outcome = ask()
             self.queries.append((began, kind, time.monotonic() - began, outcome))
@@ -229,10 +229,11 @@ def phases(store, kind, plan):
     try:
         begin = time.monotonic() + WARM_UP_S
         time.sleep(WARM_UP_S + plan.quiet_s)
-        attack_begin = time.monotonic()
+        attack_begin, cpu_s = time.monotonic(), store.cpu_s()
         attack = attack_of(kind)(store, plan)
         attack_end = time.monotonic()
         exit_code = store.process.poll()
+        cpu_s = store.cpu_s() - cpu_s if exit_code is None else None
         watch.close()
         if exit_code is None:
             watch.ask_once()
@@ -245,7 +246,7 @@ def phases(store, kind, plan):
     # The requests on their way when it ended are the attack's; those after it aren't, and a server that
     # died answers none of them.
     result = {
-        "attack": attack, "attack_s": attack_end - attack_begin, "exit_code": exit_code,
+        "attack": attack, "attack_s": attack_end - attack_begin, "cpu_s": cpu_s, "exit_code": exit_code,
         "anonymous_quiet": max((size for at, size in watch.anonymous if at < attack_begin), default=None),
         "anonymous_peak": max((size for _, size in watch.anonymous), default=None),
         "anonymous_quarters": quarters(watch.anonymous, attack_begin, attack_end),

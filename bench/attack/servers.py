@@ -123,9 +123,8 @@ class MetricStore(Store):
     def query_healthy(self):
         return self.query(metric=HEALTHY[0], label=f"instance={HEALTHY[1]}", start="now-5m")
 
-    def query_attacked(self, metric, names):
-        selected = {"metric": metric} if metric else {"match": f'{{__name__=~"{names}"}}'}
-        return self.query(**selected, start="now-5m", aggregate="sum", by="")
+    def query_attacked(self, metric):
+        return self.query(metric=metric, start="now-5m", aggregate="sum", by="")
 
 
 class PrometheusApi(Store):
@@ -140,8 +139,8 @@ class PrometheusApi(Store):
     def query_healthy(self):
         return self.query(f'{HEALTHY[0]}{{instance="{HEALTHY[1]}"}}[5m]')
 
-    def query_attacked(self, metric, names):
-        return self.query(f"sum({metric})" if metric else f'sum({{__name__=~"{names}"}})')
+    def query_attacked(self, metric):
+        return self.query(f"sum({metric})")
 
     def head(self):
         status, body = self.get("/api/v1/status/tsdb")
