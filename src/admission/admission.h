@@ -32,6 +32,21 @@ struct admission_limits {
     size_t refusal_bytes;     /* for what was refused lately; of admission_new alone */
 };
 
+enum { ADMISSION_OVERRIDES_MAX = 256 };
+#define ADMISSION_UNSET UINT64_MAX
+
+/* Limits of the metrics whose names match, in place of the general ones. Those that are not set
+ * (ADMISSION_UNSET) stay the general ones; 0: no limit. */
+struct admission_override {
+    const char *match; /* as in model/name_pattern.h */
+    uint64_t max_series;
+    uint64_t max_new_series; /* a second */
+    uint64_t max_labels;
+    uint64_t max_label_value_length;
+    uint64_t max_values_per_label;
+    double warning_threshold; /* not set: negative or NaN */
+};
+
 struct admission; /* opaque */
 
 struct admission_stats {

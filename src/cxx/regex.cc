@@ -17,11 +17,17 @@ struct regex {
 
 enum status regex_new(struct regex **result, struct slice pattern, struct error *err)
 {
+    return regex_new_within(result, pattern, REGEX_MAX_MEMORY, err);
+}
+
+enum status regex_new_within(struct regex **result, struct slice pattern, size_t max_memory,
+                             struct error *err)
+{
     *result = nullptr;
     RE2::Options options;
     options.set_log_errors(false);
     options.set_dot_nl(true);
-    options.set_max_mem(1 << 20);
+    options.set_max_mem(static_cast<int64_t>(max_memory));
     try {
         /* ^(?: ... )$ keeps alternation inside the anchors; RE2 names offsets of the whole. */
         std::string whole = "^(?s:";

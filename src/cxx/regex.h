@@ -17,9 +17,15 @@ extern "C" {
 
 struct regex;
 
+enum { REGEX_MAX_MEMORY = 1 << 20 };
+
 /* Gives *regex, ended by regex_free. INVALID with RE2's reason; LIMIT when the compiled form would
- * take more than 1 MiB. */
+ * take more than REGEX_MAX_MEMORY bytes. */
 MUST_CHECK enum status regex_new(struct regex **regex, struct slice pattern, struct error *err);
+
+/* The same with another bound, for what stays: it holds for what matching keeps, too. */
+MUST_CHECK enum status regex_new_within(struct regex **regex, struct slice pattern,
+                                        size_t max_memory, struct error *err);
 void regex_free(struct regex *regex);
 
 bool regex_matches(const struct regex *regex, struct slice text);

@@ -1,0 +1,42 @@
+/*
+ * name_pattern - which metrics, or which labels, a setting is about: a pattern of their names.
+ *
+ *   http_requests_total   that name
+ *   http_*_total          a glob: `*` any run of characters, also none; `?` one character
+ *   ~(http|grpc)_.*       an RE2 regular expression that matches the whole name
+ *   \~odd\*               a backslash takes the special meaning of the character behind it
+ *
+ * Threads: many may match at once.
+ */
+#ifndef METRIC_STORE_MODEL_NAME_PATTERN_H
+#define METRIC_STORE_MODEL_NAME_PATTERN_H
+
+#include "base/slice.h"
+#include "base/status.h"
+
+enum {
+    NAME_PATTERN_MAX_SIZE = 1024,           /* bytes as written */
+    NAME_PATTERN_REGEX_MEMORY = 128 * 1024, /* of a regular expression, matching included */
+};
+
+enum name_pattern_kind { NAME_PATTERN_EXACT, NAME_PATTERN_GLOB, NAME_PATTERN_REGEX };
+
+struct regex;
+
+struct name_pattern {
+    enum name_pattern_kind kind;
+    struct slice text;   /* own: a name without its backslashes, a glob as written; else none */
+    struct regex *regex; /* or NULL */
+};
+
+/* `text` is UTF-8. On failure *pattern needs no release.
+ *   INVALID  no text, a backslash with nothing behind it, or RE2's reason
+ *   LIMIT    too long, or a regular expression that takes too much
+ *   MEMORY */
+MUST_CHECK enum status name_pattern_init(struct name_pattern *pattern, struct slice text,
+                                         struct error *err);
+void name_pattern_release(struct name_pattern *pattern);
+
+bool name_pattern_matches(const struct name_pattern *pattern, struct slice name);
+
+#endif
