@@ -4,8 +4,11 @@
 
 #include "base/invariant.h"
 
-enum { SLOTS = 4096, WINDOW = 8, TOKEN = 1 << 20 };
+enum { SLOTS = 4096, WINDOW = 8 };
 static const int64_t NS_PER_S = 1000000000;
+/* A nanosecond brings a whole number of its parts, so that however often it is asked, nothing gets
+ * lost. */
+static const uint64_t TOKEN = 1000000000;
 
 struct rate_table {
     struct rate_bucket buckets[SLOTS + WINDOW - 1];
@@ -38,12 +41,13 @@ struct rate_bucket *rate_table_find(struct rate_table *table, uint64_t key)
 
 bool rate_has(struct rate_bucket *bucket, uint64_t per_second, int64_t now_ns)
 {
+    invariant(per_second <= RATE_MAX);
     uint64_t most = per_second * TOKEN;
     int64_t passed_ns = now_ns - bucket->updated_ns;
     if (bucket->updated_ns == 0 || passed_ns >= NS_PER_S) {
         bucket->tokens = most;
     } else if (passed_ns > 0) {
-        bucket->tokens += (uint64_t)((double)passed_ns / (double)NS_PER_S * (double)most);
+        bucket->tokens += (uint64_t)passed_ns * per_second;
     }
     if (bucket->tokens > most)
         bucket->tokens = most;

@@ -14,10 +14,12 @@
 
 #include "base/status.h"
 
+enum { RATE_MAX = 1000000000 }; /* a second */
+
 struct rate_bucket {
     uint64_t key;       /* hash of a metric's name */
     int64_t updated_ns; /* 0: never used */
-    uint64_t tokens;    /* in 2^-20 of a series */
+    uint64_t tokens;    /* in 10^-9 of a series */
 };
 
 struct rate_table; /* opaque */
@@ -29,7 +31,8 @@ void rate_table_free(struct rate_table *table); /* accepts NULL */
 /* The metric's bucket; borrowed until the next call. */
 struct rate_bucket *rate_table_find(struct rate_table *table, uint64_t key);
 
-/* Fills it up to now, at `per_second`, and says whether a series is left in it. */
+/* Fills it up to now, at `per_second` (at most RATE_MAX), and says whether a series is left in it.
+ */
 bool rate_has(struct rate_bucket *bucket, uint64_t per_second, int64_t now_ns);
 /* After rate_has said so. */
 void rate_take(struct rate_bucket *bucket);
