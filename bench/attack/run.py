@@ -11,7 +11,7 @@ import threading
 import time
 
 from attack.cgroup import MemoryGroup
-from attack.servers import STORES
+from attack.servers import QUERY_TIMEOUT_S, STORES
 from figures.server import BUILD, fresh_directory, percentile
 
 ATTACKER = os.path.join(BUILD, "bench", "attacker")
@@ -214,11 +214,17 @@ def attack_of(kind):
 # ---- one run --------------------------------------------------------------------------------
 
 
-def outcome_of(store, group, exit_code):
+def outcome_of(store, group, exit_code, result):
+    after = [result[kind]["after"] for kind in ("query_healthy", "query_attacked")]
     if group.oom_kills() > 0:
         return "killed for its memory"
     if exit_code is not None:
         return f"ended with {exit_code}"
+    if not store.running():
+        return "ended afterwards"
+    if all(query["asked"] > 0 and query["answered"] == 0 and query["worst_s"] > 0.9 * QUERY_TIMEOUT_S
+           for query in after):
+        return "hangs"
     return "lives"
 
 
@@ -279,6 +285,6 @@ def run(server, kind, plan):
         result = phases(store, kind, plan)
         result.update(server=server, kind=kind, limit=limit,
                       series_after=store.series() if store.running() else None)
-        result["outcome"] = outcome_of(store, group, result["exit_code"])
+        result["outcome"] = outcome_of(store, group, result["exit_code"], result)
         result["log_end"] = "" if result["outcome"] == "lives" else store.log_end()
         return result
