@@ -108,7 +108,7 @@ static void put_new_series(struct attack_maker *maker, uint64_t number, int64_t 
     if (attack->metrics > 1)
         put_text(maker, "__name__", "attack_%05u_total", (unsigned)(number % attack->metrics));
     else
-        put_text(maker, "__name__", ATTACKED_METRIC);
+        put_text(maker, "__name__", "%s", attack->metric);
     put_text(maker, "instance", "web-%02u.example.org:8080", (unsigned)(id % 20));
     put_text(maker, "job", "web");
     if (attack->kind == ATTACK_LABEL_NAMES) {

@@ -24,7 +24,8 @@ enum { PERMUTED_SERIES = 1000, PERMUTED_LABELS = 11 };
 
 struct attack {
     enum attack_kind kind;
-    uint64_t series; /* samples, for ATTACK_PERMUTED */
+    const char *metric; /* of all, where `metrics` is 1 */
+    uint64_t series;    /* samples, for ATTACK_PERMUTED */
     uint32_t metrics;
     uint32_t batch, connections; /* connection k of n sends the bodies k, k + n, ... */
     uint64_t seed;

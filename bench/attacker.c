@@ -4,7 +4,8 @@
  *
  *   attacker attack PORT PATH KIND [OPTION...]   KIND: one-metric, many-metrics (10,000),
  *                                                label-names (of one metric), many-names (of
- *                                                10,000 metrics), permuted: attack_bodies.h
+ *                                                10,000 metrics), permuted: attack_bodies.h; or
+ *                                                others: new series of a metric of its own
  *   attacker healthy PORT PATH [OPTION...]       1,000 series once a second in 20 requests, of
  *                                                which the metric that is attacked has 100
  *   attacker huge PORT PATH KIND [OPTION...]     KIND: labels, value or names
@@ -420,12 +421,14 @@ static unsigned kind_of(const char *kind, const char *const *names, unsigned cou
 
 static int run_attack(struct options *options, int argc, char **argv)
 {
-    static const char *const names[] = {"one-metric", "many-metrics", "label-names", "many-names",
-                                        "permuted"};
-    static const enum attack_kind kinds[] = {ATTACK_USER_IDS, ATTACK_USER_IDS, ATTACK_LABEL_NAMES,
-                                             ATTACK_LABEL_NAMES, ATTACK_PERMUTED};
-    unsigned kind = kind_of(argv[4], names, 5);
+    static const char *const names[] = {"one-metric", "many-metrics", "label-names",
+                                        "many-names", "permuted",     "others"};
+    static const enum attack_kind kinds[] = {ATTACK_USER_IDS,    ATTACK_USER_IDS,
+                                             ATTACK_LABEL_NAMES, ATTACK_LABEL_NAMES,
+                                             ATTACK_PERMUTED,    ATTACK_USER_IDS};
+    unsigned kind = kind_of(argv[4], names, 6);
     options->attack.kind = kinds[kind];
+    options->attack.metric = kind == 5 ? "others_requests_total" : ATTACKED_METRIC;
     options->attack.metrics = kind == 1 || kind == 3 ? 10000 : 1;
     parse(options, argc - 4, argv + 4);
     if (kinds[kind] == ATTACK_PERMUTED && PERMUTED_SERIES % options->attack.connections != 0)

@@ -7,9 +7,11 @@ SLOWER = 2.0        # p99 of the healthy requests beside a flood of new series, 
 # From a quarter of the size to all of it, CPU time may grow by so much; below LEAST_MS it says nothing.
 LINEAR, LEAST_MS = 4 * 1.5, 4.0
 FLAT_MIB = 16       # how much memory may still grow in the last three quarters of known series
+PERMUTED_SERIES = 1000
 MIB = 1 << 20
 HEADER = ("server", "attack", "runs", "sent: stored + refused", "outcome", "its CPU", "anonymous: quiet, most",
-          "healthy stored", "healthy p50/p99: quiet, attacked", "query of a healthy series: attacked, after",
+          "healthy stored", "healthy p50/p99: quiet, attacked",
+          "new series of others stored: attacked, after", "query of a healthy series: attacked, after",
           "query of the attacked: attacked, after")
 
 
@@ -44,6 +46,12 @@ def asked(results, kind, phase):
     return f"{answered}/{count} in {worst * 1000:.0f} ms{why}"
 
 
+def others(results, phase):
+    """Stored of sent."""
+    sent, stored = (sum(result["newcomers"][phase][name] for result in results) for name in ("sent", "stored"))
+    return f"{stored}/{sent}" if sent > 0 else "none" if phase == "attack" else "gone"
+
+
 def outcomes(results):
     counts = {}
     for result in results:
@@ -69,12 +77,13 @@ def row(results):
     memory = f"{mib(median_of(results, 'anonymous_quiet'))}, {mib(median_of(results, 'anonymous_peak'))} MiB"
     if first["limit"]:
         memory += f" of {mib(first['limit'])}"
+    newcomers = ", ".join(others(results, phase) for phase in ("attack", "after"))
     queries = [f"{asked(results, kind, 'attack')}, {asked(results, kind, 'after')}"
                for kind in ("query_healthy", "query_attacked")]
     cpu_s, attack_s = median_of(results, "cpu_s"), median_of(results, "attack_s")
     cpu = "?" if cpu_s is None else f"{cpu_s:.1f} of {attack_s:.0f} s"
     return (first["server"], first["kind"], str(len(results)), sent, outcomes(results), cpu, memory,
-            f"{share * 100:.2f} %".replace("100.00", "100"), delays, *queries)
+            f"{share * 100:.2f} %".replace("100.00", "100"), delays, newcomers, *queries)
 
 
 def line(cells):
@@ -102,16 +111,17 @@ def huge_faults(results):
                 yield f"{kind} {size}: not refused by name ({seen['status']})"
 
 
-def permuted_faults(results, healthy):
+def permuted_faults(results):
     for result in results:
-        if result["series_after"] is not None and result["series_after"] != healthy + 1000:
-            yield f"{result['series_after']} series, not {healthy + 1000}"
+        wanted = result["healthy_series"] + PERMUTED_SERIES
+        if result["series_after"] is not None and result["series_after"] != wanted:
+            yield f"{result['series_after']} series, not {wanted}"
         sizes = result["anonymous_quarters"]
         if sizes and max(sizes) - sizes[1] > FLAT_MIB * MIB:
             yield f"memory grows: {', '.join(mib(size) for size in sizes)} MiB at its quarters"
 
 
-def faults(results, healthy):
+def faults(results):
     """What of the promise does not hold."""
     first = results[0]
     if any(result["outcome"] != "lives" for result in results):
@@ -129,7 +139,10 @@ def faults(results, healthy):
         for phase in ("attack", "after"):
             if any(result[kind][phase]["answered"] < result[kind][phase]["asked"] for result in results):
                 yield f"{kind} was not answered ({phase})"
+    for phase in ("attack", "after"):
+        if any(result["newcomers"][phase]["stored"] < result["newcomers"][phase]["sent"] for result in results):
+            yield f"new series of others were refused ({phase})"
     if first["kind"] == "huge":
         yield from huge_faults(results)
     if first["kind"] == "permuted":
-        yield from permuted_faults(results, healthy)
+        yield from permuted_faults(results)

@@ -20,6 +20,7 @@ CGROUP_BYTES = 512 << 20
 HEALTHY_SERIES = 1000
 WARM_UP_S = 3  # in which the healthy series come into being
 QUERY_PAUSE_S = 1
+NEWCOMERS_PAUSE_S, NEWCOMERS = 2, 10
 SAMPLES_A_SECOND = 10
 # The metric that is asked for.
 ATTACKED = {
@@ -89,13 +90,16 @@ class Client:
 
 
 class Watch:
-    """Looks at the server's memory, and asks it queries, until it is closed."""
+    """Looks at the server's memory, asks it queries, and has new series of a metric that nobody attacks,
+    until it is closed."""
 
     def __init__(self, store, attacked):
         self.store, self.attacked = store, attacked
         self.anonymous, self.queries = [], []  # (time, bytes), (time, kind, seconds, outcome)
+        self.newcomers = []  # (time, sent, stored)
         self.closed = threading.Event()
-        self.threads = [threading.Thread(target=work, daemon=True) for work in (self.sample, self.ask)]
+        self.threads = [threading.Thread(target=work, daemon=True)
+                        for work in (self.sample, self.ask, self.come)]
         for thread in self.threads:
             thread.start()
 
@@ -116,6 +120,17 @@ class Watch:
         while not self.closed.wait(QUERY_PAUSE_S):
             if self.store.running():
                 self.ask_once()
+
+    def come_once(self):
+        began = time.monotonic()
+        client = Client(self.store, "attack", "others", "--series", NEWCOMERS, "--batch", NEWCOMERS,
+                        "--connections", 1, "--rate", 0, "--salt", 1000 * (len(self.newcomers) + 1))
+        self.newcomers.append((began, NEWCOMERS, client.result()["accepted"]))
+
+    def come(self):
+        while not self.closed.wait(NEWCOMERS_PAUSE_S):
+            if self.store.running():
+                self.come_once()
 
     def close(self):
         self.closed.set()
@@ -148,6 +163,11 @@ def query_summary(queries, kind, begin, end):
     return {"asked": len(chosen), "answered": sum(query[3] in ("ok", "empty") for query in chosen),
             "median_s": statistics.median(query[2] for query in chosen),
             "worst_s": max(query[2] for query in chosen), "failures": failures[:3]}
+
+
+def newcomers_summary(newcomers, begin, end):
+    chosen = [some for some in newcomers if begin <= some[0] < end]
+    return {"sent": sum(some[1] for some in chosen), "stored": sum(some[2] for some in chosen)}
 
 
 def quarters(anonymous, begin, end):
@@ -243,6 +263,7 @@ def phases(store, kind, plan):
         watch.close()
         if exit_code is None:
             watch.ask_once()
+            watch.come_once()
         end = time.monotonic() + 1
         healthy.end()
         requests = healthy.result()["requests"]
@@ -259,6 +280,10 @@ def phases(store, kind, plan):
         "healthy": {"quiet": healthy_summary(requests, begin, attack_begin),
                     "attack": healthy_summary(requests, attack_begin, attack_end)},
     }
+    result["newcomers"] = {"quiet": newcomers_summary(watch.newcomers, begin, attack_begin),
+                           "attack": newcomers_summary(watch.newcomers, attack_begin, attack_end),
+                           "after": newcomers_summary(watch.newcomers, attack_end, end)}
+    result["healthy_series"] = HEALTHY_SERIES + sum(some[2] for some in watch.newcomers)
     for asked in ("healthy", "attacked"):
         result["query_" + asked] = {
             "quiet": query_summary(watch.queries, asked, begin, attack_begin),
