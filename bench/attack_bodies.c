@@ -1,52 +1,24 @@
 #include "attack_bodies.h"
 
 #include <inttypes.h>
-#include <snappy-c.h>
 #include <stdarg.h>
 #include <stdio.h>
 
-#include "base/bits.h"
 #include "base/invariant.h"
 #include "client.h"
+#include "wire.h"
 
 enum { TEXT_SIZE = 64, LABELS_OF_A_SERIES = 10, HEALTHY_METRICS = 10 };
 
-/* splitmix64 (Steele, Lea, Flood 2014) */
-uint64_t attack_mixed(uint64_t number)
-{
-    number += UINT64_C(0x9e3779b97f4a7c15);
-    number = (number ^ (number >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    number = (number ^ (number >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return number ^ (number >> 31);
-}
-
 /* ---- protobuf --------------------------------------------------------------------------- */
-
-static void put(struct bytes *to, const void *data, size_t size)
-{
-    invariant(bytes_append(to, data, size) == STATUS_OK);
-}
-
-static void put_varint(struct bytes *to, uint64_t value)
-{
-    uint8_t text[VARINT_MAX_SIZE];
-    put(to, text, (size_t)(varint_put(text, value) - text));
-}
-
-static void put_field(struct bytes *to, uint8_t tag, const void *data, size_t size)
-{
-    put(to, &tag, 1);
-    put_varint(to, size);
-    put(to, data, size);
-}
 
 static void put_label(struct attack_maker *maker, const char *name, const char *value,
                       size_t value_size)
 {
     bytes_clear(&maker->field);
-    put_field(&maker->field, 0x0a, name, strlen(name));
-    put_field(&maker->field, 0x12, value, value_size);
-    put_field(&maker->series, 0x0a, maker->field.data, maker->field.size);
+    wire_put_field(&maker->field, 0x0a, name, strlen(name));
+    wire_put_field(&maker->field, 0x12, value, value_size);
+    wire_put_field(&maker->series, 0x0a, maker->field.data, maker->field.size);
 }
 
 static void put_text(struct attack_maker *maker, const char *name, const char *format, ...)
@@ -66,25 +38,20 @@ static void put_text(struct attack_maker *maker, const char *name, const char *f
 static void put_sample(struct attack_maker *maker, int64_t time_ms, double value)
 {
     bytes_clear(&maker->field);
-    put(&maker->field, "\x09", 1);
-    put(&maker->field, &value, sizeof value);
-    put(&maker->field, "\x10", 1);
-    put_varint(&maker->field, (uint64_t)time_ms);
-    put_field(&maker->series, 0x12, maker->field.data, maker->field.size);
-    put_field(&maker->plain, 0x0a, maker->series.data, maker->series.size);
+    wire_put(&maker->field, "\x09", 1);
+    wire_put(&maker->field, &value, sizeof value);
+    wire_put(&maker->field, "\x10", 1);
+    wire_put_varint(&maker->field, (uint64_t)time_ms);
+    wire_put_field(&maker->series, 0x12, maker->field.data, maker->field.size);
+    wire_put_field(&maker->plain, 0x0a, maker->series.data, maker->series.size);
     bytes_clear(&maker->series);
 }
 
 static struct slice pack(struct attack_maker *maker)
 {
-    size_t size = snappy_max_compressed_length(maker->plain.size);
-    bytes_clear(&maker->packed);
-    invariant(bytes_reserve(&maker->packed, size) == STATUS_OK);
-    invariant(snappy_compress((const char *)maker->plain.data, maker->plain.size,
-                              (char *)maker->packed.data, &size) == SNAPPY_OK);
-    maker->packed.size = size;
+    struct slice packed = wire_pack(bytes_slice(&maker->plain), &maker->packed);
     bytes_clear(&maker->plain);
-    return bytes_slice(&maker->packed);
+    return packed;
 }
 
 /* ---- attacks ---------------------------------------------------------------------------- */
@@ -104,7 +71,7 @@ uint32_t attack_samples_in(const struct attack *attack, uint64_t body)
 static void put_new_series(struct attack_maker *maker, uint64_t number, int64_t time_ms)
 {
     const struct attack *attack = maker->attack;
-    uint64_t id = attack_mixed(number ^ attack->seed);
+    uint64_t id = wire_mixed(number ^ attack->seed);
     if (attack->metrics > 1)
         put_text(maker, "__name__", "attack_%05u_total", (unsigned)(number % attack->metrics));
     else
@@ -202,7 +169,7 @@ static void put_huge_value(struct attack_maker *maker, uint64_t size, uint64_t s
     uint64_t bits = 0;
     for (uint64_t i = 0; i < size; i++, bits >>= 6) {
         if (i % 10 == 0)
-            bits = attack_mixed(i + (salt << 32));
+            bits = wire_mixed(i + (salt << 32));
         value.data[i] = (uint8_t)digits[bits & 63];
     }
     put_label(maker, "value", (const char *)value.data, size);

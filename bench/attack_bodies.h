@@ -57,9 +57,6 @@ struct slice healthy_body(struct attack_maker *maker, uint32_t first, uint32_t c
 struct slice huge_body(struct attack_maker *maker, enum huge_kind kind, uint64_t size,
                        uint64_t salt);
 
-/* Another number for each, and one that looks like chance. */
-uint64_t attack_mixed(uint64_t number);
-
 uint64_t attack_bodies(const struct attack *attack);
 /* Samples of one body. */
 uint32_t attack_samples_in(const struct attack *attack, uint64_t body);

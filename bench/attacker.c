@@ -37,6 +37,7 @@
 #include "attack_bodies.h"
 #include "base/invariant.h"
 #include "client.h"
+#include "wire.h"
 
 enum {
     MAX_CONNECTIONS = 64,
@@ -303,7 +304,7 @@ static void *healthy_connection(void *context)
          slot += worker->options->attack.connections) {
         /* Somewhere within its slot: at fixed distances it might always, or never, meet a request
          * of the attack, which come at fixed distances too. */
-        double place = (double)(attack_mixed(slot) >> 11) * 0x1p-53;
+        double place = (double)(wire_mixed(slot) >> 11) * 0x1p-53;
         double due_s = worker->began_s + ((double)slot + place) / HEALTHY_REQUESTS;
         client_wait_until(due_s);
         if (over(worker))

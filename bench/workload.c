@@ -1,13 +1,12 @@
 #include "workload.h"
 
 #include <inttypes.h>
-#include <snappy-c.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/bits.h"
 #include "base/invariant.h"
 #include "cxx/number.h"
+#include "wire.h"
 
 enum { METRICS = 25, LABELS = 6, LABEL_SIZE = 64, KEPT_SERIES = 100000 };
 
@@ -15,15 +14,6 @@ struct text_label {
     const char *name;
     char value[LABEL_SIZE];
 };
-
-/* splitmix64 (Steele, Lea, Flood 2014) */
-static uint64_t random_of(uint64_t seed)
-{
-    seed += UINT64_C(0x9e3779b97f4a7c15);
-    seed = (seed ^ (seed >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    seed = (seed ^ (seed >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return seed ^ (seed >> 31);
-}
 
 /* ---- order ------------------------------------------------------------------------------ */
 
@@ -72,11 +62,11 @@ static void place_of(const struct maker *maker, uint64_t number, uint32_t *serie
 
 static double value_after(double *state, uint32_t series, uint32_t point)
 {
-    uint64_t random = random_of((uint64_t)series << 32 | point);
+    uint64_t random = wire_mixed((uint64_t)series << 32 | point);
     double unit = (double)(random >> 11) * 0x1p-53;
     uint32_t kind = series / METRICS % 20;
     if (point == 0)
-        *state = (double)(random_of(series) % 1000000);
+        *state = (double)(wire_mixed(series) % 1000000);
     if (kind < 6)
         return *state;
     if (kind < 11)
@@ -94,8 +84,8 @@ static double value_after(double *state, uint32_t series, uint32_t point)
 
 static double value_at(uint32_t series, uint32_t point)
 {
-    uint64_t random = random_of((uint64_t)series << 32 | point);
-    double first = (double)(random_of(series) % 1000000);
+    uint64_t random = wire_mixed((uint64_t)series << 32 | point);
+    double first = (double)(wire_mixed(series) % 1000000);
     uint32_t kind = series / METRICS % 20;
     if (kind < 6)
         return first;
@@ -108,29 +98,11 @@ static double value_at(uint32_t series, uint32_t point)
     if (kind < 18)
         return (first + (double)(random % 61) - 30) / 100;
     if (kind < 19)
-        return (double)(random_of((uint64_t)series << 32 | point / 10) % 100);
+        return (double)(wire_mixed((uint64_t)series << 32 | point / 10) % 100);
     return (double)(random >> 11) * 0x1p-53;
 }
 
 /* ---- bodies ----------------------------------------------------------------------------- */
-
-static void put(struct bytes *to, const void *data, size_t size)
-{
-    invariant(bytes_append(to, data, size) == STATUS_OK);
-}
-
-static void put_varint(struct bytes *to, uint64_t value)
-{
-    uint8_t text[VARINT_MAX_SIZE];
-    put(to, text, (size_t)(varint_put(text, value) - text));
-}
-
-static void put_field(struct bytes *to, uint8_t tag, const void *data, size_t size)
-{
-    put(to, &tag, 1);
-    put_varint(to, size);
-    put(to, data, size);
-}
 
 static void labels_of(const struct workload *workload, uint32_t series,
                       struct text_label labels[LABELS])
@@ -175,9 +147,9 @@ static void put_labels(struct maker *maker, uint32_t series, struct bytes *messa
     labels_of(maker->workload, series, labels);
     for (int i = 0; i < LABELS; i++) {
         bytes_clear(field);
-        put_field(field, 0x0a, labels[i].name, strlen(labels[i].name));
-        put_field(field, 0x12, labels[i].value, strlen(labels[i].value));
-        put_field(message, 0x0a, field->data, field->size);
+        wire_put_field(field, 0x0a, labels[i].name, strlen(labels[i].name));
+        wire_put_field(field, 0x12, labels[i].value, strlen(labels[i].value));
+        wire_put_field(message, 0x0a, field->data, field->size);
     }
 }
 
@@ -188,7 +160,7 @@ static void put_kept_labels(struct maker *maker, uint32_t series, struct bytes *
         bytes_init(kept, SIZE_MAX / 4);
         put_labels(maker, series, kept);
     }
-    put(message, kept->data, kept->size);
+    wire_put(message, kept->data, kept->size);
 }
 
 static void put_remote_write(struct maker *maker, uint32_t series, uint32_t point, uint32_t count)
@@ -200,13 +172,13 @@ static void put_remote_write(struct maker *maker, uint32_t series, uint32_t poin
     for (uint32_t i = 0; i < count; i++) {
         struct sample sample = sample_of(maker, series, point + i);
         bytes_clear(field);
-        put(field, "\x09", 1);
-        put(field, &sample.value, sizeof sample.value);
-        put(field, "\x10", 1);
-        put_varint(field, (uint64_t)sample.time_ms);
-        put_field(message, 0x12, field->data, field->size);
+        wire_put(field, "\x09", 1);
+        wire_put(field, &sample.value, sizeof sample.value);
+        wire_put(field, "\x10", 1);
+        wire_put_varint(field, (uint64_t)sample.time_ms);
+        wire_put_field(message, 0x12, field->data, field->size);
     }
-    put_field(&maker->plain, 0x0a, message->data, message->size);
+    wire_put_field(&maker->plain, 0x0a, message->data, message->size);
 }
 
 static void put_line(struct maker *maker, uint32_t series, uint32_t point)
@@ -250,13 +222,7 @@ struct slice maker_body(struct maker *maker, uint64_t body)
         put_stretch(maker, number, workload->run);
     if (workload->ndjson)
         return bytes_slice(&maker->plain);
-    size_t size = snappy_max_compressed_length(maker->plain.size);
-    bytes_clear(&maker->packed);
-    invariant(bytes_reserve(&maker->packed, size) == STATUS_OK);
-    invariant(snappy_compress((const char *)maker->plain.data, maker->plain.size,
-                              (char *)maker->packed.data, &size) == SNAPPY_OK);
-    maker->packed.size = size;
-    return bytes_slice(&maker->packed);
+    return wire_pack(bytes_slice(&maker->plain), &maker->packed);
 }
 
 void maker_init(struct maker *maker, const struct workload *workload)

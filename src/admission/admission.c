@@ -31,7 +31,7 @@ static enum status check_rates(struct admission *admission,
         return STATUS_OK;
     int64_t now_ns = clock_monotonic_ns(admission->clock);
     if (limits->max_new_series != 0 && !rate_has(&admission->rate, limits->max_new_series, now_ns))
-        return fail_code(err, STATUS_LIMIT, "series_rate_limit",
+        return fail_code(err, STATUS_LIMIT, refusal_code(REFUSED_RATE),
                          "more than %" PRIu64 " new series came within a second, and "
                          "cardinality.max_new_series_per_second allows no more; send this one "
                          "again later",
@@ -41,7 +41,7 @@ static enum status check_rates(struct admission *admission,
         metric =
             rate_table_find(admission->metric_rates, hash64(question->metric, admission->seed));
         if (!rate_has(metric, limits->max_new_metric_series, now_ns))
-            return fail_code(err, STATUS_LIMIT, "series_rate_limit",
+            return fail_code(err, STATUS_LIMIT, refusal_code(REFUSED_RATE),
                              "more than %" PRIu64 " new series of metric \"%.*s\" came within a "
                              "second, and cardinality.max_new_series_per_metric_per_second allows "
                              "no more; send this one again later",
@@ -211,5 +211,6 @@ void admission_stats(struct admission *admission, struct admission_stats *stats)
 {
     mutex_lock(&admission->lock);
     *stats = admission->stats;
+    stats->memory_bytes = refusals_memory(&admission->refusals);
     mutex_unlock(&admission->lock);
 }

@@ -52,6 +52,7 @@ struct admission; /* opaque */
 struct admission_stats {
     uint64_t series_admitted;
     uint64_t series_refused; /* questions answered with no; a series may ask again and again */
+    uint64_t memory_bytes;   /* of what was refused lately */
 };
 
 /* Gives *admission, ended by admission_free; borrows what `os` names. MEMORY. */

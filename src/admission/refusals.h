@@ -4,7 +4,7 @@
  *
  *   entries  hash of the label bytes as received -> reason and metric: a series that is sent again
  *            is refused without a look at its labels, while what refused it still stands
- *   metrics  of each metric with refusals: how many by reason, since when, examples
+ *   metrics  of each metric with refusals: how many by reason, since when
  *
  * Both are bounded, and the oldest of a full neighbourhood make room; what is forgotten is put to
  * the rules again. An entry counts only while its metric has had no other series come in since: one
@@ -36,14 +36,12 @@ enum refusal_reason {
 /* The code that answers and metrics have; static. */
 const char *refusal_code(enum refusal_reason reason);
 
-enum { REFUSED_NAME_SIZE = 200, REFUSED_EXAMPLES = 3, REFUSED_EXAMPLE_SIZE = 200 };
+enum { REFUSED_NAME_SIZE = 200 };
 
 struct refused_metric {
     uint64_t key;        /* hash of the name; 0: none */
     uint32_t generation; /* of its entries */
     uint16_t name_size;
-    uint16_t example_sizes[REFUSED_EXAMPLES];
-    uint32_t examples;                /* seen; the newest stand at their number modulo */
     uint32_t tier_metric;             /* the tier's number of it */
     bool own_limit;                   /* `limit` was registered with it */
     uint64_t limit;                   /* of its series, when it was the reason last */
@@ -51,7 +49,6 @@ struct refused_metric {
     uint64_t counts[REFUSAL_REASONS]; /* times, by reason */
     int64_t first_ms, last_ms;
     char name[REFUSED_NAME_SIZE]; /* cut there */
-    char example_text[REFUSED_EXAMPLES][REFUSED_EXAMPLE_SIZE];
 };
 
 struct refusals {

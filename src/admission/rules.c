@@ -18,7 +18,7 @@ static enum status check_name(const struct admission_limits *limits, struct slic
     *reason = REFUSED_METRIC_NAME;
     if (limits->max_metric_name_length == 0 || metric.size <= limits->max_metric_name_length)
         return STATUS_OK;
-    return fail_code(err, STATUS_LIMIT, "metric_name_limit",
+    return fail_code(err, STATUS_LIMIT, refusal_code(*reason),
                      "a new series of metric \"%.*s...\", whose name has %zu bytes; "
                      "cardinality.max_metric_name_length allows %" PRIu64,
                      SLICE_FORMAT(beginning(metric)), metric.size, limits->max_metric_name_length);
@@ -29,14 +29,14 @@ static enum status check_label(const struct admission_limits *limits, const stru
 {
     *reason = REFUSED_LABEL_NAME;
     if (limits->max_label_name_length != 0 && label->name.size > limits->max_label_name_length)
-        return fail_code(err, STATUS_LIMIT, "label_name_limit",
+        return fail_code(err, STATUS_LIMIT, refusal_code(*reason),
                          "label \"%.*s...\" of a new series of metric \"%.*s\" has a name of %zu "
                          "bytes; cardinality.max_label_name_length allows %" PRIu64,
                          SLICE_FORMAT(beginning(label->name)), SLICE_FORMAT(metric),
                          label->name.size, limits->max_label_name_length);
     *reason = REFUSED_LABEL_VALUE;
     if (limits->max_label_value_length != 0 && label->value.size > limits->max_label_value_length)
-        return fail_code(err, STATUS_LIMIT, "label_value_limit",
+        return fail_code(err, STATUS_LIMIT, refusal_code(*reason),
                          "label \"%.*s\" of a new series of metric \"%.*s\" has a value of %zu "
                          "bytes; cardinality.max_label_value_length allows %" PRIu64,
                          SLICE_FORMAT(label->name), SLICE_FORMAT(metric), label->value.size,
@@ -49,7 +49,7 @@ static enum status check_labels(const struct admission_limits *limits, const str
 {
     *reason = REFUSED_LABELS;
     if (limits->max_labels != 0 && labels->count - 1 > limits->max_labels)
-        return fail_code(err, STATUS_LIMIT, "label_limit",
+        return fail_code(err, STATUS_LIMIT, refusal_code(*reason),
                          "a new series of metric \"%.*s\" has %zu labels; "
                          "cardinality.max_labels_per_metric allows %" PRIu64,
                          SLICE_FORMAT(metric), labels->count - 1, limits->max_labels);
@@ -65,7 +65,7 @@ static enum status check_memory(const struct admission_limits *limits,
 {
     if (limits->max_index_bytes == 0 || question->index_bytes < limits->max_index_bytes)
         return STATUS_OK;
-    return fail_code(err, STATUS_LIMIT, "memory_limit",
+    return fail_code(err, STATUS_LIMIT, refusal_code(REFUSED_MEMORY),
                      "new series take %" PRIu64 " MiB until the next flush, all that memory.limit "
                      "leaves to them; series that exist go on, and new ones are taken after it",
                      question->index_bytes >> 20);
@@ -87,7 +87,7 @@ static enum status check_totals(const struct admission_limits *limits,
     *reason = REFUSED_INDEXED;
     if (limits->max_indexed_series != 0 && !question->returns &&
         question->indexed_series >= limits->max_indexed_series)
-        return fail_code(err, STATUS_LIMIT, "indexed_series_limit",
+        return fail_code(err, STATUS_LIMIT, refusal_code(*reason),
                          "%" PRIu64 " series are stored, and cardinality.max_indexed_series allows "
                          "%" PRIu64 "; they go on, and new ones, as this one of metric \"%.*s\", "
                          "are refused until older ones are deleted or leave by retention",
@@ -141,7 +141,7 @@ static enum status check_count(const struct admission_limits *limits,
         warn_of_count(limits, question, limit, err);
         return STATUS_OK;
     }
-    return fail_code(err, STATUS_LIMIT, "cardinality_limit",
+    return fail_code(err, STATUS_LIMIT, refusal_code(REFUSED_METRIC_SERIES),
                      "metric \"%.*s\" has %u series, and %s allows %" PRIu64
                      "; its existing series go on, new ones are refused",
                      SLICE_FORMAT(question->metric), question->metric_series,

@@ -81,6 +81,7 @@ static void take_storage(struct tier *tier, struct storage_metrics *storage,
     memory->head = engine.head_bytes;
     memory->sealed_head = engine.sealed_bytes;
     memory->series_table = engine.series_table_bytes;
+    memory->active_series = engine.activity_bytes;
     memory->raw_cache = engine.raw_cache_bytes;
     memory->part_indexes = engine.part_index_bytes;
 }
@@ -93,6 +94,9 @@ static void take_snapshot(void *context, struct metrics_snapshot *snapshot)
     http_server_stats(service->server, &snapshot->http);
     api_query_pool(service->api, &snapshot->query_pool);
     snapshot->memory.limit = service->memory_bytes;
+    struct admission_stats admission;
+    admission_stats(service->admission, &admission);
+    snapshot->memory.refusals = admission.memory_bytes;
     snapshot->memory.ingest_queue = snapshot->buffer.waiting_bytes;
     snapshot->memory.request_bodies = snapshot->http.bytes_in_flight;
 }
@@ -197,10 +201,10 @@ static void check_cardinality(void *context, struct health_result *result)
     }
     struct admission_limits limits;
     admission_limits_get(service->admission, &limits);
-    struct engine_fullest fullest;
-    engine_fullest_metric(service->tier, limits.max_series_per_metric, &fullest);
     if (all_series_near_limit(service, &limits, result))
         return;
+    struct engine_fullest fullest;
+    engine_fullest_metric(service->tier, limits.max_series_per_metric, &fullest);
     if (limits.warning_threshold <= 0 ||
         (double)fullest.series < limits.warning_threshold * (double)fullest.limit)
         return;

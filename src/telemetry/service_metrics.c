@@ -18,6 +18,8 @@ void metrics_write_memory(struct metrics_writer *writer, const struct memory_met
         {"head", metrics->head},
         {"sealed_head", metrics->sealed_head},
         {"series_table", metrics->series_table},
+        {"active_series", metrics->active_series},
+        {"refusals", metrics->refusals},
         {"raw_cache", metrics->raw_cache},
         {"part_indexes", metrics->part_indexes},
         {"ingest_queue", metrics->ingest_queue},

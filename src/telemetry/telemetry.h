@@ -310,6 +310,7 @@ struct memory_metrics {
     uint64_t sealed_head;
     uint64_t series_table;
     uint64_t active_series;
+    uint64_t refusals;
     uint64_t raw_cache;
     uint64_t part_indexes;
     uint64_t ingest_queue;

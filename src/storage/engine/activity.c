@@ -57,27 +57,10 @@ static enum status resize(struct activity_shard *shard, uint32_t capacity)
     return STATUS_OK;
 }
 
-static enum status reach_metric(struct activity *activity, uint32_t metric)
-{
-    if (metric < activity->metric_capacity)
-        return STATUS_OK;
-    uint32_t capacity = activity->metric_capacity == 0 ? 64 : activity->metric_capacity;
-    while (capacity <= metric)
-        capacity *= 2;
-    uint32_t *metrics = realloc(activity->metrics, capacity * sizeof metrics[0]);
-    if (metrics == NULL)
-        return STATUS_MEMORY;
-    memset(metrics + activity->metric_capacity, 0,
-           (capacity - activity->metric_capacity) * sizeof metrics[0]);
-    activity->metrics = metrics;
-    activity->metric_capacity = capacity;
-    return STATUS_OK;
-}
-
 static struct activity_entry *add(struct activity *activity, uint32_t id, uint32_t metric)
 {
     invariant(metric < UINT32_MAX / 2);
-    if (reach_metric(activity, metric) != STATUS_OK)
+    if (number_array_reach(&activity->metrics, metric) != STATUS_OK)
         return NULL;
     struct activity_shard *shard = shard_of(activity, id);
     if (shard->entries == NULL && resize(shard, FIRST_ENTRIES) != STATUS_OK)
@@ -89,7 +72,7 @@ static struct activity_entry *add(struct activity *activity, uint32_t id, uint32
     *entry = (struct activity_entry){.id = id, .metric = metric};
     shard->used++;
     activity->count++;
-    activity->metrics[metric]++;
+    activity->metrics.items[metric]++;
     return entry;
 }
 
@@ -97,8 +80,8 @@ static struct activity_entry *add(struct activity *activity, uint32_t id, uint32
 static void remove_entry(struct activity *activity, struct activity_shard *shard,
                          struct activity_entry *entry)
 {
-    invariant(activity->metrics[entry->metric] > 0 && activity->count > 0 && shard->used > 0);
-    activity->metrics[entry->metric]--;
+    invariant(activity->metrics.items[entry->metric] > 0 && activity->count > 0 && shard->used > 0);
+    activity->metrics.items[entry->metric]--;
     activity->count--;
     shard->used--;
     uint32_t gap = (uint32_t)(entry - shard->entries);
@@ -143,7 +126,7 @@ void activity_release(struct activity *activity)
 {
     for (uint32_t i = 0; i < ACTIVITY_SHARDS; i++)
         free(activity->shards[i].entries);
-    free(activity->metrics);
+    number_array_release(&activity->metrics);
     *activity = (struct activity){0};
 }
 
@@ -297,7 +280,7 @@ void activity_forget(struct activity *activity, uint32_t id)
 
 size_t activity_memory(const struct activity *activity)
 {
-    size_t bytes = activity->metric_capacity * sizeof activity->metrics[0];
+    size_t bytes = activity->metrics.count * sizeof activity->metrics.items[0];
     for (uint32_t i = 0; i < ACTIVITY_SHARDS; i++)
         if (activity->shards[i].entries != NULL)
             bytes += ((size_t)activity->shards[i].mask + 1) * sizeof(struct activity_entry);

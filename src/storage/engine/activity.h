@@ -22,6 +22,7 @@
 
 #include "base/status.h"
 #include "model/batch.h"
+#include "storage/engine/number_array.h"
 
 enum {
     ACTIVITY_SHARDS = 64,
@@ -36,8 +37,11 @@ struct activity_entry {
     uint32_t arrival_s; /* below ACTIVITY_FIRST_S: how many batches hold it */
 };
 
-/* Real arrivals are later (1970-07-14), so that they and numbers of holds are told apart. */
-enum { ACTIVITY_FIRST_S = 1 << 24 };
+/* Real arrivals are later (1970-07-14), so that they and numbers of holds are told apart; and
+ * earlier than the last hours of 2^32 seconds (2106), so that sums with a window or a step do not
+ * wrap. */
+#define ACTIVITY_FIRST_S (UINT32_C(1) << 24)
+#define ACTIVITY_LAST_S  (UINT32_MAX - UINT32_C(32) * 24 * 3600)
 
 struct activity_shard {
     struct activity_entry *entries;
@@ -47,8 +51,7 @@ struct activity_shard {
 struct activity {
     struct activity_shard shards[ACTIVITY_SHARDS];
     uint32_t count;
-    uint32_t *metrics; /* how many of each, by its id */
-    uint32_t metric_capacity;
+    struct number_array metrics; /* how many of each */
     uint32_t window_s, step_s;
     uint32_t now_s;       /* where the present step begins */
     uint32_t tick;        /* its number; never 0 */
@@ -72,7 +75,7 @@ bool activity_expire(struct activity *activity, activity_freed *freed, void *con
 /* Active series of a metric. */
 static inline uint32_t activity_count(const struct activity *activity, uint32_t metric)
 {
-    return metric < activity->metric_capacity ? activity->metrics[metric] : 0;
+    return metric < activity->metrics.count ? activity->metrics.items[metric] : 0;
 }
 
 /* NULL when it is not active. */

@@ -19,7 +19,7 @@ static uint32_t arrival_now(const struct engine *engine)
 {
     int64_t passed_ns = clock_monotonic_ns(engine->os.clock) - engine->arrivals_begin.monotonic_ns;
     int64_t now_s = engine->arrivals_begin.wall_s + passed_ns / 1000000000;
-    return now_s < 0 ? 0 : now_s > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)now_s;
+    return now_s < 0 ? 0 : now_s > ACTIVITY_LAST_S ? ACTIVITY_LAST_S : (uint32_t)now_s;
 }
 
 static void note_step(struct engine *engine)
@@ -88,30 +88,15 @@ void arrivals_init(struct replayed_arrivals *arrivals, const struct engine *engi
 
 void arrivals_release(struct replayed_arrivals *arrivals)
 {
-    free(arrivals->times_s);
-    *arrivals = (struct replayed_arrivals){0};
-}
-
-static enum status reach(struct replayed_arrivals *arrivals, uint32_t id)
-{
-    size_t capacity = arrivals->capacity == 0 ? 4096 : arrivals->capacity;
-    while (capacity <= id)
-        capacity *= 2;
-    uint32_t *times_s = realloc(arrivals->times_s, capacity * sizeof times_s[0]);
-    if (times_s == NULL)
-        return STATUS_MEMORY;
-    memset(times_s + arrivals->capacity, 0, (capacity - arrivals->capacity) * sizeof times_s[0]);
-    arrivals->times_s = times_s;
-    arrivals->capacity = capacity;
-    return STATUS_OK;
+    number_array_release(&arrivals->times_s);
 }
 
 enum status arrivals_note(struct replayed_arrivals *arrivals, const uint32_t *ids, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (ids[i] >= arrivals->capacity && reach(arrivals, ids[i]) != STATUS_OK)
+        if (number_array_reach(&arrivals->times_s, ids[i]) != STATUS_OK)
             return STATUS_MEMORY;
-        arrivals->times_s[ids[i]] = arrivals->arrival_s;
+        arrivals->times_s.items[ids[i]] = arrivals->arrival_s;
     }
     return STATUS_OK;
 }
@@ -141,12 +126,12 @@ enum status arrivals_apply(struct replayed_arrivals *arrivals, struct engine *en
     uint32_t ids[AT_ONCE];
     uint32_t times_s[AT_ONCE];
     size_t count = 0;
-    for (size_t id = 0; id < arrivals->capacity && status == STATUS_OK; id++) {
-        if (arrivals->times_s[id] == 0)
+    for (size_t id = 0; id < arrivals->times_s.count && status == STATUS_OK; id++) {
+        if (arrivals->times_s.items[id] == 0)
             continue;
         ids[count] = (uint32_t)id;
-        times_s[count++] = arrivals->times_s[id];
-        arrivals->times_s[id] = 0;
+        times_s[count++] = arrivals->times_s.items[id];
+        arrivals->times_s.items[id] = 0;
         if (count < AT_ONCE)
             continue;
         status = restore(engine, ids, times_s, count, err);

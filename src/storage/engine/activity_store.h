@@ -19,9 +19,8 @@ void engine_activity_step(struct engine *engine);
 
 /* Arrivals that a log tells, by series id, until they are put into the activity. */
 struct replayed_arrivals {
-    uint32_t *times_s; /* by id; 0: none */
-    size_t capacity;
-    uint32_t arrival_s; /* of the samples that come */
+    struct number_array times_s; /* of series; 0: none */
+    uint32_t arrival_s;          /* of the samples that come */
 };
 
 void arrivals_init(struct replayed_arrivals *arrivals, const struct engine *engine);

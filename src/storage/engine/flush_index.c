@@ -45,6 +45,19 @@ static enum status replace(struct engine *engine, struct index_flush *flush,
     return status;
 }
 
+/* A segment that was written takes the place of all of its kind. *made is its file. */
+static enum status put_segment(struct engine *engine, struct index_flush *flush,
+                               struct manifest_edit *edit, struct manifest_segment *info,
+                               const struct index_segment_stats *stats, uint64_t *made,
+                               struct error *err)
+{
+    *made = info->id;
+    info->entries = stats->entries;
+    info->bytes = stats->bytes;
+    manifest_add_segment(edit, info);
+    return replace(engine, flush, edit, info->kind, err);
+}
+
 static enum status write_sealed(struct engine *engine, struct index_flush *flush,
                                 struct manifest_edit *edit, struct error *err)
 {
@@ -110,11 +123,7 @@ static enum status write_metrics(struct engine *engine, struct index_flush *flus
         set_dirty(engine);
         return status;
     }
-    flush->metrics = info.id;
-    info.entries = stats.entries;
-    info.bytes = stats.bytes;
-    manifest_add_segment(edit, &info);
-    return replace(engine, flush, edit, SEGMENT_METRICS, err);
+    return put_segment(engine, flush, edit, &info, &stats, &flush->metrics, err);
 }
 
 enum status index_flush_deletes(struct engine *engine, struct index_flush *flush,
@@ -124,19 +133,15 @@ enum status index_flush_deletes(struct engine *engine, struct index_flush *flush
     size_t flushed = 0;
     for (size_t i = 0; set != NULL && i < set->count; i++)
         flushed += set->items[i]->sequence <= flushed_sequence;
-    if (flushed > 0) {
-        struct manifest_segment info = {.id = engine_take_file_id(engine), .kind = SEGMENT_DELETES};
-        struct index_segment_stats stats;
-        enum status status = index_segment_write_deletes(engine->os, engine->dir, info.id, set,
-                                                         flushed_sequence, &stats, err);
-        if (status != STATUS_OK)
-            return status;
-        flush->deletes = info.id;
-        info.entries = stats.entries;
-        info.bytes = stats.bytes;
-        manifest_add_segment(edit, &info);
-    }
-    return replace(engine, flush, edit, SEGMENT_DELETES, err);
+    if (flushed == 0)
+        return replace(engine, flush, edit, SEGMENT_DELETES, err);
+    struct manifest_segment info = {.id = engine_take_file_id(engine), .kind = SEGMENT_DELETES};
+    struct index_segment_stats stats;
+    enum status status = index_segment_write_deletes(engine->os, engine->dir, info.id, set,
+                                                     flushed_sequence, &stats, err);
+    return status == STATUS_OK
+               ? put_segment(engine, flush, edit, &info, &stats, &flush->deletes, err)
+               : status;
 }
 
 static enum status write_deletes(struct engine *engine, struct index_flush *flush,
@@ -158,13 +163,9 @@ static enum status write_activity(struct engine *engine, struct index_flush *flu
     struct index_segment_stats stats;
     enum status status = index_segment_write_activity(
         engine->os, engine->dir, info.id, &engine->activity, &engine->series_lock, &stats, err);
-    if (status != STATUS_OK)
-        return status;
-    flush->activity = info.id;
-    info.entries = stats.entries;
-    info.bytes = stats.bytes;
-    manifest_add_segment(edit, &info);
-    return replace(engine, flush, edit, SEGMENT_ACTIVITY, err);
+    return status == STATUS_OK
+               ? put_segment(engine, flush, edit, &info, &stats, &flush->activity, err)
+               : status;
 }
 
 enum status index_flush_write(struct engine *engine, struct index_flush *flush,

@@ -443,7 +443,7 @@ enum status record_get_activity(struct slice record, record_visit_active *visit,
         int64_t arrival_s = wrapping_add(entry.arrival_s, zigzag_decode(get_varint(&reader)));
         if (reader.at == NULL || step > UINT32_MAX || id >= SERIES_ID_END ||
             !in_range(metric, 0, RECORD_METRIC_END) ||
-            !in_range(arrival_s, ACTIVITY_FIRST_S, UINT32_MAX / 2))
+            !in_range(arrival_s, ACTIVITY_FIRST_S, ACTIVITY_LAST_S + INT64_C(1)))
             return fail(err, STATUS_CORRUPT, "activity record is cut off or out of range");
         entry = (struct activity_entry){(uint32_t)id, (uint32_t)metric, (uint32_t)arrival_s};
         enum status status = visit(context, &entry, (uint32_t)step_s, err);
@@ -463,7 +463,7 @@ enum status record_get_arrival(struct slice record, uint32_t *arrival_s, struct 
     struct record_reader reader = reader_of(record);
     uint64_t time_s = get_varint(&reader);
     if (reader.at == NULL || reader.at != reader.end ||
-        !in_range((int64_t)time_s, ACTIVITY_FIRST_S, UINT32_MAX / 2))
+        !in_range((int64_t)time_s, ACTIVITY_FIRST_S, ACTIVITY_LAST_S + INT64_C(1)))
         return fail(err, STATUS_CORRUPT, "arrival record is cut off or out of range");
     *arrival_s = (uint32_t)time_s;
     return STATUS_OK;

@@ -20,6 +20,7 @@
 enum {
     PROBE_AHEAD = 16,
     TOUCH_GROUP = 512,
+    RECALL_GROUP = 1024,
     MISS_GROUP = 64,
     MISS_ARENA = 2 * MISS_GROUP * LABELS_MAX_SIZE
 };
@@ -152,6 +153,8 @@ static enum status probe(struct resolution *work, uint32_t **misses, size_t *mis
     struct batch *batch = work->batch;
     struct batch_series *series = batch->series;
     struct stale stale = {0};
+    *misses = NULL;
+    *miss_count = 0;
     uint64_t seed = engine->index.seed ^ batch->hash_tag;
     for (size_t i = 0; i < batch->series_count; i++)
         series[i].hash = hash128(series[i].raw, seed);
@@ -169,8 +172,6 @@ static enum status probe(struct resolution *work, uint32_t **misses, size_t *mis
     atomic_fetch_add_explicit(&engine->counters.cache_hits, batch->series_count - missed,
                               memory_order_relaxed);
     atomic_fetch_add_explicit(&engine->counters.cache_misses, missed, memory_order_relaxed);
-    *miss_count = 0;
-    *misses = NULL;
     if (missed == 0)
         return STATUS_OK;
     *misses = arena_alloc(batch->arena, missed * sizeof(*misses)[0]);
@@ -416,39 +417,57 @@ static bool tells_of_another(const struct resolution *work)
     return work->batch->rejection_count + work->told < BATCH_MAX_REJECTIONS;
 }
 
-/* Series that were refused lately, and are still: not even their labels are looked at. The others
+/* With series_lock for reading. */
+static void count_series(const struct engine *engine, struct admission_counts *counts)
+{
+    const struct series_index *index = &engine->index;
+    *counts = (struct admission_counts){
+        .metric_series = engine->activity.metrics.items,
+        .metric_count = (uint32_t)engine->activity.metrics.count,
+        .total_series = engine->activity.count,
+        .indexed_series = series_index_committed(index) + series_index_reserved(index),
+        .index_bytes = series_index_memory(index),
+        .descriptor_changes = engine->descriptor_changes,
+    };
+}
+
+/* *refused: the series was refused lately, and is still. */
+static enum status recall_one(struct resolution *work, uint32_t entry,
+                              const struct admission_counts *counts, bool *refused)
+{
+    struct admission_recollection recollection = {.tells = tells_of_another(work)};
+    struct error why = {.status = STATUS_LIMIT};
+    struct hash128 raw = work->batch->series[entry].hash;
+    *refused =
+        work->admitter->ops->recall(work->admitter, raw, counts, &recollection, &why) != STATUS_OK;
+    if (!*refused)
+        return STATUS_OK;
+    why.code = recollection.code;
+    return refuse(work, entry, &why, slice_of(recollection.metric, recollection.metric_size));
+}
+
+/* Of those that were refused lately, and are still, not even the labels are looked at. The others
  * stay in `misses`. */
 static enum status recall_refused(struct resolution *work, uint32_t *misses, size_t *count)
 {
     struct engine *engine = work->engine;
-    const struct admitter_ops *ops = work->admitter == NULL ? NULL : work->admitter->ops;
-    if (ops == NULL || ops->recall == NULL)
+    if (work->admitter == NULL || work->admitter->ops->recall == NULL)
         return STATUS_OK;
     enum status status = STATUS_OK;
     size_t kept = 0;
-    rwlock_read(&engine->series_lock);
-    struct admission_counts counts = {
-        .metric_series = engine->activity.metrics,
-        .metric_count = engine->activity.metric_capacity,
-        .total_series = engine->activity.count,
-        .indexed_series =
-            series_index_committed(&engine->index) + series_index_reserved(&engine->index),
-        .index_bytes = series_index_memory(&engine->index),
-        .descriptor_changes = engine->descriptor_changes,
-    };
-    for (size_t i = 0; i < *count && status == STATUS_OK; i++) {
-        struct admission_recollection recollection = {.tells = tells_of_another(work)};
-        struct error why = {.status = STATUS_LIMIT};
-        if (ops->recall(work->admitter, work->batch->series[misses[i]].hash, &counts, &recollection,
-                        &why) == STATUS_OK) {
-            misses[kept++] = misses[i];
-            continue;
+    for (size_t i = 0; i < *count && status == STATUS_OK;) {
+        size_t end = *count - i < RECALL_GROUP ? *count : i + RECALL_GROUP;
+        struct admission_counts counts;
+        rwlock_read(&engine->series_lock);
+        count_series(engine, &counts);
+        for (; i < end && status == STATUS_OK; i++) {
+            bool refused;
+            status = recall_one(work, misses[i], &counts, &refused);
+            if (!refused)
+                misses[kept++] = misses[i];
         }
-        why.code = recollection.code;
-        status =
-            refuse(work, misses[i], &why, slice_of(recollection.metric, recollection.metric_size));
+        rwlock_unlock(&engine->series_lock);
     }
-    rwlock_unlock(&engine->series_lock);
     *count = kept;
     return status;
 }

@@ -191,6 +191,27 @@ static void a_leap_of_the_wall_clock_frees_nothing(void **state)
     scene_end(&scene);
 }
 
+/* Seconds since 1970 in 32 bits, all of them: until January 2106, and what comes then stands there.
+ */
+static void a_clock_in_another_century_is_no_damage(void **state)
+{
+    (void)state;
+    static const int64_t years[] = {0, 2039 - 1970, 2100 - 1970, 2106 - 1970, 2250 - 1970};
+    for (size_t i = 0; i < sizeof years / sizeof years[0]; i++) {
+        struct scene scene;
+        scene_begin_at(&scene, HEAD, SERIES, years[i] * 36525 * MS_PER_DAY / 100 + 1000);
+        assert_int_equal(put(&scene, NULL, (uint32_t[]){0, 1}, 2), 0);
+        store_kill(&scene.store);
+        expect(&scene, 2, 1);
+        assert_int_equal(scene_stats(&scene).recovery.damaged, 0);
+        store_flush(&scene.store);
+        store_kill(&scene.store);
+        expect(&scene, 2, 1);
+        assert_int_equal(scene_stats(&scene).recovery.damaged, 0);
+        scene_end(&scene);
+    }
+}
+
 static void a_series_that_is_deleted_and_leaves_the_index_frees_its_place(void **state)
 {
     (void)state;
@@ -270,6 +291,7 @@ int main(void)
         cmocka_unit_test(known_series_are_touched_as_their_samples_come),
         cmocka_unit_test(what_is_not_committed_takes_no_place),
         cmocka_unit_test(a_leap_of_the_wall_clock_frees_nothing),
+        cmocka_unit_test(a_clock_in_another_century_is_no_damage),
         cmocka_unit_test(a_series_that_is_deleted_and_leaves_the_index_frees_its_place),
         cmocka_unit_test(without_its_segment_series_of_the_window_count_as_received_now),
     };
