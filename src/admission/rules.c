@@ -66,8 +66,9 @@ static enum status check_memory(const struct admission_limits *limits,
     if (limits->max_index_bytes == 0 || question->index_bytes < limits->max_index_bytes)
         return STATUS_OK;
     return fail_code(err, STATUS_LIMIT, refusal_code(REFUSED_MEMORY),
-                     "new series take %" PRIu64 " MiB until the next flush, all that memory.limit "
-                     "leaves to them; series that exist go on, and new ones are taken after it",
+                     "series since the last flush, and the names of all labels, take %" PRIu64
+                     " MiB, all that memory.limit leaves to them; series that exist go on, and new "
+                     "ones are taken when a flush has made room",
                      question->index_bytes >> 20);
 }
 
