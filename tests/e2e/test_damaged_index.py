@@ -25,9 +25,14 @@ def samples(time_ms):
                    for i in range(SERIES)).encode()
 
 
+def holds_series(path):
+    with open(path, "rb") as file:
+        return file.read(8) == b"MSSERIES"
+
+
 def damage(commands, data, what):
     """Changes a byte of a page that verify calls `what`."""
-    segment, = glob.glob(os.path.join(data, "index", "*.seg"))
+    segment, = filter(holds_series, glob.glob(os.path.join(data, "index", "*.seg")))
     for step in range(STEPS):
         at = os.path.getsize(segment) * step // STEPS + 3
         flip(segment, at)
