@@ -37,8 +37,9 @@ struct api_options {
     struct write_buffer *buffer;
     struct os os;
     const struct log *log;
-    size_t max_decoded_size; /* of a body */
-    size_t max_batch_memory; /* that a body may take once parsed */
+    size_t max_decoded_size;      /* of a body */
+    struct memory_share *batches; /* what all bodies together may take once parsed */
+    struct memory_share *queries; /* what all queries together may take */
     uint32_t json_max_depth;
     struct query_limits query_limits;
     unsigned query_threads;

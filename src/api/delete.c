@@ -81,8 +81,10 @@ void delete_series(struct http_request *request, void *context)
     mutex_lock(&api->limits_lock);
     struct query_limits limits = api->query_limits;
     mutex_unlock(&api->limits_lock);
-    job->environment = (struct query_environment){
-        .tier = api->options.tier, .clock = api->options.os.clock, .limits = limits};
+    job->environment = (struct query_environment){.tier = api->options.tier,
+                                                  .clock = api->options.os.clock,
+                                                  .limits = limits,
+                                                  .memory = api->options.queries};
     enum status status = collect_parameters(job, &err);
     if (status == STATUS_OK)
         status = worker_pool_submit(api->pool, &job->item, &err);

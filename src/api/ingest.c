@@ -14,6 +14,7 @@
 enum {
     KEEP_BYTES = 4 * 1024 * 1024, /* of a job's arena, and of its scratch, between requests */
     ARENA_FACTOR = 4,             /* an arena's maximum in decoded bodies */
+    SPARE_PART = 4,               /* of the memory of all batches, for spare jobs */
 };
 
 enum answer_kind { ANSWER_BATCH, ANSWER_REMOTE_WRITE, ANSWER_REGISTER };
@@ -51,6 +52,29 @@ void ingest_jobs_free(struct api *api)
     }
 }
 
+/* What spare jobs leave is for those at work, half of it at the most for a body once decoded. */
+static size_t working_max(const struct api *api)
+{
+    return api->options.batches->max - api->options.batches->max / SPARE_PART;
+}
+
+static size_t scratch_max(const struct api *api)
+{
+    size_t half = working_max(api) / 2;
+    return half < api->options.max_decoded_size ? half : api->options.max_decoded_size;
+}
+
+/* As much as may be there when nobody else works: who needs more is told so, and who needs less to
+ * come again. */
+static void bound_arena(struct ingest_job *job)
+{
+    size_t most = ARENA_FACTOR * job->api->options.max_decoded_size;
+    size_t scratch =
+        job->protocol == INGEST_REMOTE_WRITE ? scratch_max(job->api) : job->scratch.capacity;
+    size_t left = working_max(job->api) - scratch;
+    job->arena.max = most < left ? most : left;
+}
+
 static struct ingest_job *job_take(struct api *api, struct http_request *request)
 {
     mutex_lock(&api->lock);
@@ -65,21 +89,26 @@ static struct ingest_job *job_take(struct api *api, struct http_request *request
         if (job == NULL)
             return NULL;
         job->api = api;
-        size_t arena_max = ARENA_FACTOR * api->options.max_decoded_size;
-        if (arena_max > api->options.max_batch_memory)
-            arena_max = api->options.max_batch_memory;
-        arena_init(&job->arena, arena_max);
-        bytes_init(&job->scratch, api->options.max_decoded_size);
+        arena_init_shared(&job->arena, 0, api->options.batches);
+        bytes_init_shared(&job->scratch, scratch_max(api), api->options.batches);
     }
     job->request = request;
     return job;
 }
 
+/* Spare jobs leave most of the memory to those at work. */
+static size_t keep_bytes(const struct api *api)
+{
+    size_t share = api->options.batches->max / SPARE_PART / SPARE_JOBS / 2;
+    return share < KEEP_BYTES ? share : KEEP_BYTES;
+}
+
 static void job_give_back(struct ingest_job *job)
 {
     struct api *api = job->api;
-    arena_reset(&job->arena, KEEP_BYTES);
-    if (job->scratch.capacity > KEEP_BYTES)
+    size_t most = keep_bytes(api);
+    arena_reset(&job->arena, most);
+    if (job->scratch.capacity > most)
         bytes_release(&job->scratch);
     bytes_clear(&job->scratch);
     mutex_lock(&api->lock);
@@ -106,11 +135,34 @@ static struct ingest_job *job_begin(struct api *api, struct http_request *reques
     }
     job->answer = answer;
     job->protocol = protocol;
+    bound_arena(job);
     return job;
+}
+
+static const struct error *no_room_now(struct error *err)
+{
+    fail_code(err, STATUS_BUSY, "batches_memory",
+              "the memory for requests on their way is used up: try again later");
+    return err;
+}
+
+static const struct error *too_large(const struct ingest_job *job, struct error *err)
+{
+    fail_code(
+        err, STATUS_LIMIT, "body_too_large",
+        "what the body holds takes more than %zu bytes of memory, and server.max_decoded_size "
+        "and memory.limit leave no more to one request: send less at once",
+        job->arena.max);
+    return err;
 }
 
 static void job_fail(struct ingest_job *job, enum status status, const struct error *err)
 {
+    struct error why;
+    if (status == STATUS_BUSY && err->code == NULL)
+        err = no_room_now(&why);
+    else if (status == STATUS_LIMIT && err->code == NULL && job->arena.exhausted)
+        err = too_large(job, &why);
     ingest_telemetry_refused(job->api->options.ingest_telemetry, job->protocol,
                              answer_code(status, err));
     answer_error(job->request, status, err);
@@ -392,7 +444,7 @@ void ingest_remote_write(struct http_request *request, void *context)
     struct ingest_job *job = job_begin(api, request, ANSWER_REMOTE_WRITE, INGEST_REMOTE_WRITE);
     if (job == NULL)
         return;
-    struct protocol_limits limits = {.decoded_max_bytes = api->options.max_decoded_size,
+    struct protocol_limits limits = {.decoded_max_bytes = scratch_max(api),
                                      .json_max_depth = api->options.json_max_depth};
     struct remote_write_counts counts;
     struct error err = {0};

@@ -396,6 +396,7 @@ static void submit(struct http_request *request, struct api *api, enum read_kind
         .tier = api->options.tier,
         .clock = api->options.os.clock,
         .limits = limits,
+        .memory = api->options.queries,
         .cancelled = cancelled,
         .context = job,
         .started_ns = job->started_ns,

@@ -13,7 +13,12 @@ struct arena_block {
 
 void arena_init(struct arena *arena, size_t max)
 {
-    *arena = (struct arena){.max = max};
+    arena_init_shared(arena, max, NULL);
+}
+
+void arena_init_shared(struct arena *arena, size_t max, struct memory_share *share)
+{
+    *arena = (struct arena){.max = max, .share = share};
 }
 
 void arena_release(struct arena *arena)
@@ -24,7 +29,30 @@ void arena_release(struct arena *arena)
         free(block);
         block = next;
     }
-    arena_init(arena, arena->max);
+    if (arena->share != NULL)
+        memory_share_give(arena->share, arena->taken);
+    arena_init_shared(arena, arena->max, arena->share);
+}
+
+/* A block from the heap, counted; NULL with the reason noted. */
+static struct arena_block *block_new(struct arena *arena, size_t size)
+{
+    arena->exhausted = false;
+    arena->share_exhausted = arena->share != NULL && !memory_share_take(arena->share, size);
+    if (arena->share_exhausted)
+        return NULL;
+    struct arena_block *block = malloc(size);
+    if (block == NULL && arena->share != NULL)
+        memory_share_give(arena->share, size);
+    return block;
+}
+
+enum status arena_join(struct arena *arena, struct memory_share *share)
+{
+    if (!memory_share_take(share, arena->taken))
+        return STATUS_BUSY;
+    arena->share = share;
+    return STATUS_OK;
 }
 
 static uint8_t *block_data(struct arena_block *block)
@@ -54,7 +82,7 @@ void arena_reset(struct arena *arena, size_t keep)
     size_t size = taken < keep ? taken : keep;
     if (size <= BLOCK_HEADER || size > arena->max)
         return;
-    block = malloc(size);
+    block = block_new(arena, size);
     if (block != NULL)
         arena_use(arena, block, size);
 }
@@ -82,11 +110,9 @@ static void *arena_alloc_slow(struct arena *arena, size_t size)
         block_size = left;
     if (block_size < need)
         block_size = need;
-    struct arena_block *block = malloc(block_size);
-    if (block == NULL) {
-        arena->exhausted = false;
+    struct arena_block *block = block_new(arena, block_size);
+    if (block == NULL)
         return NULL;
-    }
     block->next = arena->blocks;
     block->size = block_size;
     arena->blocks = block;
@@ -151,5 +177,7 @@ struct slice arena_copy(struct arena *arena, struct slice text)
 
 enum status arena_status(const struct arena *arena)
 {
-    return arena->exhausted ? STATUS_LIMIT : STATUS_MEMORY;
+    if (arena->exhausted)
+        return STATUS_LIMIT;
+    return arena->share_exhausted ? STATUS_BUSY : STATUS_MEMORY;
 }

@@ -1,12 +1,14 @@
 /*
  * arena - memory of one lifetime (a request, a query), released whole.
  *
- * Born with its maximum, which counts what the arena took from the heap. Not for two threads at
- * once. Pointers stay valid until arena_release.
+ * Born with its maximum, which counts what the arena took from the heap; it may belong to a share
+ * of memory too, in which it is counted with others. Not for two threads at once. Pointers stay
+ * valid until arena_release.
  */
 #ifndef METRIC_STORE_BASE_ARENA_H
 #define METRIC_STORE_BASE_ARENA_H
 
+#include "base/memory_share.h"
 #include "base/slice.h"
 #include "base/status.h"
 
@@ -18,11 +20,17 @@ struct arena {
     uint8_t *end;
     size_t taken; /* bytes from the heap */
     size_t max;
-    bool exhausted; /* the last failure was the maximum, not the heap */
+    struct memory_share *share; /* borrowed; NULL: none */
+    bool exhausted;             /* the last failure was the maximum, not the heap */
+    bool share_exhausted;       /* the last failure was the share */
 };
 
 void arena_init(struct arena *arena, size_t max);
+void arena_init_shared(struct arena *arena, size_t max, struct memory_share *share);
 void arena_release(struct arena *arena);
+
+/* From now on it belongs to `share`, with all that it has; BUSY where that has no room. */
+MUST_CHECK enum status arena_join(struct arena *arena, struct memory_share *share);
 
 /*
  * Forgets all that was allocated and keeps memory for the next use: one block of at most `keep`
@@ -43,7 +51,7 @@ void *arena_grow(struct arena *arena, const void *old, size_t old_size, size_t n
 /* A copy of `text` in the arena; data is NULL when there was no room (and text was not empty). */
 struct slice arena_copy(struct arena *arena, struct slice text);
 
-/* LIMIT or MEMORY: why the last allocation returned NULL. */
+/* Why the last allocation returned NULL: LIMIT, BUSY (the share was used up) or MEMORY. */
 enum status arena_status(const struct arena *arena);
 
 #endif

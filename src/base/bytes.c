@@ -5,13 +5,20 @@
 
 void bytes_init(struct bytes *bytes, size_t max)
 {
-    *bytes = (struct bytes){.max = max};
+    bytes_init_shared(bytes, max, NULL);
+}
+
+void bytes_init_shared(struct bytes *bytes, size_t max, struct memory_share *share)
+{
+    *bytes = (struct bytes){.max = max, .share = share};
 }
 
 void bytes_release(struct bytes *bytes)
 {
     free(bytes->data);
-    *bytes = (struct bytes){.max = bytes->max};
+    if (bytes->share != NULL)
+        memory_share_give(bytes->share, bytes->capacity);
+    bytes_init_shared(bytes, bytes->max, bytes->share);
 }
 
 enum status bytes_reserve(struct bytes *bytes, size_t more)
@@ -25,9 +32,15 @@ enum status bytes_reserve(struct bytes *bytes, size_t more)
     size_t capacity = wanted > doubled ? wanted : doubled;
     if (capacity < 64)
         capacity = bytes->max < 64 ? bytes->max : 64;
+    size_t more_capacity = capacity - bytes->capacity;
+    if (bytes->share != NULL && !memory_share_take(bytes->share, more_capacity))
+        return STATUS_BUSY;
     uint8_t *data = realloc(bytes->data, capacity);
-    if (data == NULL)
+    if (data == NULL) {
+        if (bytes->share != NULL)
+            memory_share_give(bytes->share, more_capacity);
         return STATUS_MEMORY;
+    }
     bytes->data = data;
     bytes->capacity = capacity;
     return STATUS_OK;

@@ -2,12 +2,13 @@
  * bytes - a growing run of bytes that was born with its maximum.
  *
  * Ownership: bytes_init takes nothing; bytes_release frees. `data` moves when it grows.
- * Errors: LIMIT when an append would pass the maximum, MEMORY when the heap is exhausted; either
- * way what was there stays as it was.
+ * Errors: LIMIT when an append would pass the maximum, BUSY when it would pass what is left of its
+ * share of memory, MEMORY when the heap is exhausted; what was there stays as it was.
  */
 #ifndef METRIC_STORE_BASE_BYTES_H
 #define METRIC_STORE_BASE_BYTES_H
 
+#include "base/memory_share.h"
 #include "base/slice.h"
 #include "base/status.h"
 
@@ -16,9 +17,11 @@ struct bytes {
     size_t size;
     size_t capacity;
     size_t max;
+    struct memory_share *share; /* in which its capacity is counted; borrowed; NULL: in none */
 };
 
 void bytes_init(struct bytes *bytes, size_t max);
+void bytes_init_shared(struct bytes *bytes, size_t max, struct memory_share *share);
 void bytes_release(struct bytes *bytes);
 
 /* Room for `more` further bytes. */

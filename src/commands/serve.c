@@ -14,16 +14,13 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "commands/budget.h"
 #include "commands/serve_parts.h"
 #include "commands/store.h"
 #include "os/descriptors.h"
 #include "os/memory.h"
 
 enum {
-    BATCH_SHARE = 8, /* one body on its way to being a batch */
-    QUEUE_SHARE = 8,
-    QUERIES_SHARE = 4, /* all query threads together */
-    BODIES_SHARE = 8,
     MAX_COMMIT_SAMPLES = 1 << 20,
     COMMIT_RETRY_MS = 5000,
     STOP_RESERVE_MS = 2000, /* of the drain's time, kept for the flush */
@@ -42,8 +39,9 @@ static struct query_limits query_limits_of(const struct config *config, uint64_t
 {
     return (struct query_limits){
         .max_samples = config->query.max_samples,
-        .max_memory_bytes = smaller(config->query.max_memory_bytes,
-                                    memory_bytes / QUERIES_SHARE / config->query.threads),
+        .max_memory_bytes =
+            smaller(config->query.max_memory_bytes,
+                    budget_share(memory_bytes, BUDGET_QUERIES) / config->query.threads),
         .timeout_ms = config->query.timeout_ms,
         .max_points = config->query.max_points,
         .default_limit = config->query.default_limit,
@@ -80,10 +78,10 @@ static struct http_options http_options_of(struct service *service)
     options.max_target_size = server->max_url_bytes;
     /* What all bodies may take, one may: a larger one would be told to try again for ever. */
     options.max_encoded_size =
-        smaller(server->max_body_bytes, service->memory_bytes / BODIES_SHARE);
+        smaller(server->max_body_bytes, budget_share(service->memory_bytes, BUDGET_BODIES));
     options.max_decoded_size =
-        smaller(server->max_decoded_bytes, service->memory_bytes / BODIES_SHARE);
-    options.max_bodies_size = service->memory_bytes / BODIES_SHARE;
+        smaller(server->max_decoded_bytes, budget_share(service->memory_bytes, BUDGET_BODIES));
+    options.max_bodies_size = budget_share(service->memory_bytes, BUDGET_BODIES);
     options.max_connections = max_connections_of(service);
     options.max_connections_per_address = server->max_connections_per_address;
     options.header_timeout_ms = server->header_timeout_ms;
@@ -106,9 +104,10 @@ static struct api_options api_options_of(struct service *service)
         .buffer = service->buffer,
         .os = service->os,
         .log = &service->log,
-        .max_decoded_size =
-            smaller(config->server.max_decoded_bytes, service->memory_bytes / BODIES_SHARE),
-        .max_batch_memory = service->memory_bytes / BATCH_SHARE,
+        .max_decoded_size = smaller(config->server.max_decoded_bytes,
+                                    budget_share(service->memory_bytes, BUDGET_BODIES)),
+        .batches = &service->batches,
+        .queries = &service->queries,
         .json_max_depth = (uint32_t)config->ingest.json_max_depth,
         .query_limits = query_limits_of(config, service->memory_bytes),
         .query_threads = (unsigned)config->query.threads,
@@ -135,6 +134,7 @@ static enum status open_ground(struct service *service, struct error *err)
     struct engine_options engine =
         store_engine_options(&service->config, service->os, &service->log, &limits);
     engine.background = true;
+    service->head_share = engine.head_bytes;
     return store_open_engine(&engine, &service->tier, err);
 }
 
@@ -143,6 +143,8 @@ static enum status service_start(struct service *service, struct error *err)
     enum status status = open_ground(service, err);
     if (status != STATUS_OK)
         return status;
+    service->batches.max = budget_share(service->memory_bytes, BUDGET_BATCHES);
+    service->queries.max = budget_share(service->memory_bytes, BUDGET_QUERIES);
     struct admission_limits limits =
         store_admission_limits(&service->config, service->memory_bytes);
     if (admission_new(&service->admission, service->os, &limits) != STATUS_OK)
@@ -150,8 +152,7 @@ static enum status service_start(struct service *service, struct error *err)
     struct write_buffer_options buffer = {
         .tier = service->tier,
         .os = service->os,
-        .max_bytes =
-            smaller(service->config.ingest.queue_bytes, service->memory_bytes / QUEUE_SHARE),
+        .max_bytes = smaller(service->config.ingest.queue_bytes, service->batches.max),
         .max_commit_samples = MAX_COMMIT_SAMPLES,
         .retry_ms = COMMIT_RETRY_MS,
     };

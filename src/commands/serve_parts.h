@@ -6,6 +6,7 @@
 
 #include "admission/admission.h"
 #include "api/api.h"
+#include "base/memory_share.h"
 #include "buffer/buffer.h"
 #include "config/config.h"
 #include "http/http.h"
@@ -17,8 +18,10 @@ struct service {
     struct config_sources sources; /* read again on SIGHUP */
     struct os os;
     struct log log;
-    char *data_dir;           /* of its own: a reload replaces the configuration's texts */
-    uint64_t memory_bytes;    /* the budget */
+    char *data_dir;        /* of its own: a reload replaces the configuration's texts */
+    uint64_t memory_bytes; /* memory.limit in force, divided by budget.h */
+    struct memory_share batches, queries;
+    uint64_t head_share;      /* of one of both */
     uint64_t max_descriptors; /* open files and sockets of the process */
     int64_t started_ns;       /* monotonic */
     struct tier *tier;

@@ -5,100 +5,126 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/invariant.h"
+#include "commands/budget.h"
 #include "commands/serve_parts.h"
 
 enum { QUEUE_DEGRADED_PERCENT = 80, DISK_DEGRADED_PERCENT = 90, BYTES_PER_MIB = 1 << 20 };
 
 /* ---- metrics ---------------------------------------------------------------------------- */
 
-static void take_storage(struct tier *tier, struct storage_metrics *storage,
-                         struct memory_metrics *memory)
+static void take_storage(const struct engine_stats *engine, struct storage_metrics *storage)
 {
-    struct engine_stats engine;
-    engine_stats(tier, &engine);
     *storage = (struct storage_metrics){
-        .series = engine.series_committed,
-        .series_reserved = engine.series_reserved,
-        .active_series = engine.series_active,
-        .metrics_registered = engine.metrics_registered,
-        .samples_appended = engine.samples_appended,
-        .commits = engine.commits,
-        .head_samples = engine.head_samples,
-        .sealed_head_samples = engine.sealed_samples,
-        .raw_cache_hits = engine.raw_cache_hits,
-        .raw_cache_misses = engine.raw_cache_misses,
-        .raw_cache_evictions = engine.raw_cache_evictions,
-        .parts = engine.parts,
-        .parts_open = engine.parts_open,
-        .parts_reopened = engine.parts_reopened,
-        .part_index_loads = engine.part_index_loads,
-        .part_index_evictions = engine.part_index_evictions,
-        .part_samples = engine.part_samples,
-        .part_bytes = engine.part_bytes,
-        .hot_samples = engine.part_samples - engine.warm_samples,
-        .hot_bytes = engine.part_bytes - engine.warm_bytes,
-        .warm_samples = engine.warm_samples,
-        .warm_bytes = engine.warm_bytes,
-        .index_segments = engine.index_segments,
-        .index_bytes = engine.index_bytes,
-        .chunks = engine.chunks,
-        .chunks_dropped = engine.chunks_dropped,
-        .rule_runs = engine.rule_runs,
-        .rule_deletes = engine.rule_deletes,
-        .rule_series = engine.rule_series,
-        .retention_time_ms = engine.retention_time_ms,
-        .deletes = engine.deletes,
-        .tombstones = engine.tombstones,
-        .tombstone_bytes = engine.tombstone_bytes,
-        .damaged_blocks = engine.damaged_blocks,
-        .wal_bytes_written = engine.log_bytes_written,
-        .wal_segments = engine.log_segments,
-        .wal_syncs = engine.log_syncs,
-        .wal_sync_ns_sum = engine.log_sync_ns_sum,
-        .wal_sync_ns_max = engine.log_sync_ns_max,
-        .flushes = engine.flushes,
-        .flush_failures = engine.flush_failures,
-        .flushed_samples = engine.flushed_samples,
-        .flushed_bytes = engine.flushed_bytes,
-        .merges = engine.merges,
-        .merge_failures = engine.merge_failures,
-        .merged_bytes_read = engine.merged_bytes_read,
-        .merged_bytes_written = engine.merged_bytes_written,
-        .merge_pauses = engine.merge_pauses,
-        .warm_merges = engine.warm_merges,
-        .warm_bytes_read = engine.warm_bytes_read,
-        .warm_bytes_written = engine.warm_bytes_written,
-        .index_merges = engine.index_merges,
-        .index_merged_bytes_written = engine.index_merged_bytes_written,
-        .series_ids_freed = engine.series_ids_freed,
-        .disk_size_bytes = engine.disk_total_bytes,
-        .disk_free_bytes = engine.disk_free_bytes,
-        .recovery_duration_ms = engine.recovery.duration_ms,
-        .recovery_samples = engine.recovery.log_samples,
-        .recovery_damaged = engine.recovery.damaged,
-        .recovery_torn_tail = engine.recovery.torn_tail,
+        .series = engine->series_committed,
+        .series_reserved = engine->series_reserved,
+        .active_series = engine->series_active,
+        .metrics_registered = engine->metrics_registered,
+        .samples_appended = engine->samples_appended,
+        .commits = engine->commits,
+        .head_samples = engine->head_samples,
+        .sealed_head_samples = engine->sealed_samples,
+        .raw_cache_hits = engine->raw_cache_hits,
+        .raw_cache_misses = engine->raw_cache_misses,
+        .raw_cache_evictions = engine->raw_cache_evictions,
+        .parts = engine->parts,
+        .parts_open = engine->parts_open,
+        .parts_reopened = engine->parts_reopened,
+        .part_index_loads = engine->part_index_loads,
+        .part_index_evictions = engine->part_index_evictions,
+        .part_samples = engine->part_samples,
+        .part_bytes = engine->part_bytes,
+        .hot_samples = engine->part_samples - engine->warm_samples,
+        .hot_bytes = engine->part_bytes - engine->warm_bytes,
+        .warm_samples = engine->warm_samples,
+        .warm_bytes = engine->warm_bytes,
+        .index_segments = engine->index_segments,
+        .index_bytes = engine->index_bytes,
+        .chunks = engine->chunks,
+        .chunks_dropped = engine->chunks_dropped,
+        .rule_runs = engine->rule_runs,
+        .rule_deletes = engine->rule_deletes,
+        .rule_series = engine->rule_series,
+        .retention_time_ms = engine->retention_time_ms,
+        .deletes = engine->deletes,
+        .tombstones = engine->tombstones,
+        .tombstone_bytes = engine->tombstone_bytes,
+        .damaged_blocks = engine->damaged_blocks,
+        .wal_bytes_written = engine->log_bytes_written,
+        .wal_segments = engine->log_segments,
+        .wal_syncs = engine->log_syncs,
+        .wal_sync_ns_sum = engine->log_sync_ns_sum,
+        .wal_sync_ns_max = engine->log_sync_ns_max,
+        .flushes = engine->flushes,
+        .flush_failures = engine->flush_failures,
+        .flushed_samples = engine->flushed_samples,
+        .flushed_bytes = engine->flushed_bytes,
+        .merges = engine->merges,
+        .merge_failures = engine->merge_failures,
+        .merged_bytes_read = engine->merged_bytes_read,
+        .merged_bytes_written = engine->merged_bytes_written,
+        .merge_pauses = engine->merge_pauses,
+        .warm_merges = engine->warm_merges,
+        .warm_bytes_read = engine->warm_bytes_read,
+        .warm_bytes_written = engine->warm_bytes_written,
+        .index_merges = engine->index_merges,
+        .index_merged_bytes_written = engine->index_merged_bytes_written,
+        .series_ids_freed = engine->series_ids_freed,
+        .disk_size_bytes = engine->disk_total_bytes,
+        .disk_free_bytes = engine->disk_free_bytes,
+        .recovery_duration_ms = engine->recovery.duration_ms,
+        .recovery_samples = engine->recovery.log_samples,
+        .recovery_damaged = engine->recovery.damaged,
+        .recovery_torn_tail = engine->recovery.torn_tail,
     };
-    memory->head = engine.head_bytes;
-    memory->sealed_head = engine.sealed_bytes;
-    memory->series_table = engine.series_table_bytes;
-    memory->active_series = engine.activity_bytes;
-    memory->raw_cache = engine.raw_cache_bytes;
-    memory->part_indexes = engine.part_index_bytes;
+}
+
+static void add_owner(struct memory_metrics *memory, const char *name, uint64_t used,
+                      uint64_t share)
+{
+    invariant(memory->owner_count < MEMORY_OWNERS_MAX);
+    memory->owners[memory->owner_count++] =
+        (struct memory_owner){.name = name, .used = used, .share = share};
+}
+
+static void take_memory(struct service *service, const struct engine_stats *engine,
+                        uint64_t bodies_bytes, struct memory_metrics *memory)
+{
+    struct admission_stats admission;
+    admission_stats(service->admission, &admission);
+    const struct {
+        const char *name;
+        uint64_t used;
+        enum budget_owner owner;
+    } owners[] = {
+        {"series_table", engine->series_table_bytes, BUDGET_SERIES},
+        {"active_series", engine->activity_bytes, BUDGET_ACTIVE_SERIES},
+        {"refusals", admission.memory_bytes, BUDGET_REFUSALS},
+        {"raw_cache", engine->raw_cache_bytes, BUDGET_RAW_CACHE},
+        {"part_indexes", engine->part_index_bytes, BUDGET_PART_INDEXES},
+        {"tombstones", engine->tombstone_bytes, BUDGET_TOMBSTONES},
+        {"request_bodies", bodies_bytes, BUDGET_BODIES},
+        {"batches", memory_share_used(&service->batches), BUDGET_BATCHES},
+        {"queries", memory_share_used(&service->queries), BUDGET_QUERIES},
+    };
+    *memory = (struct memory_metrics){.limit = service->memory_bytes};
+    add_owner(memory, "head", engine->head_bytes, service->head_share);
+    add_owner(memory, "sealed_head", engine->sealed_bytes, service->head_share);
+    for (size_t i = 0; i < sizeof owners / sizeof owners[0]; i++)
+        add_owner(memory, owners[i].name, owners[i].used,
+                  budget_share(service->memory_bytes, owners[i].owner));
 }
 
 static void take_snapshot(void *context, struct metrics_snapshot *snapshot)
 {
     struct service *service = context;
+    struct engine_stats engine;
+    engine_stats(service->tier, &engine);
     write_buffer_stats(service->buffer, &snapshot->buffer);
-    take_storage(service->tier, &snapshot->storage, &snapshot->memory);
+    take_storage(&engine, &snapshot->storage);
     http_server_stats(service->server, &snapshot->http);
     api_query_pool(service->api, &snapshot->query_pool);
-    snapshot->memory.limit = service->memory_bytes;
-    struct admission_stats admission;
-    admission_stats(service->admission, &admission);
-    snapshot->memory.refusals = admission.memory_bytes;
-    snapshot->memory.ingest_queue = snapshot->buffer.waiting_bytes;
-    snapshot->memory.request_bodies = snapshot->http.bytes_in_flight;
+    take_memory(service, &engine, snapshot->http.bytes_in_flight, &snapshot->memory);
 }
 
 /* ---- health ----------------------------------------------------------------------------- */

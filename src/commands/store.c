@@ -6,21 +6,15 @@
 #include <unistd.h>
 
 #include "base/times.h"
+#include "commands/budget.h"
 #include "os/descriptors.h"
 #include "os/memory.h"
 
 enum {
-    SERIES_SHARE = 4,       /* of the memory budget, for series since the last flush */
-    BYTES_PER_ACTIVE = 256, /* an eighth of the budget: up to 32 bytes each */
-    BYTES_PER_INDEXED = 16, /* bitmaps and directories of segments take under a byte */
-    REFUSALS_SHARE = 32,
-    HEAD_SHARE = 6,   /* of the memory budget, for one head; two may be there */
-    TABLE_SHARE = 12, /* a third of what admission lets series have: a flush may be under way */
-    RAW_CACHE_SHARE = 16,
-    PART_INDEX_SHARE = 32,
-    PART_INDEX_LEAST = 4 << 20, /* bytes */
-    OPEN_PARTS_SHARE = 2,       /* of the limit of open files; connections have a third */
-    TOMBSTONE_SHARE = 32,
+    BYTES_PER_ACTIVE = 256, /* of memory.limit: up to 32 bytes each of their share */
+    BYTES_PER_INDEXED = 16, /* likewise: bitmaps and directories of segments take under a byte */
+    TABLE_SHARE = 3,        /* of what admission lets series have: a flush may be under way */
+    OPEN_PARTS_SHARE = 2,   /* of the limit of open files; connections have a third */
     DELETE_REST_MS = 60 * 1000,    /* a look may read the series sets of all parts */
     WARM_REST_MS = 10 * 60 * 1000, /* what a backfill of an old day takes, about */
     LOG_PAGE = 4096,               /* a segment of the log is some of them */
@@ -52,12 +46,9 @@ struct engine_options store_engine_options(const struct config *config, struct o
         [CONFIG_SYNC_INTERVAL] = ENGINE_SYNC_INTERVAL,
         [CONFIG_SYNC_NEVER] = ENGINE_SYNC_NEVER,
     };
-    uint64_t head_bytes = memory_bytes / HEAD_SHARE;
+    uint64_t head_bytes = budget_share(memory_bytes, BUDGET_HEADS) / 2;
     if (head_bytes > config->storage.head_bytes)
         head_bytes = config->storage.head_bytes;
-    uint64_t part_index_bytes = memory_bytes / PART_INDEX_SHARE;
-    if (part_index_bytes < PART_INDEX_LEAST)
-        part_index_bytes = PART_INDEX_LEAST;
     struct engine_options options = {
         .os = os,
         .log = log,
@@ -65,9 +56,9 @@ struct engine_options store_engine_options(const struct config *config, struct o
         .sync = syncs[config->storage.sync],
         .sync_interval_ms = config->storage.sync_interval_ms,
         .head_bytes = (size_t)head_bytes,
-        .table_bytes = (size_t)(memory_bytes / TABLE_SHARE),
-        .raw_cache_bytes = (size_t)(memory_bytes / RAW_CACHE_SHARE),
-        .part_index_bytes = (size_t)part_index_bytes,
+        .table_bytes = (size_t)(budget_share(memory_bytes, BUDGET_SERIES) / TABLE_SHARE),
+        .raw_cache_bytes = (size_t)budget_share(memory_bytes, BUDGET_RAW_CACHE),
+        .part_index_bytes = (size_t)budget_share(memory_bytes, BUDGET_PART_INDEXES),
         .open_parts = (size_t)(limits->descriptors / OPEN_PARTS_SHARE),
         .log_segment_bytes =
             (config->storage.wal_segment_bytes + LOG_PAGE - 1) / LOG_PAGE * LOG_PAGE,
@@ -78,7 +69,7 @@ struct engine_options store_engine_options(const struct config *config, struct o
         .warm_after_ms = config->tiers.warm_after_ms,
         .warm_rest_ms = WARM_REST_MS,
         .delete_rest_ms = DELETE_REST_MS,
-        .tombstone_bytes = (size_t)(memory_bytes / TOMBSTONE_SHARE),
+        .tombstone_bytes = (size_t)budget_share(memory_bytes, BUDGET_TOMBSTONES),
         .clock_leap_ms = CLOCK_LEAP_MS,
     };
     options.retention_rule_count = store_retention_rules(config, options.retention_rules);
@@ -105,8 +96,8 @@ struct admission_limits store_admission_limits(const struct config *config, uint
         .max_age_ms = config->admission.max_age_ms,
         .max_future_ms = config->admission.max_future_ms,
         .warning_threshold = cardinality->warning_threshold,
-        .max_index_bytes = memory_bytes / SERIES_SHARE,
-        .refusal_bytes = (size_t)(memory_bytes / REFUSALS_SHARE),
+        .max_index_bytes = budget_share(memory_bytes, BUDGET_SERIES),
+        .refusal_bytes = (size_t)budget_share(memory_bytes, BUDGET_REFUSALS),
     };
 }
 

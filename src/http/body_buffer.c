@@ -4,7 +4,7 @@
 
 enum { FIRST_CAPACITY = 16 << 10, CHARGE_STEP = 256 << 10, TRIM_ABOVE = 64 << 10 };
 
-void body_buffer_init(struct body_buffer *buffer, size_t max, struct body_budget *budget)
+void body_buffer_init(struct body_buffer *buffer, size_t max, struct memory_share *budget)
 {
     *buffer = (struct body_buffer){.max = max, .budget = budget};
 }
@@ -12,7 +12,7 @@ void body_buffer_init(struct body_buffer *buffer, size_t max, struct body_budget
 static void give_back(struct body_buffer *buffer, size_t size)
 {
     if (buffer->budget != NULL)
-        atomic_fetch_sub_explicit(&buffer->budget->used, size, memory_order_relaxed);
+        memory_share_give(buffer->budget, size);
     buffer->charged -= size;
 }
 
@@ -28,14 +28,8 @@ static enum status charge_up_to(struct body_buffer *buffer, size_t total)
     if (total <= buffer->charged)
         return STATUS_OK;
     size_t more = total - buffer->charged;
-    if (buffer->budget != NULL) {
-        uint64_t before =
-            atomic_fetch_add_explicit(&buffer->budget->used, more, memory_order_relaxed);
-        if (before > buffer->budget->max || more > buffer->budget->max - before) {
-            atomic_fetch_sub_explicit(&buffer->budget->used, more, memory_order_relaxed);
-            return STATUS_BUSY;
-        }
-    }
+    if (buffer->budget != NULL && !memory_share_take(buffer->budget, more))
+        return STATUS_BUSY;
     buffer->charged = total;
     return STATUS_OK;
 }

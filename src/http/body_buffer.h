@@ -11,15 +11,9 @@
 #ifndef METRIC_STORE_HTTP_BODY_BUFFER_H
 #define METRIC_STORE_HTTP_BODY_BUFFER_H
 
-#include <stdatomic.h>
-
+#include "base/memory_share.h"
 #include "base/slice.h"
 #include "base/status.h"
-
-struct body_budget {
-    _Atomic uint64_t used;
-    uint64_t max;
-};
 
 struct body_buffer {
     uint8_t *data;
@@ -27,10 +21,10 @@ struct body_buffer {
     size_t capacity;
     size_t max;
     size_t charged;
-    struct body_budget *budget; /* borrowed; may be NULL: not counted */
+    struct memory_share *budget; /* borrowed; may be NULL: not counted */
 };
 
-void body_buffer_init(struct body_buffer *buffer, size_t max, struct body_budget *budget);
+void body_buffer_init(struct body_buffer *buffer, size_t max, struct memory_share *budget);
 void body_buffer_release(struct body_buffer *buffer);
 
 /* Room for exactly `capacity` bytes in all, uncharged; an empty buffer only. */

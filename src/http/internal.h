@@ -107,7 +107,7 @@ struct http_server {
     atomic_bool stopping; /* nobody waits for a handler any more */
     atomic_bool keeper_ends;
 
-    struct body_budget bodies;
+    struct memory_share bodies;
     _Atomic uint64_t connections_total;
     _Atomic uint64_t requests_by_class[6];
     _Atomic uint64_t refused[HTTP_REFUSAL_COUNT];

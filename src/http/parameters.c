@@ -4,9 +4,16 @@
 
 static enum status no_room(struct arena *arena, struct error *err)
 {
-    return fail_code(err, arena_status(arena),
-                     arena_status(arena) == STATUS_LIMIT ? "too_many_parameters" : "out_of_memory",
-                     "the parameters need more memory than a request may take");
+    switch (arena_status(arena)) {
+    case STATUS_LIMIT:
+        return fail_code(err, STATUS_LIMIT, "too_many_parameters",
+                         "the parameters need more memory than a request may take");
+    case STATUS_BUSY:
+        return fail_code(err, STATUS_BUSY, "bodies_memory",
+                         "the memory for request bodies is used up: try again later");
+    default:
+        return fail_code(err, STATUS_MEMORY, "out_of_memory", "no memory for the parameters");
+    }
 }
 
 static int hex_digit(uint8_t byte)

@@ -518,9 +518,13 @@ static enum status parse_form(struct http_request *request, struct error *err)
                          "%s takes a body of application/x-www-form-urlencoded only",
                          request->route->path);
     }
-    enum status status =
-        parameters_parse(&request->arena, slice_of(request->body.data, request->body.size),
-                         request->server->options.max_parameters, &request->form, err);
+    /* What a form makes is as large as the body, and bounded with all bodies. */
+    enum status status = arena_join(&request->arena, &request->server->bodies);
+    if (status != STATUS_OK)
+        return fail_code(err, status, "bodies_memory",
+                         "the memory for request bodies is used up: try again later");
+    status = parameters_parse(&request->arena, slice_of(request->body.data, request->body.size),
+                              request->server->options.max_parameters, &request->form, err);
     /* Too many of them are answered as in the URL, by 400. */
     if (status == STATUS_LIMIT)
         err->status = STATUS_INVALID;

@@ -360,7 +360,7 @@ void http_server_stats(struct http_server *server, struct http_stats *stats)
         stats->requests_by_class[i] = atomic_load(&server->requests_by_class[i]);
     for (size_t i = 0; i < HTTP_REFUSAL_COUNT; i++)
         stats->refused[i] = atomic_load(&server->refused[i]);
-    stats->bytes_in_flight = atomic_load(&server->bodies.used);
+    stats->bytes_in_flight = memory_share_used(&server->bodies);
     stats->bytes_in = atomic_load(&server->bytes_in);
     stats->bytes_out = atomic_load(&server->bytes_out);
     stats->clients_left = atomic_load(&server->clients_left);

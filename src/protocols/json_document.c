@@ -33,9 +33,10 @@ void json_parser_free(struct json_parser *parser)
 enum status json_arena_failed(enum status status, struct error *err)
 {
     if (status == STATUS_LIMIT)
-        return fail_code(err, status, "body_too_large",
-                         "this request needs more memory than one request may take; "
-                         "send less at a time");
+        return fail_code(
+            err, status, "body_too_large",
+            "this request needs more memory than memory.limit leaves to one; send less "
+            "at a time");
     return fail(err, status, "out of memory while reading the request");
 }
 

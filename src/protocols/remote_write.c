@@ -66,8 +66,8 @@ static enum status batch_failed(enum status status, struct error *err)
 {
     if (status == STATUS_LIMIT)
         return fail_code(err, status, "body_too_large",
-                         "remote write: the request's samples need more memory than one request "
-                         "may take; send fewer at a time");
+                         "remote write: the request's samples need more memory than memory.limit "
+                         "leaves to one request; send fewer at a time");
     return fail(err, status, "remote write: out of memory while reading the request");
 }
 

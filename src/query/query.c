@@ -13,8 +13,8 @@ static enum status end(struct arena *arena, const struct query_environment *envi
     return fail_code(err, status, "query_memory_limit",
                      "the query needs more memory than the %zu bytes that it may take; ask for "
                      "fewer series, fewer groups, a longer interval or a shorter range, or raise "
-                     "query.max_memory, or for a server memory.limit, of which a quarter is for "
-                     "all query.threads together",
+                     "query.max_memory, or for a server memory.limit, a seventh of which is "
+                     "for all query.threads together",
                      environment->limits.max_memory_bytes);
 }
 
@@ -41,7 +41,7 @@ enum status query_answer(const struct query_environment *environment,
 {
     struct arena arena;
     struct query_request request;
-    arena_init(&arena, execution_memory(&environment->limits));
+    arena_init_shared(&arena, execution_memory(&environment->limits), environment->memory);
     enum status status = query_request_parse(&request, parameters, count, &environment->limits,
                                              clock_wall_ms(environment->clock), &arena, err);
     if (status == STATUS_OK) {
@@ -57,7 +57,7 @@ enum status query_list_metrics(const struct query_environment *environment,
 {
     struct arena arena;
     struct metrics_request request;
-    arena_init(&arena, execution_memory(&environment->limits));
+    arena_init_shared(&arena, execution_memory(&environment->limits), environment->memory);
     enum status status =
         metrics_request_parse(&request, parameters, count, &environment->limits, &arena, err);
     if (status == STATUS_OK) {
@@ -78,7 +78,7 @@ enum status query_export(const struct query_environment *environment,
     struct arena arena;
     struct export_request request;
     *outcome = (struct export_outcome){0};
-    arena_init(&arena, execution_memory(&environment->limits));
+    arena_init_shared(&arena, execution_memory(&environment->limits), environment->memory);
     enum status status = export_request_parse(&request, parameters, count,
                                               clock_wall_ms(environment->clock), &arena, err);
     if (status == STATUS_OK) {
@@ -94,7 +94,7 @@ enum status query_delete(const struct query_environment *environment,
 {
     struct arena arena;
     struct delete_request request;
-    arena_init(&arena, execution_memory(&environment->limits));
+    arena_init_shared(&arena, execution_memory(&environment->limits), environment->memory);
     enum status status = delete_request_parse(&request, parameters, count,
                                               clock_wall_ms(environment->clock), &arena, err);
     if (status == STATUS_OK) {

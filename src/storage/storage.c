@@ -88,10 +88,10 @@ enum status storage_delete(struct tier *tier, const struct matchers *matchers, s
 }
 
 enum status storage_metrics(struct tier *tier, const struct matchers *matchers,
-                            storage_visit_metric *visit, void *context, bool *partial,
-                            struct error *err)
+                            storage_visit_metric *visit, void *context, struct arena *arena,
+                            bool *partial, struct error *err)
 {
-    return tier->ops->metrics(tier, matchers, visit, context, partial, err);
+    return tier->ops->metrics(tier, matchers, visit, context, arena, partial, err);
 }
 
 enum status storage_metric(struct tier *tier, struct slice name, struct arena *arena,

@@ -48,9 +48,10 @@ struct storage_cursor; /* opaque */
 
 struct select_options {
     struct time_range range;
-    size_t max_series;       /* 0: no limit; more matches are LIMIT, "query_series_limit" */
-    bool ordered;            /* series in label order; costs a sort */
-    size_t max_memory_bytes; /* of the selection and its cursors; beyond is LIMIT */
+    size_t max_series;           /* 0: no limit; more matches are LIMIT, "query_series_limit" */
+    bool ordered;                /* series in label order; costs a sort */
+    size_t max_memory_bytes;     /* of the selection and its cursors; beyond is LIMIT */
+    struct memory_share *memory; /* in which it is counted; beyond it is BUSY; NULL: none */
     /* Asked while series are matched, their labels read and sorted, and while a cursor goes on
      * and loads: as long as the selection lives. */
     struct patience patience;
@@ -155,8 +156,8 @@ struct tier_ops {
                                  struct error *err);
 
     enum status (*metrics)(struct tier *tier, const struct matchers *matchers,
-                           storage_visit_metric *visit, void *context, bool *partial,
-                           struct error *err);
+                           storage_visit_metric *visit, void *context, struct arena *arena,
+                           bool *partial, struct error *err);
     enum status (*metric)(struct tier *tier, struct slice name, struct arena *arena,
                           struct metric *metric, struct error *err);
     enum status (*chunks)(struct tier *tier, storage_visit_chunk *visit, void *context,
@@ -241,10 +242,11 @@ MUST_CHECK enum status storage_delete(struct tier *tier, const struct matchers *
 
 /* Every metric that has series or a descriptor, by name; `matchers` may be NULL, else only metrics
  * with a series that matches. *partial is set where damage may hide metrics, series of theirs, or
- * their first or last samples, and left alone elsewhere. */
+ * their first or last samples, and left alone elsewhere. The list is made in `arena`, beyond whose
+ * maximum it is LIMIT, "query_memory_limit"; NULL: as much as it needs. */
 MUST_CHECK enum status storage_metrics(struct tier *tier, const struct matchers *matchers,
-                                       storage_visit_metric *visit, void *context, bool *partial,
-                                       struct error *err);
+                                       storage_visit_metric *visit, void *context,
+                                       struct arena *arena, bool *partial, struct error *err);
 /* The registered descriptor; NOT_FOUND. Strings are copied to `arena`. */
 MUST_CHECK enum status storage_metric(struct tier *tier, struct slice name, struct arena *arena,
                                       struct metric *metric, struct error *err);

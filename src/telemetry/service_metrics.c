@@ -11,24 +11,16 @@ void metrics_write_service(struct metrics_writer *writer, const char *version, i
 
 void metrics_write_memory(struct metrics_writer *writer, const struct memory_metrics *metrics)
 {
-    const struct {
-        const char *owner;
-        uint64_t bytes;
-    } owners[] = {
-        {"head", metrics->head},
-        {"sealed_head", metrics->sealed_head},
-        {"series_table", metrics->series_table},
-        {"active_series", metrics->active_series},
-        {"refusals", metrics->refusals},
-        {"raw_cache", metrics->raw_cache},
-        {"part_indexes", metrics->part_indexes},
-        {"ingest_queue", metrics->ingest_queue},
-        {"request_bodies", metrics->request_bodies},
-    };
     metrics_family(writer, "metric_store_memory_bytes", METRIC_GAUGE, "bytes",
                    "Memory that is accounted for, by owner.");
-    for (size_t i = 0; i < sizeof owners / sizeof owners[0]; i++)
-        metrics_count(writer, METRICS_LABELS({"owner", owners[i].owner}), owners[i].bytes);
+    for (size_t i = 0; i < metrics->owner_count; i++)
+        metrics_count(writer, METRICS_LABELS({"owner", metrics->owners[i].name}),
+                      metrics->owners[i].used);
+    metrics_family(writer, "metric_store_memory_share_bytes", METRIC_GAUGE, "bytes",
+                   "What memory.limit and the settings leave to each owner.");
+    for (size_t i = 0; i < metrics->owner_count; i++)
+        metrics_count(writer, METRICS_LABELS({"owner", metrics->owners[i].name}),
+                      metrics->owners[i].share);
     metrics_family(writer, "metric_store_memory_limit_bytes", METRIC_GAUGE, "bytes",
                    "Memory that the service plans with: memory.limit in force.");
     metrics_count(writer, NULL, metrics->limit);

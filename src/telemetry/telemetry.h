@@ -303,18 +303,18 @@ struct storage_metrics {
 
 void metrics_write_storage(struct metrics_writer *writer, const struct storage_metrics *metrics);
 
-/* Who holds how much memory, in bytes. */
+/* Who holds how much memory, and may hold, in bytes. */
+struct memory_owner {
+    const char *name; /* static */
+    uint64_t used, share;
+};
+
+enum { MEMORY_OWNERS_MAX = 16 };
+
 struct memory_metrics {
     uint64_t limit; /* memory.limit in force */
-    uint64_t head;
-    uint64_t sealed_head;
-    uint64_t series_table;
-    uint64_t active_series;
-    uint64_t refusals;
-    uint64_t raw_cache;
-    uint64_t part_indexes;
-    uint64_t ingest_queue;
-    uint64_t request_bodies;
+    struct memory_owner owners[MEMORY_OWNERS_MAX];
+    size_t owner_count;
 };
 
 void metrics_write_memory(struct metrics_writer *writer, const struct memory_metrics *metrics);

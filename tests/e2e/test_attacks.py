@@ -233,8 +233,8 @@ HUGE = [(many_labels, 10_000, {"label_limit", "labels_too_large"}),
 @pytest.mark.parametrize("make, size, codes", HUGE, ids=["labels", "value", "names"])
 def test_what_is_too_large_is_refused_by_name_and_in_linear_time(make_server, make, size, codes):
     # Room for a body of 1,000,000 names at once: else its size alone is the reason.
-    roomy = make_server("memory.limit=512MiB", "server.max_body_size=64MiB").start()
-    beside = Beside(roomy, 512 << 20)
+    roomy = make_server("memory.limit=2GiB", "server.max_body_size=64MiB").start()
+    beside = Beside(roomy, 2 << 30)
     beside.round()
 
     def send(body):

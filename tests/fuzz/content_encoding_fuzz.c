@@ -34,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     invariant(coding != HTTP_CODING_SNAPPY && coding != HTTP_CODING_DEFLATE);
     if (size == 0)
         return 0;
-    struct body_budget budget = {.max = 1 << 20};
+    struct memory_share budget = {.max = 1 << 20};
     struct body_buffer decoded;
     size_t max = (data[0] & 0x80) != 0 ? 1000 : 1 << 20;
     body_buffer_init(&decoded, max, &budget);

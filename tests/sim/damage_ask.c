@@ -436,7 +436,7 @@ static void ask_listing(const struct world *world, struct tier *tier,
 {
     struct metric_told told = {.world = world, .answer = answer, .matchers = matchers};
     bool partial = false;
-    answer->status = storage_metrics(tier, matchers, take_metric, &told, &partial, NULL);
+    answer->status = storage_metrics(tier, matchers, take_metric, &told, NULL, &partial, NULL);
     answer->partial = answer->partial || partial;
     if (goes_on(answer) && !partial && !answer->may_lack &&
         (told.incomplete || told.metrics != count_metrics(world, matchers)))

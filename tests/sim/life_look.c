@@ -393,7 +393,8 @@ bool life_look_at_metrics(struct life *life, const struct life_state *state)
         widen(&look.must[i % FIXTURE_METRICS], &state->ledger.series[i]);
     bool partial = false;
     struct error err = {0};
-    enum status status = storage_metrics(life->tier, NULL, look_at_metric, &look, &partial, &err);
+    enum status status =
+        storage_metrics(life->tier, NULL, look_at_metric, &look, NULL, &partial, &err);
     if (status != STATUS_OK)
         return life_fail(life, "the list of metrics: %s", err.message);
     if (partial)

@@ -75,6 +75,9 @@ enum status budget_no_memory(const struct arena *arena, struct error *err)
 {
     if (arena_status(arena) == STATUS_MEMORY)
         return fail(err, STATUS_MEMORY, "no memory for the query");
+    if (arena_status(arena) == STATUS_BUSY)
+        return fail_code(err, STATUS_BUSY, "queries_memory",
+                         "the memory for queries is used up: try again later");
     return fail_code(err, STATUS_LIMIT, "query_memory_limit",
                      "the query needs more memory than it may take; ask for fewer series, fewer "
                      "groups, a longer interval or a shorter range, or raise query.max_memory");

@@ -35,7 +35,7 @@ MUST_CHECK enum status budget_spend(struct budget *budget, uint64_t work, struct
 MUST_CHECK enum status budget_spend_samples(struct budget *budget, uint64_t samples, uint64_t again,
                                             struct error *err);
 
-/* Why `arena` gave nothing: LIMIT "query_memory_limit" or MEMORY. */
+/* Why `arena` gave nothing: LIMIT "query_memory_limit", BUSY "queries_memory" or MEMORY. */
 enum status budget_no_memory(const struct arena *arena, struct error *err);
 
 int64_t budget_elapsed_ns(const struct budget *budget);

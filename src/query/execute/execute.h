@@ -19,6 +19,7 @@ struct query_environment {
     struct tier *tier;
     struct clock *clock;
     struct query_limits limits;
+    struct memory_share *memory; /* of all queries, in which this one is counted; NULL: none */
     /* Asked every few thousand samples; true ends the query with CANCELLED. May be NULL. */
     bool (*cancelled)(void *context);
     void *context;

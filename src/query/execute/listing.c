@@ -109,7 +109,7 @@ enum status listing_read(struct listing *listing, const struct query_environment
         const struct matchers *matchers =
             request->selectors.count == 0 ? NULL : &request->selectors.items[i];
         enum status status =
-            storage_metrics(environment->tier, matchers, walk_metric, &walk, &partial, err);
+            storage_metrics(environment->tier, matchers, walk_metric, &walk, arena, &partial, err);
         if (status != STATUS_OK && status != STATUS_END)
             return status;
     }

@@ -17,6 +17,7 @@ enum status source_open(struct source *source, const struct matchers *matchers, 
         .max_series = environment->limits.max_series,
         .ordered = ordered,
         .max_memory_bytes = execution_memory(&environment->limits),
+        .memory = environment->memory,
         .patience = budget_patience(budget),
     };
     enum status status =

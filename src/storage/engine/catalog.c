@@ -19,14 +19,14 @@ struct version *engine_version(struct engine *engine)
 /* ---- metrics ---------------------------------------------------------------------------- */
 
 struct metric_row {
-    struct slice name; /* in the listing's arena, as are the other strings */
+    struct slice name; /* in the arena, as are the other strings */
     uint32_t id;       /* METRIC_ID_NONE: registered, without series */
     struct metric_info info;
 };
 
 struct listing {
     struct engine *engine;
-    struct arena arena;
+    struct arena *arena; /* the rows', too */
     struct metric_row *rows;
     size_t count, capacity;
     bool partial;
@@ -37,23 +37,34 @@ static enum status no_memory(struct error *err)
     return fail(err, STATUS_MEMORY, "no memory to list metrics");
 }
 
+static enum status no_room(enum status status, struct error *err)
+{
+    if (status == STATUS_LIMIT)
+        return fail_code(err, status, "query_memory_limit",
+                         "the list of all metrics needs more memory than a query may take; ask "
+                         "for some of them by a selector, or raise query.max_memory");
+    return fail(err, status, "no memory to list metrics");
+}
+
 static enum status add_row(struct listing *listing, const struct metric *metric, uint32_t id,
                            uint64_t series)
 {
     if (listing->count == listing->capacity) {
         size_t capacity = listing->capacity == 0 ? 256 : listing->capacity * 2;
-        struct metric_row *rows = realloc(listing->rows, capacity * sizeof rows[0]);
+        struct metric_row *rows =
+            arena_grow(listing->arena, listing->rows, listing->count * sizeof rows[0],
+                       capacity * sizeof rows[0]);
         if (rows == NULL)
-            return STATUS_MEMORY;
+            return arena_status(listing->arena);
         listing->rows = rows;
         listing->capacity = capacity;
     }
     struct metric copy = *metric;
-    copy.name = arena_copy(&listing->arena, metric->name);
-    copy.unit = arena_copy(&listing->arena, metric->unit);
-    copy.help = arena_copy(&listing->arena, metric->help);
+    copy.name = arena_copy(listing->arena, metric->name);
+    copy.unit = arena_copy(listing->arena, metric->unit);
+    copy.help = arena_copy(listing->arena, metric->help);
     if (copy.name.data == NULL || copy.unit.data == NULL || copy.help.data == NULL)
-        return STATUS_MEMORY;
+        return arena_status(listing->arena);
     listing->rows[listing->count++] = (struct metric_row){
         .name = copy.name,
         .id = id,
@@ -138,11 +149,13 @@ static enum status fill_listing(struct listing *listing, const struct matchers *
         status = no_memory(err);
     if (status == STATUS_OK && matchers != NULL)
         status = count_matched(listing, &matched, counts, metric_count, err);
-    rwlock_read(&engine->series_lock);
-    if (status == STATUS_OK &&
-        add_rows(listing, counts, metric_count, matchers == NULL) != STATUS_OK)
-        status = no_memory(err);
-    rwlock_unlock(&engine->series_lock);
+    if (status == STATUS_OK) {
+        rwlock_read(&engine->series_lock);
+        status = add_rows(listing, counts, metric_count, matchers == NULL);
+        rwlock_unlock(&engine->series_lock);
+        if (status != STATUS_OK)
+            no_room(status, err);
+    }
     matched_release(&matched);
     free(counts);
     return status;
@@ -341,12 +354,13 @@ static enum status fill_spans(struct listing *listing, struct error *err)
 }
 
 enum status engine_metrics(struct tier *tier, const struct matchers *matchers,
-                           storage_visit_metric *visit, void *context, bool *partial,
-                           struct error *err)
+                           storage_visit_metric *visit, void *context, struct arena *arena,
+                           bool *partial, struct error *err)
 {
-    struct listing listing = {.engine = engine_of(tier)};
+    struct arena own;
+    arena_init(&own, SIZE_MAX);
+    struct listing listing = {.engine = engine_of(tier), .arena = arena == NULL ? &own : arena};
     listing.partial = listing.engine->definitions_lost || listing.engine->lost_days.count > 0;
-    arena_init(&listing.arena, (size_t)256 * 1024 * 1024);
     uint8_t gate = gate_enter(&listing.engine->selections);
     enum status status = fill_listing(&listing, matchers, err);
     if (status == STATUS_OK)
@@ -357,8 +371,7 @@ enum status engine_metrics(struct tier *tier, const struct matchers *matchers,
     *partial = *partial || listing.partial;
     for (size_t i = 0; i < listing.count && status == STATUS_OK; i++)
         status = visit(context, &listing.rows[i].info, err);
-    free(listing.rows);
-    arena_release(&listing.arena);
+    arena_release(&own);
     return status;
 }
 

@@ -369,8 +369,8 @@ void engine_selection_close(struct selection *selection);
 
 /* catalog.c */
 enum status engine_metrics(struct tier *tier, const struct matchers *matchers,
-                           storage_visit_metric *visit, void *context, bool *partial,
-                           struct error *err);
+                           storage_visit_metric *visit, void *context, struct arena *arena,
+                           bool *partial, struct error *err);
 enum status engine_metric(struct tier *tier, struct slice name, struct arena *arena,
                           struct metric *metric, struct error *err);
 enum status engine_chunks(struct tier *tier, storage_visit_chunk *visit, void *context,

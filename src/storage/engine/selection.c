@@ -18,18 +18,24 @@ static enum status no_memory(struct error *err)
 enum status selection_take_memory(struct selection *selection, size_t bytes, struct error *err)
 {
     size_t max = selection->options.max_memory_bytes;
-    selection->memory_bytes += bytes;
-    if (max != 0 && selection->memory_bytes > max)
+    struct memory_share *share = selection->options.memory;
+    if (max != 0 && bytes > max - selection->memory_bytes)
         return fail_code(err, STATUS_LIMIT, "query_memory_limit",
                          "the query needs more than %zu bytes; select fewer series or a shorter "
                          "time, or raise query.max_memory",
                          max);
+    if (share != NULL && !memory_share_take(share, bytes))
+        return fail_code(err, STATUS_BUSY, "queries_memory",
+                         "the memory for queries is used up: try again later");
+    selection->memory_bytes += bytes;
     return STATUS_OK;
 }
 
 void selection_give_memory(struct selection *selection, size_t bytes)
 {
     selection->memory_bytes -= bytes;
+    if (selection->options.memory != NULL)
+        memory_share_give(selection->options.memory, bytes);
 }
 
 /* ---- which series ----------------------------------------------------------------------- */
@@ -60,7 +66,7 @@ static enum status take_ids(struct selection *selection, const roaring_bitmap_t 
         return fail_code(err, STATUS_LIMIT, "query_series_limit",
                          "%zu series match; at most %zu are read by one query: select fewer", found,
                          max);
-    selection->memory_bytes = 0;
+    selection_give_memory(selection, selection->memory_bytes);
     enum status status = selection_take_memory(
         selection, found * (2 * sizeof(uint32_t) + sizeof(struct head_entry)), err);
     if (status != STATUS_OK)
@@ -303,5 +309,6 @@ void engine_selection_close(struct selection *selection)
     free(selection->metrics);
     free(selection->entries);
     label_reader_release(&selection->labels);
+    selection_give_memory(selection, selection->memory_bytes);
     free(selection);
 }

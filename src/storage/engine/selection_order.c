@@ -210,7 +210,8 @@ static enum status sort_by_labels(struct selection *selection, struct error *err
     if (sortables == NULL)
         return no_memory(err);
     struct arena arena;
-    arena_init(&arena, max == 0 ? SIZE_MAX : max - selection->memory_bytes);
+    arena_init_shared(&arena, max == 0 ? SIZE_MAX : max - selection->memory_bytes,
+                      selection->options.memory);
     status = make_sortables(selection, sortables, &arena, err);
     if (status == STATUS_OK)
         status = sort_sortables(selection, sortables, room, err);

@@ -39,7 +39,8 @@ static void take_snapshot(void *context, struct metrics_snapshot *snapshot)
         snapshot->buffer.latency_buckets[i] = i + 1;
     snapshot->buffer.latency_ns_sum = 1500000000;
     snapshot->buffer.max_bytes = 64;
-    snapshot->memory.series_table = 4096;
+    snapshot->memory.owners[0] = (struct memory_owner){"series_table", 4096, 8192};
+    snapshot->memory.owner_count = 1;
 }
 
 static void run_degraded(void *context, struct health_result *result)
@@ -134,6 +135,8 @@ static void both_formats_are_sound_and_say_the_same(void **state)
         document_expect(document, "metric_store_health_check{check=\"disk\",status=\"degraded\"}",
                         "1");
         document_expect(document, "metric_store_memory_bytes{owner=\"series_table\"}", "4096");
+        document_expect(document, "metric_store_memory_share_bytes{owner=\"series_table\"}",
+                        "8192");
         document_expect(document, "metric_store_disk_size_bytes", "1000");
         document_expect(document, "metric_store_ingest_queue_limit_bytes", "64");
         document_expect(document,

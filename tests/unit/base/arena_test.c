@@ -148,6 +148,48 @@ static void a_reset_keeps_one_block_that_holds_as_much_again(void **state)
     arena_release(&arena);
 }
 
+static void a_share_bounds_all_its_arenas_and_gets_everything_back(void **state)
+{
+    (void)state;
+    struct memory_share share = {.max = 100000};
+    struct arena arenas[3];
+    for (int i = 0; i < 3; i++)
+        arena_init_shared(&arenas[i], 1 << 20, &share);
+    while (arena_alloc(&arenas[0], 5000) != NULL)
+        ;
+    assert_int_equal(arena_status(&arenas[0]), STATUS_BUSY);
+    assert_int_equal(memory_share_used(&share), arenas[0].taken);
+    assert_in_range(memory_share_used(&share), 60000, 100000);
+    assert_null(arena_alloc(&arenas[1], 60000));
+    assert_int_equal(arena_status(&arenas[1]), STATUS_BUSY);
+    arena_reset(&arenas[0], 10000);
+    assert_in_range(memory_share_used(&share), 1, 10000);
+    assert_non_null(arena_alloc(&arenas[1], 60000));
+    assert_null(arena_alloc(&arenas[2], 2 << 20));
+    assert_int_equal(arena_status(&arenas[2]), STATUS_LIMIT);
+    for (int i = 0; i < 3; i++)
+        arena_release(&arenas[i]);
+    assert_int_equal(memory_share_used(&share), 0);
+}
+
+static void an_arena_that_joins_a_share_brings_what_it_has(void **state)
+{
+    (void)state;
+    struct memory_share share = {.max = 10000};
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    assert_non_null(arena_alloc(&arena, 5000));
+    assert_int_equal(arena_join(&arena, &share), STATUS_OK);
+    assert_int_equal(memory_share_used(&share), arena.taken);
+    struct arena late;
+    arena_init(&late, 1 << 20);
+    assert_non_null(arena_alloc(&late, 6000));
+    assert_int_equal(arena_join(&late, &share), STATUS_BUSY);
+    arena_release(&late);
+    arena_release(&arena);
+    assert_int_equal(memory_share_used(&share), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +202,8 @@ int main(void)
         cmocka_unit_test(a_copied_slice_outlives_its_source),
         cmocka_unit_test(a_reset_keeps_one_block_that_holds_as_much_again),
         cmocka_unit_test(many_small_allocations_take_few_blocks),
+        cmocka_unit_test(a_share_bounds_all_its_arenas_and_gets_everything_back),
+        cmocka_unit_test(an_arena_that_joins_a_share_brings_what_it_has),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,7 +62,7 @@ static void make_forms(struct form forms[FORMS], const void *data, size_t size)
 static enum status decode(enum http_coding coding, struct slice encoded, size_t max,
                           struct body_buffer *decoded, struct error *err)
 {
-    static struct body_budget budget = {.max = UINT64_MAX};
+    static struct memory_share budget = {.max = UINT64_MAX};
     /* An exact copy on the heap, so that reading past its end is found. */
     uint8_t *copy = malloc(encoded.size == 0 ? 1 : encoded.size);
     memcpy(copy, encoded.data, encoded.size);
@@ -237,7 +237,7 @@ static void decoding_over_the_shared_budget_is_put_off(void **state)
     static struct form forms[FORMS];
     make_forms(forms, zeros, sizeof zeros);
     for (size_t i = 0; i < FORMS; i++) {
-        struct body_budget budget = {.used = 50000, .max = 100000};
+        struct memory_share budget = {.used = 50000, .max = 100000};
         struct body_buffer decoded;
         body_buffer_init(&decoded, CAP, &budget);
         assert_int_equal(

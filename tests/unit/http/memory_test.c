@@ -64,7 +64,7 @@ static void decoding_without_heap_is_a_status_and_leaves_nothing_behind(void **s
         enum status status = STATUS_MEMORY;
         int failures = 0;
         for (int64_t n = 1; status == STATUS_MEMORY; n++) {
-            struct body_budget budget = {.max = 1 << 20};
+            struct memory_share budget = {.max = 1 << 20};
             struct body_buffer decoded;
             struct error err;
             body_buffer_init(&decoded, 1 << 20, &budget);

@@ -303,9 +303,10 @@ static void describe_metric(const struct memory_tier *memory, struct slice name,
 }
 
 static enum status memory_metrics(struct tier *tier, const struct matchers *matchers,
-                                  storage_visit_metric *visit, void *context, bool *partial,
-                                  struct error *err)
+                                  storage_visit_metric *visit, void *context, struct arena *arena,
+                                  bool *partial, struct error *err)
 {
+    (void)arena;
     (void)partial;
     struct memory_tier *memory = of_tier(tier);
     size_t count = 0;

@@ -165,14 +165,16 @@ static void the_list_of_metrics_says_first_and_last_of_what_is_left(void **state
         delete (&scene, 1, 2, (struct time_range){NOW + 2000500, INT64_MAX});
         struct span span = {0};
         bool partial = false;
-        assert_int_equal(storage_metrics(scene.store.tier, NULL, take_span, &span, &partial, NULL),
-                         STATUS_OK);
+        assert_int_equal(
+            storage_metrics(scene.store.tier, NULL, take_span, &span, NULL, &partial, NULL),
+            STATUS_OK);
         assert_true(span.has_samples);
         assert_int_equal(span.first_ms, NOW + 11000);
         assert_int_equal(span.last_ms, NOW + 2000000);
         delete (&scene, 1, 2, fixture_always());
-        assert_int_equal(storage_metrics(scene.store.tier, NULL, take_span, &span, &partial, NULL),
-                         STATUS_OK);
+        assert_int_equal(
+            storage_metrics(scene.store.tier, NULL, take_span, &span, NULL, &partial, NULL),
+            STATUS_OK);
         assert_false(span.has_samples);
         scene_end(&scene);
     }

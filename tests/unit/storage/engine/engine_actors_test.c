@@ -287,7 +287,7 @@ static void *list_and_set(void *context)
         struct matchers everything = {0};
         bool partial = false;
         if (storage_metrics(scene->tier, i % 2 == 0 ? NULL : &everything, fixture_ignore_metric,
-                            NULL, &partial, NULL) != STATUS_OK ||
+                            NULL, NULL, &partial, NULL) != STATUS_OK ||
             partial || storage_chunks(scene->tier, fixture_ignore_chunk, NULL, NULL) != STATUS_OK)
             found_wrong(scene, "list", "cannot list");
         engine_set_warm_after(scene->tier, i % 2 == 0 ? DAY / 24 : 100 * DAY);

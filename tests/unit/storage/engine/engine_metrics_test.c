@@ -36,7 +36,7 @@ static struct listed list_metrics(struct scene *scene, const char *selector)
         matchers_parse(slice_from_text(selector), &arena, &matchers, &err) != STATUS_OK)
         test_fail("%s", err.message);
     if (storage_metrics(scene->store.tier, selector == NULL ? NULL : &matchers, list_metric,
-                        &listed, &partial, &err) != STATUS_OK ||
+                        &listed, NULL, &partial, &err) != STATUS_OK ||
         partial)
         test_fail("%s", err.message);
     matchers_release(&matchers);

@@ -125,7 +125,8 @@ static void *list(void *context)
         struct storage_condition condition;
         storage_condition(tier, &condition);
         bool partial = false;
-        if (storage_metrics(tier, NULL, fixture_ignore_metric, NULL, &partial, NULL) != STATUS_OK ||
+        if (storage_metrics(tier, NULL, fixture_ignore_metric, NULL, NULL, &partial, NULL) !=
+                STATUS_OK ||
             partial || storage_chunks(tier, fixture_ignore_chunk, NULL, NULL) != STATUS_OK)
             atomic_fetch_add(&scene->wrong, 1);
         /* Where there are no samples; it has to be logged, flushed and forgotten all the same. */
