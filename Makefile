@@ -40,6 +40,7 @@ nightly:
 	./scripts/build release --tests
 	./scripts/simulate --states $(NIGHTLY_STATES) --calls
 	METRIC_STORE_SIM_STRIDE=1 build/release/tests/sim/engine_sim_test
+	METRIC_STORE_SIM_STRIDE=1 build/release/tests/sim/damage_sim_test
 	./scripts/sync-sites
 	./scripts/test --only tsan
 

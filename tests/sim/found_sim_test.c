@@ -437,5 +437,6 @@ int main(void)
     };
     /* A pattern, for scripts/sync-sites. */
     cmocka_set_test_filter(getenv("METRIC_STORE_TEST_FILTER"));
+    cmocka_set_skip_filter(getenv("METRIC_STORE_TEST_SKIP"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
