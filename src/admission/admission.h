@@ -29,6 +29,7 @@ struct admission_limits {
     int64_t max_future_ms;
     double warning_threshold; /* share of a metric's limit; 0: no warnings */
     uint64_t max_index_bytes; /* memory of the tier's series table */
+    uint64_t max_name_bytes;  /* of it, of what names keep for good */
     size_t refusal_bytes;     /* for what was refused lately; of admission_new alone */
 };
 

@@ -21,6 +21,7 @@ const char *refusal_code(enum refusal_reason reason)
         [REFUSED_LABEL_VALUE] = "label_value_limit",
         [REFUSED_METRIC_NAME] = "metric_name_limit",
         [REFUSED_MEMORY] = "memory_limit",
+        [REFUSED_NAMES] = "names_limit",
         [REFUSED_TOTAL] = "total_series_limit",
         [REFUSED_TOTAL_BY_MEMORY] = "memory_limit",
         [REFUSED_INDEXED] = "indexed_series_limit",
@@ -168,7 +169,7 @@ void refusals_note(struct refusals *refusals, struct refused_metric *metric, str
 {
     metric->counts[reason]++;
     metric->last_ms = now_ms;
-    if (reason != REFUSED_RATE)
+    if (reason != REFUSED_RATE && reason != REFUSED_NAMES)
         remember(refusals, metric, raw, reason);
 }
 

@@ -25,6 +25,7 @@ enum refusal_reason {
     REFUSED_LABEL_VALUE,
     REFUSED_METRIC_NAME,
     REFUSED_MEMORY,
+    REFUSED_NAMES,
     REFUSED_TOTAL,
     REFUSED_TOTAL_BY_MEMORY,
     REFUSED_INDEXED,
@@ -68,7 +69,8 @@ void refusals_release(struct refusals *refusals);
 /* The metric's record, a new one where it has none; never NULL. Borrowed until the next call. */
 struct refused_metric *refusals_metric(struct refusals *refusals, struct slice name,
                                        int64_t now_ms);
-/* Counts one more refusal; and remembers the series by its raw bytes, unless by rate. */
+/* Counts one more refusal; and remembers the series by its raw bytes, unless its reason may end by
+ * itself: by rate, or by a name that others may bring. */
 void refusals_note(struct refusals *refusals, struct refused_metric *metric, struct hash128 raw,
                    enum refusal_reason reason, int64_t now_ms);
 /* A series of the metric has come in. */

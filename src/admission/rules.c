@@ -66,10 +66,32 @@ static enum status check_memory(const struct admission_limits *limits,
     if (limits->max_index_bytes == 0 || question->index_bytes < limits->max_index_bytes)
         return STATUS_OK;
     return fail_code(err, STATUS_LIMIT, refusal_code(REFUSED_MEMORY),
-                     "series since the last flush, and the names of all labels, take %" PRIu64
+                     "series since the last flush, and names, take %" PRIu64
                      " MiB, all that memory.limit leaves to them; series that exist go on, and new "
                      "ones are taken when a flush has made room",
                      question->index_bytes >> 20);
+}
+
+/* Names stay in memory, and so a flood of them must not take the place of series with names that
+ * are there. */
+static enum status check_names(const struct admission_limits *limits,
+                               const struct admission_question *question, struct error *err)
+{
+    if (limits->max_name_bytes == 0 || question->name_bytes < limits->max_name_bytes ||
+        question->new_name == NULL)
+        return STATUS_OK;
+    struct slice name = question->new_name(question);
+    if (name.data == NULL)
+        return STATUS_OK;
+    bool metric = slice_equal(name, question->metric);
+    return fail_code(err, STATUS_LIMIT, refusal_code(REFUSED_NAMES),
+                     "the names of metrics and labels take %" PRIu64 " MiB, all that memory.limit "
+                     "leaves to them, and %s \"%.*s%s\" of this new series of metric \"%.*s\" is "
+                     "another one; series of names that are there go on coming in. Put what varies "
+                     "into values of labels, and delete the series that brought the names",
+                     question->name_bytes >> 20, metric ? "the name" : "the label name",
+                     SLICE_FORMAT(beginning(name)), name.size > SHOWN_NAME ? "..." : "",
+                     SLICE_FORMAT(beginning(question->metric)));
 }
 
 static enum status check_totals(const struct admission_limits *limits,
@@ -164,6 +186,11 @@ enum status rules_check(const struct admission_limits *limits,
         *reason = REFUSED_METRIC_SERIES;
         status = check_count(limits, question, err);
     }
+    /* Last, as it costs most. */
+    if (status == STATUS_OK && !question->returns) {
+        *reason = REFUSED_NAMES;
+        status = check_names(limits, question, err);
+    }
     /* One answer has room for one of both: the metric is what its sender can do something about. */
     if (status == STATUS_OK && err->code == NULL)
         warn_of_total(limits, question, err);
@@ -199,6 +226,7 @@ bool rules_still_refuse(const struct admission_limits *limits, const struct refu
     case REFUSED_METRIC_SERIES:
         return metric->descriptor_changes == counts->descriptor_changes &&
                series_of(metric, counts) >= metric->limit;
+    case REFUSED_NAMES:
     case REFUSED_RATE:
     case REFUSAL_REASONS:
         break;

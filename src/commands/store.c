@@ -13,8 +13,9 @@
 enum {
     BYTES_PER_ACTIVE = 256, /* of memory.limit: up to 32 bytes each of their share */
     BYTES_PER_INDEXED = 16, /* likewise: bitmaps and directories of segments take under a byte */
-    TABLE_SHARE = 3,        /* of what admission lets series have: a flush may be under way */
-    OPEN_PARTS_SHARE = 2,   /* of the limit of open files; connections have a third */
+    TABLE_SHARE = 3, /* of what series may have: a flush may be under way, and names have a third */
+    NAMES_SHARE = 3,
+    OPEN_PARTS_SHARE = 2,          /* of the limit of open files; connections have a third */
     DELETE_REST_MS = 60 * 1000,    /* a look may read the series sets of all parts */
     WARM_REST_MS = 10 * 60 * 1000, /* what a backfill of an old day takes, about */
     LOG_PAGE = 4096,               /* a segment of the log is some of them */
@@ -97,6 +98,7 @@ struct admission_limits store_admission_limits(const struct config *config, uint
         .max_future_ms = config->admission.max_future_ms,
         .warning_threshold = cardinality->warning_threshold,
         .max_index_bytes = budget_share(memory_bytes, BUDGET_SERIES),
+        .max_name_bytes = budget_share(memory_bytes, BUDGET_SERIES) / NAMES_SHARE,
         .refusal_bytes = (size_t)budget_share(memory_bytes, BUDGET_REFUSALS),
     };
 }

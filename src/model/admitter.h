@@ -12,13 +12,18 @@
 struct admission_question {
     const struct labels *labels;
     struct slice metric;
-    struct hash128 raw;          /* of the label bytes as received */
-    uint32_t metric_number;      /* the tier's; UINT32_MAX of a metric without series */
-    bool returns;                /* the tier has stored it, and it has fallen out of the window */
-    uint32_t metric_series;      /* active ones of that metric now */
-    uint64_t total_series;       /* active ones of the tier now */
-    uint64_t indexed_series;     /* all that the tier has stored, now */
-    uint64_t index_bytes;        /* memory that series take in the tier now, about */
+    struct hash128 raw;      /* of the label bytes as received */
+    uint32_t metric_number;  /* the tier's; UINT32_MAX of a metric without series */
+    bool returns;            /* the tier has stored it, and it has fallen out of the window */
+    uint32_t metric_series;  /* active ones of that metric now */
+    uint64_t total_series;   /* active ones of the tier now */
+    uint64_t indexed_series; /* all that the tier has stored, now */
+    uint64_t index_bytes;    /* memory that series take in the tier now, about */
+    uint64_t name_bytes;     /* of it, what names of metrics and labels keep for good */
+    /* The first name of the metric or a label that the tier does not know; data is NULL where there
+     * is none. It looks for each: to be asked only where that matters. NULL: all are known. */
+    struct slice (*new_name)(const struct admission_question *question);
+    const void *tier;            /* for new_name */
     uint64_t descriptor_changes; /* so far: of limits that metrics are registered with, too */
     bool has_max_series;         /* the metric is registered with a limit of its own: */
     uint32_t max_series;

@@ -190,11 +190,32 @@ def test_labels_that_never_repeat_cost_one_metric_its_new_series(limited, label)
 def test_new_series_over_10000_metrics_stay_within_the_memory(limited, label):
     attack, _ = attacked(limited, new_series(f"attack_{METRIC.decode()}_total", label),
                          attack_series(limited))
-    assert set(attack.codes) <= {"memory_limit"}
+    assert set(attack.codes) <= {"memory_limit", "names_limit"}
     assert stored_series(limited) == attack.accepted + 1000
     answer = limited.query(metric="attack_00007_total", start="now-10m", end="now+10m", aggregate="count",
                            by="")
     assert answer["series"]
+
+
+def test_a_flood_of_label_names_costs_no_series_whose_names_are_known(make_server):
+    server = make_server("memory.limit=96MiB", "cardinality.max_series_per_metric=0").start()
+    labels = {f"label_{number}_{NUMBER.decode()}": "x" for number in range(8)}
+    beside = Beside(server, 96 << 20)
+    beside.round()
+    attack = Attack(server, new_series(f"attack_{METRIC.decode()}_total", labels), 30_000)
+    while attack.running():
+        beside.round()
+    assert not attack.wrong, attack.wrong[0]
+    assert attack.codes.get("names_limit", 0) > 0, attack.codes
+    # New series of other metrics come in, and one that is refused says which name is too many.
+    newcomers = b"".join(wire.series(HEALTHY_METRICS[1], {"instance": f"new-{number:04}", "job": "new"},
+                                     [(now_ms(), 1.0)]) for number in range(1000))
+    assert wire.remote_write(server, newcomers).status_code == 204
+    refused = wire.remote_write(server, wire.series(HEALTHY_METRICS[1], {"late_name": "x"}, [(now_ms(), 1.0)]))
+    error, = refused.json()["errors"]
+    assert error["code"] == "names_limit"
+    assert '"late_name"' in error["message"] and "memory.limit" in error["message"]
+    beside.check()
 
 
 def test_known_series_in_ever_new_orders_of_their_labels_fill_no_memory(limited):

@@ -80,8 +80,10 @@ def test_a_flipped_bit_anywhere_is_found_and_its_file_named(commands, crashed, f
 
 
 def test_a_flipped_bit_in_the_manifest_is_found(commands, crashed):
+    """In some places of it; tests/sim does so with every byte."""
     path = os.path.join(crashed, "manifest")
-    for offset in range(os.path.getsize(path)):
+    size = os.path.getsize(path)
+    for offset in sorted({*range(0, 64, 7), *range(64, size, size // 60), size - 1}):
         flip(path, offset)
         result = commands.run("verify", "--json", "--data", crashed)
         assert result.returncode == 4, (offset, result.stderr)

@@ -95,6 +95,11 @@ uint32_t pair_table_find(const struct pair_table *table, struct slice name, stru
     return find_value(table, name_id, value, pair_hash(table, name_id, value));
 }
 
+size_t pair_table_name_bytes(const struct pair_table *table)
+{
+    return table->name_bytes;
+}
+
 static enum status name_slots_grow(struct pair_table *table)
 {
     uint32_t count = table->name_slot_count * 2;
@@ -133,7 +138,9 @@ static enum status intern_name(struct pair_table *table, struct slice name, uint
     *id = table->name_count++;
     table->names[*id] = (struct label_name){.text = text, .size = (uint32_t)name.size};
     table->name_slots[slot] = *id;
-    table->memory_bytes += name.size + sizeof table->names[0];
+    size_t bytes = name.size + sizeof table->names[0] + 2 * sizeof(uint32_t);
+    table->memory_bytes += bytes;
+    table->name_bytes += bytes;
     return STATUS_OK;
 }
 

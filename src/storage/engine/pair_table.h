@@ -51,7 +51,8 @@ struct pair_table {
     uint32_t free_pair, live_pairs;
     struct pair_slot *slots;
     uint32_t slot_count, slots_used; /* power of two; with the used-once ones */
-    size_t memory_bytes;             /* postings apart */
+    size_t memory_bytes;
+    size_t name_bytes; /* of these */ /* postings apart */
 };
 
 /* `seed` is secret: names and values come from outside. */
@@ -60,6 +61,8 @@ void pair_table_release(struct pair_table *table);
 
 /* PAIR_NONE when the pair, or the name, was never seen. */
 uint32_t pair_table_find(const struct pair_table *table, struct slice name, struct slice value);
+/* Of the names, which stay until the table goes. */
+size_t pair_table_name_bytes(const struct pair_table *table);
 uint32_t pair_table_find_name(const struct pair_table *table, struct slice name);
 MUST_CHECK enum status pair_table_intern(struct pair_table *table, struct slice name,
                                          struct slice value, uint32_t *pair);

@@ -189,6 +189,17 @@ static enum status probe(struct resolution *work, uint32_t **misses, size_t *mis
 
 /* ---- the others ------------------------------------------------------------------------- */
 
+static struct slice new_name(const struct admission_question *question)
+{
+    const struct series_index *index = question->tier;
+    if (question->metric_number == METRIC_ID_NONE)
+        return question->metric;
+    for (size_t i = 0; i < question->labels->count; i++)
+        if (!series_index_has_name(index, question->labels->items[i].name))
+            return question->labels->items[i].name;
+    return slice_of(NULL, 0);
+}
+
 static void question_fill(struct engine *engine, const struct labels *labels, struct hash128 raw,
                           bool returns, struct admission_question *question)
 {
@@ -207,6 +218,9 @@ static void question_fill(struct engine *engine, const struct labels *labels, st
         .total_series = engine->activity.count,
         .indexed_series = series_index_committed(index) + series_index_reserved(index),
         .index_bytes = series_index_memory(index),
+        .name_bytes = series_index_name_memory(index),
+        .new_name = new_name,
+        .tier = index,
         .has_max_series = descriptor != NULL && descriptor->has_max_series,
         .max_series = descriptor != NULL ? descriptor->max_series : 0,
     };

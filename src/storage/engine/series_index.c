@@ -123,6 +123,24 @@ size_t series_index_memory(const struct series_index *index)
            index->segments->memory;
 }
 
+size_t series_index_name_memory(const struct series_index *index)
+{
+    size_t sealed = index->has_sealed ? pair_table_name_bytes(&index->sealed.pairs) : 0;
+    return pair_table_name_bytes(&index->active.pairs) + sealed + index->space.memory_bytes +
+           index->segments->memory;
+}
+
+bool series_index_has_name(const struct series_index *index, struct slice name)
+{
+    if (pair_table_find_name(&index->active.pairs, name) != PAIR_NONE ||
+        (index->has_sealed && pair_table_find_name(&index->sealed.pairs, name) != PAIR_NONE))
+        return true;
+    for (size_t i = index->segments->count; i > 0; i--)
+        if (series_segment_has_name(index->segments->segments[i - 1]->segment, name))
+            return true;
+    return false;
+}
+
 /* ---- flushing --------------------------------------------------------------------------- */
 
 enum status series_index_seal(struct series_index *index)

@@ -59,6 +59,11 @@ uint64_t series_index_committed(const struct series_index *index);
 uint64_t series_index_reserved(const struct series_index *index);
 /* Anonymous memory. */
 size_t series_index_memory(const struct series_index *index);
+/* Of it, what flushes do not give back: directories of segments, which hold the names of all labels
+ * and metrics, and names that will come to stand there. */
+size_t series_index_name_memory(const struct series_index *index);
+/* Whether a series with this label name is, or lately was, in a table or a segment. */
+bool series_index_has_name(const struct series_index *index, struct slice name);
 
 /* ---- flushing --------------------------------------------------------------------------- */
 

@@ -165,6 +165,7 @@ MUST_CHECK enum status series_segment_values(const struct series_segment *segmen
 /* Label names in rising order. */
 size_t series_segment_name_count(const struct series_segment *segment);
 struct slice series_segment_name(const struct series_segment *segment, size_t index);
+bool series_segment_has_name(const struct series_segment *segment, struct slice name);
 
 /* ---- walking everything, for merging and verifying --------------------------------------- */
 

@@ -255,6 +255,11 @@ static const struct segment_name_entry *find_name(const struct series_segment *s
     return NULL;
 }
 
+bool series_segment_has_name(const struct series_segment *segment, struct slice name)
+{
+    return find_name(segment, name) != NULL;
+}
+
 /* Whether a page of values begins above `value`. The directory may hold the beginning only of the
  * first value: where that says nothing, the page itself is asked. */
 static enum status begins_above(struct segment_values *values, size_t page, struct slice value,

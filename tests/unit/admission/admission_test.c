@@ -341,6 +341,39 @@ static void series_in_all_are_warned_of_where_their_metric_is_not(void **state)
     admission_free(gate.admission);
 }
 
+static const char *unknown_name;
+
+static struct slice new_name(const struct admission_question *question)
+{
+    (void)question;
+    return unknown_name == NULL ? slice_of(NULL, 0) : slice_from_text(unknown_name);
+}
+
+static void a_flood_of_names_costs_new_names_alone(void **state)
+{
+    (void)state;
+    struct gate gate;
+    gate_init(&gate, &(struct admission_limits){.max_name_bytes = 3 << 20});
+    gate.question.new_name = new_name;
+    gate.question.name_bytes = (3 << 20) - 1;
+    unknown_name = "label_1";
+    assert_int_equal(ask(&gate), STATUS_OK);
+    gate.question.name_bytes = 3 << 20;
+    assert_refused(&gate, "names_limit", "take 3 MiB");
+    assert_says(gate.err.message, "the label name \"label_1\" of this new series of metric \"up\"");
+    unknown_name = "up";
+    assert_refused(&gate, "names_limit", "the name \"up\" of this new series");
+    gate.question.returns = true;
+    assert_int_equal(ask(&gate), STATUS_OK);
+    gate.question.returns = false;
+    unknown_name = NULL;
+    assert_int_equal(ask(&gate), STATUS_OK);
+    /* Once another series has brought the name, nothing keeps it out. */
+    struct admission_counts counts = {0};
+    assert_int_equal(ask_again(&gate, &counts, true), STATUS_OK);
+    admission_free(gate.admission);
+}
+
 static void series_that_return_are_indexed_and_in_memory_already(void **state)
 {
     (void)state;
@@ -588,6 +621,7 @@ int main(void)
         cmocka_unit_test(long_names_are_refused_by_their_beginning),
         cmocka_unit_test(series_in_all_have_a_limit_which_memory_makes_or_a_setting),
         cmocka_unit_test(series_in_all_are_warned_of_where_their_metric_is_not),
+        cmocka_unit_test(a_flood_of_names_costs_new_names_alone),
         cmocka_unit_test(series_that_return_are_indexed_and_in_memory_already),
         cmocka_unit_test(new_series_of_a_second_are_bounded_in_all_and_by_metric),
         cmocka_unit_test(what_another_rule_refuses_takes_nothing_from_the_rate),
