@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "admission/override_cache.h"
 #include "admission/rate.h"
 #include "admission/refusals.h"
 #include "admission/rules.h"
@@ -20,14 +21,27 @@ struct admission {
     struct rate_bucket rate; /* of all new series */
     struct rate_table *metric_rates;
     struct refusals refusals;
+    struct override_cache overrides;
 };
 
+static uint64_t key_of(const struct admission *admission, struct slice metric)
+{
+    return hash64(metric, admission->seed);
+}
+
+static struct rules rules_of(struct admission *admission, uint64_t key, struct slice metric)
+{
+    return (struct rules){.limits = &admission->limits,
+                          .override = override_cache_find(&admission->overrides, key, metric)};
+}
+
 /* A series that comes takes from both buckets, one that does not from neither. */
-static enum status check_rates(struct admission *admission,
+static enum status check_rates(struct admission *admission, const struct rules *rules, uint64_t key,
                                const struct admission_question *question, struct error *err)
 {
     const struct admission_limits *limits = &admission->limits;
-    if (limits->max_new_series == 0 && limits->max_new_metric_series == 0)
+    uint64_t metric_limit = rules_max_new_series(rules);
+    if (limits->max_new_series == 0 && metric_limit == 0)
         return STATUS_OK;
     int64_t now_ns = clock_monotonic_ns(admission->clock);
     if (limits->max_new_series != 0 && !rate_has(&admission->rate, limits->max_new_series, now_ns))
@@ -37,15 +51,16 @@ static enum status check_rates(struct admission *admission,
                          "again later",
                          limits->max_new_series);
     struct rate_bucket *metric = NULL;
-    if (limits->max_new_metric_series != 0) {
-        metric =
-            rate_table_find(admission->metric_rates, hash64(question->metric, admission->seed));
-        if (!rate_has(metric, limits->max_new_metric_series, now_ns))
+    if (metric_limit != 0) {
+        metric = rate_table_find(admission->metric_rates, key);
+        if (!rate_has(metric, metric_limit, now_ns)) {
+            char setting[RULE_TEXT_SIZE];
+            rules_name_setting(rules, RULE_NEW_SERIES, false, setting);
             return fail_code(err, STATUS_LIMIT, refusal_code(REFUSED_RATE),
                              "more than %" PRIu64 " new series of metric \"%.*s\" came within a "
-                             "second, and cardinality.max_new_series_per_metric_per_second allows "
-                             "no more; send this one again later",
-                             limits->max_new_metric_series, SLICE_FORMAT(question->metric));
+                             "second, and %s allows no more; send this one again later",
+                             metric_limit, SLICE_FORMAT(question->metric), setting);
+        }
         rate_take(metric);
     }
     if (limits->max_new_series != 0)
@@ -53,17 +68,15 @@ static enum status check_rates(struct admission *admission,
     return STATUS_OK;
 }
 
-static void note_refusal(struct admission *admission, const struct admission_question *question,
-                         enum refusal_reason reason)
+static void note_refusal(struct admission *admission, const struct rules *rules,
+                         const struct admission_question *question, enum refusal_reason reason)
 {
-    const struct admission_limits *limits = &admission->limits;
     int64_t now_ms = clock_wall_ms(admission->clock);
     struct refused_metric *metric = refusals_metric(&admission->refusals, question->metric, now_ms);
     if (reason == REFUSED_METRIC_SERIES) {
         metric->tier_metric = question->metric_number;
         metric->own_limit = question->has_max_series;
-        metric->limit =
-            question->has_max_series ? question->max_series : limits->max_series_per_metric;
+        metric->limit = rules_max_series(rules, question->has_max_series, question->max_series);
         metric->descriptor_changes = question->descriptor_changes;
     }
     refusals_note(&admission->refusals, metric, question->raw, reason, now_ms);
@@ -75,15 +88,17 @@ static enum status admit(struct admitter *admitter, const struct admission_quest
     struct admission *admission = container_of(admitter, struct admission, admitter);
     mutex_lock(&admission->lock);
     enum refusal_reason reason;
-    enum status status = rules_check(&admission->limits, question, &reason, err);
+    uint64_t key = key_of(admission, question->metric);
+    struct rules rules = rules_of(admission, key, question->metric);
+    enum status status = rules_check(&rules, question, &reason, err);
     if (status == STATUS_OK) {
         reason = REFUSED_RATE;
-        status = check_rates(admission, question, err);
+        status = check_rates(admission, &rules, key, question, err);
     }
     if (status == STATUS_OK)
         refusals_admitted(&admission->refusals, question->metric);
     else
-        note_refusal(admission, question, reason);
+        note_refusal(admission, &rules, question, reason);
     *(status == STATUS_OK ? &admission->stats.series_admitted : &admission->stats.series_refused) +=
         1;
     mutex_unlock(&admission->lock);
@@ -98,14 +113,17 @@ static enum status recall(struct admitter *admitter, struct hash128 raw,
     enum refusal_reason reason;
     mutex_lock(&admission->lock);
     struct refused_metric *metric = refusals_find(&admission->refusals, raw, &reason);
-    bool refused = metric != NULL && rules_still_refuse(&admission->limits, metric, reason, counts);
+    struct rules rules = {.limits = &admission->limits};
+    if (metric != NULL)
+        rules = rules_of(admission, metric->key, slice_of(metric->name, metric->name_size));
+    bool refused = metric != NULL && rules_still_refuse(&rules, metric, reason, counts);
     if (refused) {
         metric->counts[reason]++;
         admission->stats.series_refused++;
         recollection->code = refusal_code(reason);
     }
     if (refused && recollection->tells) {
-        rules_tell_again(&admission->limits, metric, reason, counts, err);
+        rules_tell_again(&rules, metric, reason, counts, err);
         memcpy(recollection->metric, metric->name, metric->name_size);
         recollection->metric_size = metric->name_size;
     }
@@ -115,25 +133,29 @@ static enum status recall(struct admitter *admitter, struct hash128 raw,
 
 static const struct admitter_ops admission_ops = {.admit = admit, .recall = recall};
 
-enum status admission_new(struct admission **admission, struct os os,
-                          const struct admission_limits *limits)
+enum status admission_new(struct admission **result, struct os os,
+                          const struct admission_limits *limits, struct error *err)
 {
-    *admission = calloc(1, sizeof **admission);
-    if (*admission == NULL)
-        return STATUS_MEMORY;
-    (*admission)->admitter.ops = &admission_ops;
-    (*admission)->clock = os.clock;
-    (*admission)->seed = random_u64(os.random);
-    mutex_init(&(*admission)->lock);
-    if (rate_table_new(&(*admission)->metric_rates) == STATUS_OK &&
-        refusals_init(&(*admission)->refusals, limits->refusal_bytes, (*admission)->seed) ==
-            STATUS_OK) {
-        admission_set_limits(*admission, limits);
-        return STATUS_OK;
-    }
-    admission_free(*admission);
-    *admission = NULL;
-    return STATUS_MEMORY;
+    *result = NULL;
+    struct admission *admission = calloc(1, sizeof *admission);
+    if (admission == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for admission");
+    admission->admitter.ops = &admission_ops;
+    admission->clock = os.clock;
+    admission->seed = random_u64(os.random);
+    mutex_init(&admission->lock);
+    enum status status = rate_table_new(&admission->metric_rates);
+    if (status == STATUS_OK)
+        status = refusals_init(&admission->refusals, limits->refusal_bytes, admission->seed);
+    if (status != STATUS_OK)
+        fail(err, status, "no memory for admission");
+    else
+        status = admission_set_limits(admission, limits, err);
+    if (status == STATUS_OK)
+        *result = admission;
+    else
+        admission_free(admission);
+    return status;
 }
 
 void admission_free(struct admission *admission)
@@ -142,15 +164,39 @@ void admission_free(struct admission *admission)
         return;
     rate_table_free(admission->metric_rates);
     refusals_release(&admission->refusals);
+    override_cache_release(&admission->overrides);
     mutex_release(&admission->lock);
     free(admission);
 }
 
-void admission_set_limits(struct admission *admission, const struct admission_limits *limits)
+enum status admission_set_limits(struct admission *admission, const struct admission_limits *limits,
+                                 struct error *err)
+{
+    struct override_cache fresh = {0};
+    enum status status = override_cache_set(&fresh, limits->overrides, limits->override_count, err);
+    if (status != STATUS_OK)
+        return status;
+    mutex_lock(&admission->lock);
+    struct override_cache old = admission->overrides;
+    admission->overrides = fresh;
+    admission->limits = *limits;
+    admission->limits.overrides = NULL;
+    admission->limits.override_count = 0;
+    refusals_forget(&admission->refusals);
+    mutex_unlock(&admission->lock);
+    override_cache_release(&old);
+    return STATUS_OK;
+}
+
+void admission_metric_limit(struct admission *admission, struct slice metric, bool registered,
+                            uint64_t registered_max_series, struct admission_metric_limit *limit)
 {
     mutex_lock(&admission->lock);
-    admission->limits = *limits;
-    refusals_forget(&admission->refusals);
+    struct rules rules = rules_of(admission, key_of(admission, metric), metric);
+    *limit = (struct admission_metric_limit){
+        .max_series = rules_max_series(&rules, registered, registered_max_series),
+        .warning_threshold = rules_warning_threshold(&rules),
+    };
     mutex_unlock(&admission->lock);
 }
 

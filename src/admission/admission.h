@@ -31,6 +31,8 @@ struct admission_limits {
     uint64_t max_index_bytes; /* memory of the tier's series table */
     uint64_t max_name_bytes;  /* of it, of what names keep for good */
     size_t refusal_bytes;     /* for what was refused lately; of admission_new alone */
+    const struct admission_override *overrides; /* the first that matches a metric holds */
+    size_t override_count;
 };
 
 enum { ADMISSION_OVERRIDES_MAX = 256 };
@@ -44,7 +46,6 @@ struct admission_override {
     uint64_t max_new_series; /* a second */
     uint64_t max_labels;
     uint64_t max_label_value_length;
-    uint64_t max_values_per_label;
     double warning_threshold; /* not set: negative or NaN */
 };
 
@@ -56,14 +57,29 @@ struct admission_stats {
     uint64_t memory_bytes;   /* of what was refused lately */
 };
 
-/* Gives *admission, ended by admission_free; borrows what `os` names. MEMORY. */
+/* Gives *admission, ended by admission_free; borrows what `os` names, and copies the limits. Errors
+ * as of admission_set_limits. */
 MUST_CHECK enum status admission_new(struct admission **admission, struct os os,
-                                     const struct admission_limits *limits);
+                                     const struct admission_limits *limits, struct error *err);
 void admission_free(struct admission *admission); /* accepts NULL */
 
-void admission_set_limits(struct admission *admission, const struct admission_limits *limits);
+/* All of them, or none:
+ *   INVALID, LIMIT  an override's pattern; the message says which
+ *   MEMORY */
+MUST_CHECK enum status admission_set_limits(struct admission *admission,
+                                            const struct admission_limits *limits,
+                                            struct error *err);
 
+/* Without the overrides. */
 void admission_limits_get(struct admission *admission, struct admission_limits *limits);
+
+/* The limit of a metric's active series, 0: none, and the share of it from which is warned. */
+struct admission_metric_limit {
+    uint64_t max_series;
+    double warning_threshold;
+};
+void admission_metric_limit(struct admission *admission, struct slice metric, bool registered,
+                            uint64_t registered_max_series, struct admission_metric_limit *limit);
 
 /* For storage_resolve; lives as long as the admission. */
 struct admitter *admission_admitter(struct admission *admission);

@@ -169,7 +169,9 @@ void refusals_note(struct refusals *refusals, struct refused_metric *metric, str
 {
     metric->counts[reason]++;
     metric->last_ms = now_ms;
-    if (reason != REFUSED_RATE && reason != REFUSED_NAMES)
+    /* An override may hold for a name that is cut here, and no other. */
+    bool cut = metric->name_size == REFUSED_NAME_SIZE;
+    if (reason != REFUSED_RATE && reason != REFUSED_NAMES && !cut)
         remember(refusals, metric, raw, reason);
 }
 

@@ -70,7 +70,7 @@ void refusals_release(struct refusals *refusals);
 struct refused_metric *refusals_metric(struct refusals *refusals, struct slice name,
                                        int64_t now_ms);
 /* Counts one more refusal; and remembers the series by its raw bytes, unless its reason may end by
- * itself: by rate, or by a name that others may bring. */
+ * itself: by rate, or by a name that others may bring; nor one of a metric whose name is cut. */
 void refusals_note(struct refusals *refusals, struct refused_metric *metric, struct hash128 raw,
                    enum refusal_reason reason, int64_t now_ms);
 /* A series of the metric has come in. */

@@ -2,9 +2,81 @@
 
 #include <inttypes.h>
 
+#include <stdio.h>
+
 #include "base/invariant.h"
+#include "base/shown.h"
 
 enum { SHOWN_NAME = 100 };
+
+/* ---- which limits ----------------------------------------------------------------------- */
+
+static uint64_t choose(uint64_t own, uint64_t general)
+{
+    return own != ADMISSION_UNSET ? own : general;
+}
+
+uint64_t rules_max_series(const struct rules *rules, bool registered,
+                          uint64_t registered_max_series)
+{
+    uint64_t otherwise = registered ? registered_max_series : rules->limits->max_series_per_metric;
+    return rules->override == NULL ? otherwise : choose(rules->override->max_series, otherwise);
+}
+
+uint64_t rules_max_new_series(const struct rules *rules)
+{
+    uint64_t general = rules->limits->max_new_metric_series;
+    return rules->override == NULL ? general : choose(rules->override->max_new_series, general);
+}
+
+static uint64_t max_labels(const struct rules *rules)
+{
+    uint64_t general = rules->limits->max_labels;
+    return rules->override == NULL ? general : choose(rules->override->max_labels, general);
+}
+
+static uint64_t max_label_value(const struct rules *rules)
+{
+    uint64_t general = rules->limits->max_label_value_length;
+    return rules->override == NULL ? general
+                                   : choose(rules->override->max_label_value_length, general);
+}
+
+double rules_warning_threshold(const struct rules *rules)
+{
+    return rules->override != NULL && rules->override->warning_threshold >= 0
+               ? rules->override->warning_threshold
+               : rules->limits->warning_threshold;
+}
+
+void rules_name_setting(const struct rules *rules, enum rule_of which, bool registered,
+                        char text[RULE_TEXT_SIZE])
+{
+    const struct admission_override *override = rules->override;
+    const struct {
+        const char *general, *field;
+        uint64_t own;
+    } names[] = {
+        [RULE_SERIES] = {registered ? "its registered limits.max_series"
+                                    : "cardinality.max_series_per_metric",
+                         "max_series", override == NULL ? ADMISSION_UNSET : override->max_series},
+        [RULE_NEW_SERIES] = {"cardinality.max_new_series_per_metric_per_second",
+                             "max_new_series_per_second",
+                             override == NULL ? ADMISSION_UNSET : override->max_new_series},
+        [RULE_LABELS] = {"cardinality.max_labels_per_metric", "max_labels",
+                         override == NULL ? ADMISSION_UNSET : override->max_labels},
+        [RULE_LABEL_VALUE] = {"cardinality.max_label_value_length", "max_label_value_length",
+                              override == NULL ? ADMISSION_UNSET
+                                               : override->max_label_value_length},
+    };
+    if (names[which].own == ADMISSION_UNSET)
+        snprintf(text, RULE_TEXT_SIZE, "%s", names[which].general);
+    else
+        snprintf(text, RULE_TEXT_SIZE, "%s of the override \"%.150s\" in cardinality.overrides",
+                 names[which].field, shown_text(slice_from_text(override->match)).text);
+}
+
+/* ---- a series that is asked about ------------------------------------------------------- */
 
 /* The beginning of a name that is too long. */
 static struct slice beginning(struct slice name)
@@ -24,9 +96,10 @@ static enum status check_name(const struct admission_limits *limits, struct slic
                      SLICE_FORMAT(beginning(metric)), metric.size, limits->max_metric_name_length);
 }
 
-static enum status check_label(const struct admission_limits *limits, const struct label *label,
+static enum status check_label(const struct rules *rules, const struct label *label,
                                struct slice metric, enum refusal_reason *reason, struct error *err)
 {
+    const struct admission_limits *limits = rules->limits;
     *reason = REFUSED_LABEL_NAME;
     if (limits->max_label_name_length != 0 && label->name.size > limits->max_label_name_length)
         return fail_code(err, STATUS_LIMIT, refusal_code(*reason),
@@ -35,28 +108,34 @@ static enum status check_label(const struct admission_limits *limits, const stru
                          SLICE_FORMAT(beginning(label->name)), SLICE_FORMAT(metric),
                          label->name.size, limits->max_label_name_length);
     *reason = REFUSED_LABEL_VALUE;
-    if (limits->max_label_value_length != 0 && label->value.size > limits->max_label_value_length)
-        return fail_code(err, STATUS_LIMIT, refusal_code(*reason),
-                         "label \"%.*s\" of a new series of metric \"%.*s\" has a value of %zu "
-                         "bytes; cardinality.max_label_value_length allows %" PRIu64,
-                         SLICE_FORMAT(label->name), SLICE_FORMAT(metric), label->value.size,
-                         limits->max_label_value_length);
-    return STATUS_OK;
+    uint64_t most = max_label_value(rules);
+    if (most == 0 || label->value.size <= most)
+        return STATUS_OK;
+    char setting[RULE_TEXT_SIZE];
+    rules_name_setting(rules, RULE_LABEL_VALUE, false, setting);
+    return fail_code(err, STATUS_LIMIT, refusal_code(*reason),
+                     "label \"%.*s\" of a new series of metric \"%.*s\" has a value of %zu "
+                     "bytes; %s allows %" PRIu64,
+                     SLICE_FORMAT(label->name), SLICE_FORMAT(metric), label->value.size, setting,
+                     most);
 }
 
-static enum status check_labels(const struct admission_limits *limits, const struct labels *labels,
+static enum status check_labels(const struct rules *rules, const struct labels *labels,
                                 struct slice metric, enum refusal_reason *reason, struct error *err)
 {
     *reason = REFUSED_LABELS;
-    if (limits->max_labels != 0 && labels->count - 1 > limits->max_labels)
+    uint64_t most = max_labels(rules);
+    if (most != 0 && labels->count - 1 > most) {
+        char setting[RULE_TEXT_SIZE];
+        rules_name_setting(rules, RULE_LABELS, false, setting);
         return fail_code(err, STATUS_LIMIT, refusal_code(*reason),
-                         "a new series of metric \"%.*s\" has %zu labels; "
-                         "cardinality.max_labels_per_metric allows %" PRIu64,
-                         SLICE_FORMAT(metric), labels->count - 1, limits->max_labels);
-    enum status status = check_name(limits, metric, reason, err);
+                         "a new series of metric \"%.*s\" has %zu labels; %s allows %" PRIu64,
+                         SLICE_FORMAT(metric), labels->count - 1, setting, most);
+    }
+    enum status status = check_name(rules->limits, metric, reason, err);
     for (size_t i = 0; i < labels->count && status == STATUS_OK; i++)
         if (!slice_equal_text(labels->items[i].name, METRIC_NAME_LABEL))
-            status = check_label(limits, &labels->items[i], metric, reason, err);
+            status = check_label(rules, &labels->items[i], metric, reason, err);
     return status;
 }
 
@@ -119,24 +198,18 @@ static enum status check_totals(const struct admission_limits *limits,
     return STATUS_OK;
 }
 
-static const char *count_setting(const struct admission_question *question)
-{
-    return question->has_max_series ? "its registered limits.max_series"
-                                    : "cardinality.max_series_per_metric";
-}
-
 /* Leaves the warning in *err. Without the count, so that one answer tells it once. */
-static void warn_of_count(const struct admission_limits *limits,
-                          const struct admission_question *question, uint64_t limit,
-                          struct error *err)
+static void warn_of_count(const struct rules *rules, const struct admission_question *question,
+                          uint64_t limit, struct error *err)
 {
-    double least = limits->warning_threshold * (double)limit;
-    if (limits->warning_threshold <= 0 || (double)question->metric_series + 1 < least)
+    double threshold = rules_warning_threshold(rules);
+    if (threshold <= 0 || (double)question->metric_series + 1 < threshold * (double)limit)
         return;
+    char setting[RULE_TEXT_SIZE];
+    rules_name_setting(rules, RULE_SERIES, question->has_max_series, setting);
     fail_code(err, STATUS_OK, "cardinality_warning",
               "metric \"%.*s\" has reached %.0f%% of the %" PRIu64 " series that %s allows",
-              SLICE_FORMAT(question->metric), limits->warning_threshold * 100, limit,
-              count_setting(question));
+              SLICE_FORMAT(question->metric), threshold * 100, limit, setting);
 }
 
 static void warn_of_total(const struct admission_limits *limits,
@@ -153,29 +226,29 @@ static void warn_of_total(const struct admission_limits *limits,
                                            : "cardinality.max_series allows");
 }
 
-static enum status check_count(const struct admission_limits *limits,
-                               const struct admission_question *question, struct error *err)
+static enum status check_count(const struct rules *rules, const struct admission_question *question,
+                               struct error *err)
 {
-    uint64_t limit =
-        question->has_max_series ? question->max_series : limits->max_series_per_metric;
+    uint64_t limit = rules_max_series(rules, question->has_max_series, question->max_series);
     if (limit == 0)
         return STATUS_OK;
     if (question->metric_series < limit) {
-        warn_of_count(limits, question, limit, err);
+        warn_of_count(rules, question, limit, err);
         return STATUS_OK;
     }
+    char setting[RULE_TEXT_SIZE];
+    rules_name_setting(rules, RULE_SERIES, question->has_max_series, setting);
     return fail_code(err, STATUS_LIMIT, refusal_code(REFUSED_METRIC_SERIES),
                      "metric \"%.*s\" has %u series, and %s allows %" PRIu64
                      "; its existing series go on, new ones are refused",
-                     SLICE_FORMAT(question->metric), question->metric_series,
-                     count_setting(question), limit);
+                     SLICE_FORMAT(question->metric), question->metric_series, setting, limit);
 }
 
-enum status rules_check(const struct admission_limits *limits,
-                        const struct admission_question *question, enum refusal_reason *reason,
-                        struct error *err)
+enum status rules_check(const struct rules *rules, const struct admission_question *question,
+                        enum refusal_reason *reason, struct error *err)
 {
-    enum status status = check_labels(limits, question->labels, question->metric, reason, err);
+    const struct admission_limits *limits = rules->limits;
+    enum status status = check_labels(rules, question->labels, question->metric, reason, err);
     if (status == STATUS_OK && !question->returns) {
         *reason = REFUSED_MEMORY;
         status = check_memory(limits, question, err);
@@ -184,7 +257,7 @@ enum status rules_check(const struct admission_limits *limits,
         status = check_totals(limits, question, reason, err);
     if (status == STATUS_OK) {
         *reason = REFUSED_METRIC_SERIES;
-        status = check_count(limits, question, err);
+        status = check_count(rules, question, err);
     }
     /* Last, as it costs most. */
     if (status == STATUS_OK && !question->returns) {
@@ -206,9 +279,10 @@ static uint64_t series_of(const struct refused_metric *metric,
                                                       : 0;
 }
 
-bool rules_still_refuse(const struct admission_limits *limits, const struct refused_metric *metric,
+bool rules_still_refuse(const struct rules *rules, const struct refused_metric *metric,
                         enum refusal_reason reason, const struct admission_counts *counts)
 {
+    const struct admission_limits *limits = rules->limits;
     switch (reason) {
     case REFUSED_LABELS:
     case REFUSED_LABEL_NAME:
@@ -243,10 +317,12 @@ static void tell_label_again(struct slice name, const char *what, const char *se
          SLICE_FORMAT(name), what, setting, limit);
 }
 
-void rules_tell_again(const struct admission_limits *limits, const struct refused_metric *metric,
+void rules_tell_again(const struct rules *rules, const struct refused_metric *metric,
                       enum refusal_reason reason, const struct admission_counts *counts,
                       struct error *err)
 {
+    const struct admission_limits *limits = rules->limits;
+    char setting[RULE_TEXT_SIZE];
     struct slice name = slice_of(metric->name, metric->name_size);
     struct admission_question question = {.metric = name,
                                           .metric_series = (uint32_t)series_of(metric, counts),
@@ -259,16 +335,16 @@ void rules_tell_again(const struct admission_limits *limits, const struct refuse
     enum status status = STATUS_LIMIT;
     switch (reason) {
     case REFUSED_LABELS:
-        tell_label_again(name, "more labels", "cardinality.max_labels_per_metric",
-                         limits->max_labels, err);
+        rules_name_setting(rules, RULE_LABELS, false, setting);
+        tell_label_again(name, "more labels", setting, max_labels(rules), err);
         break;
     case REFUSED_LABEL_NAME:
         tell_label_again(name, "a longer name of a label", "cardinality.max_label_name_length",
                          limits->max_label_name_length, err);
         break;
     case REFUSED_LABEL_VALUE:
-        tell_label_again(name, "a longer value of a label", "cardinality.max_label_value_length",
-                         limits->max_label_value_length, err);
+        rules_name_setting(rules, RULE_LABEL_VALUE, false, setting);
+        tell_label_again(name, "a longer value of a label", setting, max_label_value(rules), err);
         break;
     case REFUSED_METRIC_NAME:
         tell_label_again(name, "a longer name", "cardinality.max_metric_name_length",
@@ -283,7 +359,7 @@ void rules_tell_again(const struct admission_limits *limits, const struct refuse
         status = check_totals(limits, &question, &same, err);
         break;
     default:
-        status = check_count(limits, &question, err);
+        status = check_count(rules, &question, err);
     }
     invariant(status == STATUS_LIMIT);
 }

@@ -7,17 +7,35 @@
 #include "admission/admission.h"
 #include "admission/refusals.h"
 
+/* What holds for the series of one metric. */
+struct rules {
+    const struct admission_limits *limits;
+    const struct admission_override *override; /* NULL: none */
+};
+
+/* Of the metric's active series. An override's goes before the one that the metric was registered
+ * with: who runs the store has the last word. */
+uint64_t rules_max_series(const struct rules *rules, bool registered,
+                          uint64_t registered_max_series);
+uint64_t rules_max_new_series(const struct rules *rules);
+double rules_warning_threshold(const struct rules *rules);
+/* For a message: how the setting is called that makes that limit. */
+enum rule_of { RULE_SERIES, RULE_NEW_SERIES, RULE_LABELS, RULE_LABEL_VALUE };
+enum { RULE_TEXT_SIZE = 256 };
+void rules_name_setting(const struct rules *rules, enum rule_of which, bool registered,
+                        char text[RULE_TEXT_SIZE]);
+
 /* Sets *reason where it refuses. OK, with a warning in *err where its metric comes near its limit
  * (a code that is not NULL); LIMIT with a code and a message that names the setting. */
-MUST_CHECK enum status rules_check(const struct admission_limits *limits,
+MUST_CHECK enum status rules_check(const struct rules *rules,
                                    const struct admission_question *question,
                                    enum refusal_reason *reason, struct error *err);
 
 /* Of a series of which only the reason is known for which it was refused: whether that stands. */
-bool rules_still_refuse(const struct admission_limits *limits, const struct refused_metric *metric,
+bool rules_still_refuse(const struct rules *rules, const struct refused_metric *metric,
                         enum refusal_reason reason, const struct admission_counts *counts);
 /* And how it is told. */
-void rules_tell_again(const struct admission_limits *limits, const struct refused_metric *metric,
+void rules_tell_again(const struct rules *rules, const struct refused_metric *metric,
                       enum refusal_reason reason, const struct admission_counts *counts,
                       struct error *err);
 

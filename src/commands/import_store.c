@@ -236,7 +236,8 @@ enum status import_store_open(struct import *import, struct import_target **targ
         .close = store_close,
     };
     const struct config *config = &import->config;
-    struct admission_limits limits = store_admission_limits(config, 0);
+    struct admission_override overrides[ADMISSION_OVERRIDES_MAX];
+    struct admission_limits limits = store_admission_limits(config, 0, overrides);
     /* Nobody waits for the answer: what comes near a limit is no news here. */
     limits.warning_threshold = 0;
     struct protocol_limits protocol = {
@@ -252,8 +253,8 @@ enum status import_store_open(struct import *import, struct import_target **targ
     store->hash_seed = random_u64(import->os.random);
     arena_init(&store->arena, IMPORT_ARENA_SIZE);
     enum status status = json_parser_new(&store->parser, &protocol, err);
-    if (status == STATUS_OK && admission_new(&store->admission, import->os, &limits) != STATUS_OK)
-        status = fail(err, STATUS_MEMORY, "no memory for an import");
+    if (status == STATUS_OK)
+        status = admission_new(&store->admission, import->os, &limits, err);
     if (status == STATUS_OK)
         status = store_open(config, import->os, &import->log, false, &store->tier, err);
     if (status != STATUS_OK) {

@@ -145,10 +145,12 @@ static enum status service_start(struct service *service, struct error *err)
         return status;
     service->batches.max = budget_share(service->memory_bytes, BUDGET_BATCHES);
     service->queries.max = budget_share(service->memory_bytes, BUDGET_QUERIES);
+    struct admission_override overrides[ADMISSION_OVERRIDES_MAX];
     struct admission_limits limits =
-        store_admission_limits(&service->config, service->memory_bytes);
-    if (admission_new(&service->admission, service->os, &limits) != STATUS_OK)
-        return fail(err, STATUS_MEMORY, "no memory for admission");
+        store_admission_limits(&service->config, service->memory_bytes, overrides);
+    status = admission_new(&service->admission, service->os, &limits, err);
+    if (status != STATUS_OK)
+        return status;
     struct write_buffer_options buffer = {
         .tier = service->tier,
         .os = service->os,
@@ -217,6 +219,17 @@ static void reload_retention(struct service *service)
                   log_text("error", err.message));
 }
 
+static void reload_admission(struct service *service)
+{
+    struct admission_override overrides[ADMISSION_OVERRIDES_MAX];
+    struct admission_limits limits =
+        store_admission_limits(&service->config, service->memory_bytes, overrides);
+    struct error err = {0};
+    if (admission_set_limits(service->admission, &limits, &err) != STATUS_OK)
+        log_event(&service->log, LOG_ERROR, "serve", "limits stay as they were",
+                  log_text("error", err.message));
+}
+
 static void reload(struct service *service)
 {
     struct config fresh;
@@ -234,9 +247,7 @@ static void reload(struct service *service)
     config_release(&service->config);
     service->config = fresh;
     log_level_set(&service->log, service->config.log.level);
-    struct admission_limits admission =
-        store_admission_limits(&service->config, service->memory_bytes);
-    admission_set_limits(service->admission, &admission);
+    reload_admission(service);
     struct query_limits query = query_limits_of(&service->config, service->memory_bytes);
     api_set_query_limits(service->api, &query);
     reload_retention(service);

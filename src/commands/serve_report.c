@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "base/invariant.h"
+#include "base/utf8.h"
 #include "commands/budget.h"
 #include "commands/serve_parts.h"
 
@@ -212,6 +213,33 @@ static bool all_series_near_limit(struct service *service, const struct admissio
     return true;
 }
 
+/* The metric that is furthest beyond the share of its limit from which is warned. */
+struct fullest {
+    struct admission *admission;
+    char name[128]; /* cut there */
+    uint32_t series;
+    uint64_t limit;
+    double degree; /* 1 and more: to be warned of */
+};
+
+static void compare_fullness(void *context, const struct engine_active_metric *metric)
+{
+    struct fullest *fullest = context;
+    struct admission_metric_limit limit;
+    admission_metric_limit(fullest->admission, metric->name, metric->has_max_series,
+                           metric->max_series, &limit);
+    if (limit.max_series == 0 || limit.warning_threshold <= 0)
+        return;
+    double degree = metric->series / (limit.warning_threshold * (double)limit.max_series);
+    if (degree <= fullest->degree)
+        return;
+    fullest->series = metric->series;
+    fullest->limit = limit.max_series;
+    fullest->degree = degree;
+    snprintf(fullest->name, sizeof fullest->name, "%.*s", (int)utf8_prefix(metric->name, 120),
+             (const char *)metric->name.data);
+}
+
 static void check_cardinality(void *context, struct health_result *result)
 {
     struct service *service = context;
@@ -229,16 +257,15 @@ static void check_cardinality(void *context, struct health_result *result)
     admission_limits_get(service->admission, &limits);
     if (all_series_near_limit(service, &limits, result))
         return;
-    struct engine_fullest fullest;
-    engine_fullest_metric(service->tier, limits.max_series_per_metric, &fullest);
-    if (limits.warning_threshold <= 0 ||
-        (double)fullest.series < limits.warning_threshold * (double)fullest.limit)
+    struct fullest fullest = {.admission = service->admission};
+    engine_active_metrics(service->tier, compare_fullness, &fullest);
+    if (fullest.degree < 1)
         return;
     result->status = HEALTH_DEGRADED;
-    snprintf(
-        result->message, sizeof result->message,
-        "metric %s has %u of the %u series that it may have; at the limit new ones are refused",
-        fullest.name, fullest.series, fullest.limit);
+    snprintf(result->message, sizeof result->message,
+             "metric %s has %u of the %" PRIu64
+             " series that it may have; at the limit new ones are refused",
+             fullest.name, fullest.series, fullest.limit);
 }
 
 void service_report_init(struct service *service)

@@ -77,7 +77,29 @@ struct engine_options store_engine_options(const struct config *config, struct o
     return options;
 }
 
-struct admission_limits store_admission_limits(const struct config *config, uint64_t memory_bytes)
+static_assert((int)CONFIG_OVERRIDES_MAX == (int)ADMISSION_OVERRIDES_MAX &&
+                  CONFIG_UNSET == ADMISSION_UNSET,
+              "what the configuration takes admission takes");
+
+static size_t overrides_of(const struct config *config, struct admission_override *to)
+{
+    const struct config_records *records = &config->cardinality.overrides;
+    const struct config_override *items = records->items;
+    for (size_t i = 0; i < records->count; i++)
+        to[i] = (struct admission_override){
+            .match = items[i].match,
+            .max_series = items[i].max_series,
+            .max_new_series = items[i].max_new_series,
+            .max_labels = items[i].max_labels,
+            .max_label_value_length = items[i].max_label_value_length,
+            .warning_threshold = items[i].warning_threshold,
+        };
+    return records->count;
+}
+
+struct admission_limits store_admission_limits(
+    const struct config *config, uint64_t memory_bytes,
+    struct admission_override overrides[ADMISSION_OVERRIDES_MAX])
 {
     const struct config_cardinality *cardinality = &config->cardinality;
     return (struct admission_limits){
@@ -100,6 +122,8 @@ struct admission_limits store_admission_limits(const struct config *config, uint
         .max_index_bytes = budget_share(memory_bytes, BUDGET_SERIES),
         .max_name_bytes = budget_share(memory_bytes, BUDGET_SERIES) / NAMES_SHARE,
         .refusal_bytes = (size_t)budget_share(memory_bytes, BUDGET_REFUSALS),
+        .overrides = overrides,
+        .override_count = overrides_of(config, overrides),
     };
 }
 

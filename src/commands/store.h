@@ -23,8 +23,11 @@ struct engine_options store_engine_options(const struct config *config, struct o
                                            const struct store_limits *limits);
 
 /* What the configuration says of new series and old samples, and what the memory budget has room
- * for; 0: nobody asks for memory here. */
-struct admission_limits store_admission_limits(const struct config *config, uint64_t memory_bytes);
+ * for; 0: nobody asks for memory here. The overrides, whose texts are the configuration's, go to
+ * `overrides`. */
+struct admission_limits store_admission_limits(
+    const struct config *config, uint64_t memory_bytes,
+    struct admission_override overrides[ADMISSION_OVERRIDES_MAX]);
 
 /* retention.rules, their texts the configuration's; `to` has room for RETENTION_RULES_MAX. Returns
  * how many. */

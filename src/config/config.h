@@ -68,6 +68,27 @@ struct config_admission {
     int64_t max_future_ms; /* 0: off */
 };
 
+/* A list of records: `items` points to `count` structs of the key's own type. */
+struct config_records {
+    const void *items;
+    size_t count;
+};
+
+/* What an optional field of a record holds that is not set; a ratio is NaN then. */
+#define CONFIG_UNSET UINT64_MAX
+
+enum { CONFIG_OVERRIDES_MAX = 256 };
+
+/* What an item of cardinality.overrides is: limits, 0: none; CONFIG_UNSET: the general ones. */
+struct config_override {
+    const char *match; /* as in model/name_pattern.h */
+    uint64_t max_series;
+    uint64_t max_new_series; /* a second */
+    uint64_t max_labels;
+    uint64_t max_label_value_length; /* bytes */
+    double warning_threshold;
+};
+
 struct config_cardinality {
     int64_t window_ms;
     uint64_t max_series_per_metric;  /* 0: no limit */
@@ -80,6 +101,7 @@ struct config_cardinality {
     uint64_t max_label_value_length; /* bytes; 0: no limit */
     uint64_t max_metric_name_length; /* bytes; 0: no limit */
     double warning_threshold;        /* over 0, at most 1 */
+    struct config_records overrides; /* of struct config_override; the first that matches holds */
 };
 
 struct config_query {
@@ -90,12 +112,6 @@ struct config_query {
     uint64_t queue;
     uint64_t default_limit;
     uint64_t max_points;
-};
-
-/* A list of records: `items` points to `count` structs of the key's own type. */
-struct config_records {
-    const void *items;
-    size_t count;
 };
 
 enum { CONFIG_RETENTION_RULES_MAX = 64 };
@@ -166,6 +182,7 @@ enum config_type {
     CONFIG_RATIO,       /* double, over 0 and at most 1 */
     CONFIG_TEXT,        /* const char *, never NULL, UTF-8 */
     CONFIG_SELECTOR,    /* the same, and a series selector */
+    CONFIG_PATTERN,     /* the same, and a pattern of names, see model/name_pattern.h */
     CONFIG_LIST,        /* struct config_list of texts */
     CONFIG_RECORDS,     /* struct config_records of what `fields` describes */
     CONFIG_ENUMERATION, /* an enum whose constants count from 0 in the order of `choices` */
@@ -183,6 +200,7 @@ struct config_key {
     enum config_type type;
     bool reloadable;     /* taken over by config_reload; the others need a restart */
     bool secret;         /* text, masked wherever printed; `NAME_file` names a file that holds it */
+    bool optional;       /* of a record's field: an unsigned number, a size or a ratio */
     size_t offset;       /* of the value in the struct */
     const char *initial; /* the default, written as in a file */
     /* Least and greatest: numbers, bytes, milliseconds; for texts and lists of them the length, for
@@ -194,7 +212,8 @@ struct config_key {
     const char *flag;           /* a flag of its own, "--listen", or NULL */
     const char *help;           /* one sentence, with the unit */
     /* Of records: what each holds, with `offset` in the record. `section` is the setting's full
-     * name; one without `initial` must be given; no secrets, lists or records. */
+     * name; one without `initial` must be given, or may be left unset where `optional` says so,
+     * but not all of these; no secrets, lists or records. */
     const struct config_key *fields;
     size_t field_count;
     size_t record_size;

@@ -8,6 +8,7 @@
 #include "base/times.h"
 #include "config/settings.h"
 #include "model/labels.h"
+#include "model/name_pattern.h"
 
 /* Types and members take no parentheses. NOLINTBEGIN(bugprone-macro-parentheses) */
 
@@ -22,8 +23,6 @@
     .section = #section_name, .name = key_name,                                                    \
     .offset =                                                                                      \
         offsetof(struct config, section_name.member) + MEMBER_IS(c_type, section_name.member)
-
-/* NOLINTEND(bugprone-macro-parentheses) */
 
 #define UNSIGNED(section_name, key_name, member)                                                   \
     .type = CONFIG_UNSIGNED, FIELD(uint64_t, section_name, key_name, member)
@@ -41,6 +40,12 @@
     .record_size = sizeof(record)
 #define ENUMERATION(c_type, section_name, key_name, member)                                        \
     .type = CONFIG_ENUMERATION, FIELD(c_type, section_name, key_name, member)
+#define OVERRIDE_LIMIT(field_name, member)                                                         \
+    .section = "cardinality.overrides", .name = field_name, .type = CONFIG_UNSIGNED,               \
+    .offset = offsetof(struct config_override, member), .optional = true, .min = 1,                \
+    .zero = "no limit"
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 #define KIB   INT64_C(1024)
 #define MIB   (1024 * KIB)
@@ -74,6 +79,29 @@ static const struct settings_section sections[] = {
     {"tiers", "The age at which a day of samples moves on."},
     {"memory", "The budget that all the rest has to fit into."},
     {"log", "The service's own log on stderr."},
+};
+
+static const struct config_key override_fields[] = {
+    {.section = "cardinality.overrides",
+     .name = "match",
+     .type = CONFIG_PATTERN,
+     .offset = offsetof(struct config_override, match),
+     .min = 1,
+     .max = NAME_PATTERN_MAX_SIZE,
+     .help = "which metrics it is about, by their names"},
+    {OVERRIDE_LIMIT("max_series", max_series), .max = UINT32_MAX, .help = "their active series"},
+    {OVERRIDE_LIMIT("max_new_series_per_second", max_new_series), .max = 1000000000,
+     .help = "their series that become active within a second"},
+    {OVERRIDE_LIMIT("max_labels", max_labels), .max = LABELS_MAX_COUNT - 1,
+     .help = "labels of a series, the name not counted"},
+    {OVERRIDE_LIMIT("max_label_value_length", max_label_value_length), .max = 64 * KIB,
+     .help = "bytes of a label's value"},
+    {.section = "cardinality.overrides",
+     .name = "warning_threshold",
+     .type = CONFIG_RATIO,
+     .offset = offsetof(struct config_override, warning_threshold),
+     .optional = true,
+     .help = "share of the limit from which answers and health warn"},
 };
 
 static const struct config_key rule_fields[] = {
@@ -194,6 +222,13 @@ static const struct config_key keys[] = {
     {RATIO(cardinality, "warning_threshold", warning_threshold), .reloadable = true,
      .initial = "0.8",
      .help = "Share of a metric's series limit from which answers and health warn."},
+    {RECORDS(cardinality, "overrides", overrides, struct config_override, override_fields),
+     .reloadable = true, .initial = "[]", .min = 0, .max = CONFIG_OVERRIDES_MAX,
+     .help = "Other limits for some metrics, for each by itself, in place of the general ones: "
+             "`max_series` of `max_series_per_metric`, `max_labels` of `max_labels_per_metric`, "
+             "`max_new_series_per_second` of that per metric, the others of those that have their "
+             "names. The first whose `match` fits the metric's name holds; what it leaves out "
+             "stays general. A `match` that begins with a star needs quotes."},
 
     {DURATION(query, "timeout", timeout_ms), .reloadable = true, .initial = "30s", .min = 1,
      .max = MS_PER_DAY, .help = "Time one query may take, waiting included."},

@@ -18,6 +18,23 @@ static const void *record_of(const struct config_key *key, const struct config_r
     return (const char *)records->items + index * key->record_size;
 }
 
+/* Not set: all bits, which is CONFIG_UNSET and a NaN. */
+static void clear_field(const struct config_key *field, void *record)
+{
+    invariant(field->type == CONFIG_UNSIGNED || field->type == CONFIG_SIZE ||
+              field->type == CONFIG_RATIO);
+    memset((char *)record + field->offset, 0xff, sizeof(uint64_t));
+}
+
+static bool is_clear(const struct config_key *field, const void *record)
+{
+    uint64_t bits;
+    if (!field->optional)
+        return false;
+    memcpy(&bits, (const char *)record + field->offset, sizeof bits);
+    return bits == CONFIG_UNSET;
+}
+
 static enum status no_room(struct arena *arena, struct error *err)
 {
     if (arena_status(arena) == STATUS_MEMORY)
@@ -64,13 +81,15 @@ static bool find_field(const struct config_key *key, struct slice name, size_t *
 
 enum { FIELD_NAMES_SIZE = 256 };
 
-/* "match, keep" */
-static void list_fields(const struct config_key *key, char names[FIELD_NAMES_SIZE])
+/* "match, keep"; or only of those that are optional. */
+static void list_fields(const struct config_key *key, bool optional, char names[FIELD_NAMES_SIZE])
 {
     size_t size = 0;
+    names[0] = 0;
     for (size_t i = 0; i < key->field_count && size < FIELD_NAMES_SIZE; i++)
-        size += (size_t)snprintf(names + size, FIELD_NAMES_SIZE - size, "%s%s", i == 0 ? "" : ", ",
-                                 key->fields[i].name);
+        if (key->fields[i].optional || !optional)
+            size += (size_t)snprintf(names + size, FIELD_NAMES_SIZE - size, "%s%s",
+                                     size == 0 ? "" : ", ", key->fields[i].name);
 }
 
 static enum status refuse_unknown(const struct parse *parse, const struct yaml_field *field)
@@ -85,7 +104,7 @@ static enum status refuse_unknown(const struct parse *parse, const struct yaml_f
              key->name, SLICE_FORMAT(field->name), key->fields[nearest.index].name);
     } else {
         char names[FIELD_NAMES_SIZE];
-        list_fields(key, names);
+        list_fields(key, false, names);
         fail(parse->err, status, "%s.%s has no field \"%.*s\"; it has %s", key->section, key->name,
              SLICE_FORMAT(field->name), names);
     }
@@ -107,21 +126,40 @@ static enum status take_field(const struct parse *parse, const struct yaml_field
     return status == STATUS_OK ? status : place_fault(parse, status, field->record, field->line);
 }
 
+static enum status leave_out(const struct parse *parse, const struct config_key *field,
+                             void *record)
+{
+    const struct config_key *key = parse->key;
+    if (field->optional) {
+        clear_field(field, record);
+        return STATUS_OK;
+    }
+    if (field->initial == NULL)
+        return fail(parse->err, STATUS_INVALID, "%s.%s needs \"%s\": %s", key->section, key->name,
+                    field->name, field->help);
+    return value_parse(field, slice_from_text(field->initial), record, parse->arena, parse->err);
+}
+
 static enum status complete(const struct parse *parse, size_t record, const bool *seen)
 {
     const struct config_key *key = parse->key;
-    for (size_t i = 0; i < key->field_count; i++) {
-        const struct config_key *field = &key->fields[i];
-        enum status status = STATUS_OK;
-        if (!seen[i] && field->initial == NULL)
-            status = fail(parse->err, STATUS_INVALID, "%s.%s needs \"%s\": %s", key->section,
-                          key->name, field->name, field->help);
-        else if (!seen[i])
-            status = value_parse(field, slice_from_text(field->initial),
-                                 record_at(key, parse->items, record), parse->arena, parse->err);
-        if (status != STATUS_OK)
-            return place_fault(parse, status, record, parse->from->lines[record]);
+    size_t optional = 0;
+    size_t given = 0;
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < key->field_count && status == STATUS_OK; i++) {
+        optional += key->fields[i].optional;
+        given += key->fields[i].optional && seen[i];
+        if (!seen[i])
+            status = leave_out(parse, &key->fields[i], record_at(key, parse->items, record));
     }
+    if (status == STATUS_OK && optional > 0 && given == 0) {
+        char names[FIELD_NAMES_SIZE];
+        list_fields(key, true, names);
+        status = fail(parse->err, STATUS_INVALID, "%s.%s sets nothing; give at least one of %s",
+                      key->section, key->name, names);
+    }
+    if (status != STATUS_OK)
+        return place_fault(parse, status, record, parse->from->lines[record]);
     return STATUS_OK;
 }
 
@@ -183,9 +221,13 @@ static enum status print_record(const struct config_key *key, const void *record
                                 struct bytes *out)
 {
     enum status status = bytes_append_text(out, "{");
+    const char *comma = "";
     for (size_t i = 0; i < key->field_count && status == STATUS_OK; i++) {
         const struct config_key *field = &key->fields[i];
-        status = bytes_format(out, json ? "%s\"%s\": " : "%s%s: ", i == 0 ? "" : ", ", field->name);
+        if (is_clear(field, record))
+            continue;
+        status = bytes_format(out, json ? "%s\"%s\": " : "%s%s: ", comma, field->name);
+        comma = ", ";
         if (status == STATUS_OK)
             status = value_print(field, record, json, out);
     }
@@ -209,13 +251,18 @@ void records_expected(const struct config_key *key, char text[VALUE_EXPECTED_SIZ
 {
     size_t size =
         (size_t)snprintf(text, VALUE_EXPECTED_SIZE, "a list of at most %" PRId64 " maps", key->max);
+    bool optional = false;
     for (size_t i = 0; i < key->field_count && size < VALUE_EXPECTED_SIZE; i++) {
         char field[VALUE_EXPECTED_SIZE];
         value_expected(&key->fields[i], field);
-        size += (size_t)snprintf(text + size, VALUE_EXPECTED_SIZE - size, "%s `%s`%s: %s",
-                                 i == 0 ? " of" : ";", key->fields[i].name,
-                                 key->fields[i].initial == NULL ? "" : " (optional)", field);
+        size += (size_t)snprintf(
+            text + size, VALUE_EXPECTED_SIZE - size, "%s `%s`%s: %s", i == 0 ? " of" : ";",
+            key->fields[i].name,
+            key->fields[i].initial != NULL || key->fields[i].optional ? " (optional)" : "", field);
+        optional |= key->fields[i].optional;
     }
+    if (optional && size < VALUE_EXPECTED_SIZE)
+        snprintf(text + size, VALUE_EXPECTED_SIZE - size, "; not all left out");
 }
 
 bool records_equal(const struct config_key *key, const struct config_records *a,

@@ -12,6 +12,7 @@
 #include "config/size_text.h"
 #include "cxx/number.h"
 #include "model/matcher.h"
+#include "model/name_pattern.h"
 
 enum { SHOWN_MAX = 200 }; /* bytes of a long value in a message */
 
@@ -67,6 +68,12 @@ void value_expected(const struct config_key *key, char text[VALUE_EXPECTED_SIZE]
         snprintf(text, VALUE_EXPECTED_SIZE,
                  "a series selector (such as up{job=\"x\"}) of at most %" PRId64
                  " bytes, one of whose matchers does not match the empty value",
+                 key->max);
+        return;
+    case CONFIG_PATTERN:
+        snprintf(text, VALUE_EXPECTED_SIZE,
+                 "a metric's name, a glob (`http_*`) or ~ and a regular expression (`~http_.+`), "
+                 "of at most %" PRId64 " bytes",
                  key->max);
         return;
     case CONFIG_RECORDS:
@@ -228,6 +235,25 @@ static enum status take_selector(const struct config_key *key, struct slice text
                 why.message);
 }
 
+static enum status take_pattern(const struct config_key *key, struct slice text,
+                                struct arena *arena, const char **copy, struct error *err)
+{
+    enum status status = take_text(key, text, arena, copy, err);
+    if (status != STATUS_OK)
+        return status;
+    struct name_pattern pattern;
+    struct error why = {0};
+    status = name_pattern_init(&pattern, text, &why);
+    if (status == STATUS_OK)
+        name_pattern_release(&pattern);
+    if (status == STATUS_OK || status == STATUS_MEMORY)
+        return status == STATUS_OK ? status : fail(err, status, "%s", why.message);
+    char expected[VALUE_EXPECTED_SIZE];
+    value_expected(key, expected);
+    return fail(err, STATUS_INVALID, "%s.%s must be %s: %s", key->section, key->name, expected,
+                why.message);
+}
+
 enum status value_refuse_items(const struct config_key *key, struct error *err)
 {
     return fail(err, STATUS_INVALID, "%s.%s is a list of %s", key->section, key->name,
@@ -297,12 +323,18 @@ enum status value_parse(const struct config_key *key, struct slice text, void *v
     case CONFIG_RECORDS:
         return records_parse_text(key, text, field, arena, err);
     case CONFIG_SELECTOR:
+    case CONFIG_PATTERN:
     case CONFIG_TEXT:
         break;
     }
     const char *copy = NULL;
-    enum status status = key->type == CONFIG_SELECTOR ? take_selector(key, text, arena, &copy, err)
-                                                      : take_text(key, text, arena, &copy, err);
+    enum status status;
+    if (key->type == CONFIG_SELECTOR)
+        status = take_selector(key, text, arena, &copy, err);
+    else if (key->type == CONFIG_PATTERN)
+        status = take_pattern(key, text, arena, &copy, err);
+    else
+        status = take_text(key, text, arena, &copy, err);
     if (status == STATUS_OK)
         memcpy(field, &copy, sizeof copy);
     return status;
@@ -404,6 +436,7 @@ enum status value_print(const struct config_key *key, const void *values, bool j
     case CONFIG_RECORDS:
         return records_print(key, field, json, out);
     case CONFIG_SELECTOR:
+    case CONFIG_PATTERN:
     case CONFIG_TEXT:
         break;
     }
@@ -412,7 +445,7 @@ enum status value_print(const struct config_key *key, const void *values, bool j
 
 static bool is_text(const struct config_key *key)
 {
-    return key->type == CONFIG_TEXT || key->type == CONFIG_SELECTOR;
+    return key->type == CONFIG_TEXT || key->type == CONFIG_SELECTOR || key->type == CONFIG_PATTERN;
 }
 
 bool value_is_set(const struct config_key *key, const void *values)
@@ -444,6 +477,7 @@ static size_t field_size(const struct config_key *key)
         return sizeof(int);
     case CONFIG_TEXT:
     case CONFIG_SELECTOR:
+    case CONFIG_PATTERN:
         return sizeof(const char *);
     case CONFIG_LIST:
         return sizeof(struct config_list);

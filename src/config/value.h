@@ -17,7 +17,7 @@ MUST_CHECK enum status value_parse(const struct config_key *key, struct slice te
 
 /* What a value of `key` must be, for messages and the documentation: "a whole number from 1 to
  * 1024, or 0 (one a core)". Zero-terminated, cut at the buffer's end. */
-enum { VALUE_EXPECTED_SIZE = 512 };
+enum { VALUE_EXPECTED_SIZE = 1024 };
 void value_expected(const struct config_key *key, char text[VALUE_EXPECTED_SIZE]);
 
 /* The same for a list whose items are apart already. */

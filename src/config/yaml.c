@@ -93,7 +93,10 @@ static enum status next_event(struct yaml_walker *walker, struct error *err)
         return refuse_syntax(walker, err);
     walker->has_event = true;
     if (walker->event.type == YAML_ALIAS_EVENT)
-        return refuse(walker, "aliases (*name) are not supported; write the value out", err);
+        return refuse(walker,
+                      "aliases (*name) are not supported; write the value out, in quotes where it "
+                      "begins with *",
+                      err);
     if (is_decorated(&walker->event))
         return refuse(walker, "anchors (&name) and tags (!name) are not supported; leave them out",
                       err);

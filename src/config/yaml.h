@@ -11,7 +11,7 @@
 #include "base/slice.h"
 #include "base/status.h"
 
-enum { YAML_RECORDS_MAX = 256, YAML_FIELDS_MAX = 1024 /* of all records together */ };
+enum { YAML_RECORDS_MAX = 256, YAML_FIELDS_MAX = 2048 /* of all records together */ };
 
 struct yaml_field {
     size_t record; /* from 0 */

@@ -47,6 +47,27 @@ def only_error(answer, code):
 # ---- cardinality -----------------------------------------------------------------------------
 
 
+def test_of_16_writers_that_race_for_the_last_place_one_wins(make_server):
+    server = make_server("cardinality.max_series_per_metric=10").start()
+    for number in range(1 if server.sanitized else 20):
+        name = f"raced_{number}"
+        assert post_lines(server, [line(name, n=str(i)) for i in range(9)]).json()["accepted"] == 9
+        answers, start = [], threading.Barrier(16)
+
+        def write(part, name=name, answers=answers, start=start):
+            with requests.Session() as session:
+                start.wait()
+                answers.append(session.post(server.url + BATCH, json.dumps(line(name, n=f"x{part}")), timeout=60,
+                                            headers={"Content-Type": NDJSON}).json())
+
+        writers = [threading.Thread(target=write, args=(part,)) for part in range(16)]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        assert sorted(answer["accepted"] for answer in answers) == [0] * 15 + [1]
+
+
 def test_10000_series_of_a_metric_is_exact_and_those_that_exist_go_on(server):
     """Many writers at once do not get one series more in."""
     answers = []

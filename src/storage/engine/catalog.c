@@ -398,27 +398,20 @@ enum status engine_metric(struct tier *tier, struct slice name, struct arena *ar
     return STATUS_OK;
 }
 
-void engine_fullest_metric(struct tier *tier, uint64_t default_limit,
-                           struct engine_fullest *fullest)
+void engine_active_metrics(struct tier *tier, engine_visit_active *visit, void *context)
 {
     struct engine *engine = engine_of(tier);
     const struct series_space *space = &engine->index.space;
-    *fullest = (struct engine_fullest){.limit = 1};
     rwlock_read(&engine->series_lock);
     for (uint32_t id = 0; id < space->metric_count; id++) {
-        uint32_t series = activity_count(&engine->activity, id);
-        if (series == 0)
+        struct engine_active_metric metric = {.series = activity_count(&engine->activity, id)};
+        if (metric.series == 0)
             continue;
-        struct slice name = series_space_name(space, id);
-        const struct metric *known = registry_find(&engine->registry, name);
-        uint64_t limit = known != NULL && known->has_max_series ? known->max_series : default_limit;
-        if (limit == 0 || limit > UINT32_MAX ||
-            (uint64_t)series * fullest->limit <= (uint64_t)fullest->series * limit)
-            continue;
-        fullest->series = series;
-        fullest->limit = (uint32_t)limit;
-        snprintf(fullest->name, sizeof fullest->name, "%.*s", (int)utf8_prefix(name, 120),
-                 (const char *)name.data);
+        metric.name = series_space_name(space, id);
+        const struct metric *known = registry_find(&engine->registry, metric.name);
+        metric.has_max_series = known != NULL && known->has_max_series;
+        metric.max_series = metric.has_max_series ? known->max_series : 0;
+        visit(context, &metric);
     }
     rwlock_unlock(&engine->series_lock);
 }

@@ -112,16 +112,18 @@ void engine_abandon(struct tier *tier);
 
 void engine_stats(struct tier *tier, struct engine_stats *stats);
 
-/* The metric that is nearest to its series limit. */
-struct engine_fullest {
-    char name[128]; /* cut there; empty when no metric has a limit */
-    uint32_t series;
-    uint32_t limit;
+/* A metric with active series. */
+struct engine_active_metric {
+    struct slice name; /* borrowed until the visit returns */
+    uint32_t series;   /* active ones */
+    bool has_max_series;
+    uint32_t max_series; /* that it was registered with */
 };
 
-/* `default_limit` is of metrics without one of their own; 0: none. */
-void engine_fullest_metric(struct tier *tier, uint64_t default_limit,
-                           struct engine_fullest *fullest);
+typedef void engine_visit_active(void *context, const struct engine_active_metric *metric);
+
+/* Visits each, in no order. Under a lock that new series wait for: `visit` must be quick. */
+void engine_active_metrics(struct tier *tier, engine_visit_active *visit, void *context);
 
 /* Seals the head and flushes it now. BUSY while another flush runs. */
 MUST_CHECK enum status engine_flush(struct tier *tier, struct error *err);

@@ -41,11 +41,16 @@ struct gate {
 static void gate_init(struct gate *gate, const struct admission_limits *limits)
 {
     memset(gate, 0, sizeof *gate);
-    assert_int_equal(admission_new(&gate->admission, gate_os(), limits), STATUS_OK);
+    assert_int_equal(admission_new(&gate->admission, gate_os(), limits, NULL), STATUS_OK);
     gate->items[0] = (struct label){slice_from_text(METRIC_NAME_LABEL), slice_from_text("up")};
     gate->labels = (struct labels){gate->items, 1};
     gate->question.labels = &gate->labels;
     gate->question.metric = slice_from_text("up");
+}
+
+static void set_limits(struct gate *gate, const struct admission_limits *limits)
+{
+    assert_int_equal(admission_set_limits(gate->admission, limits, NULL), STATUS_OK);
 }
 
 static void gate_add_label(struct gate *gate, const char *name, struct slice value)
@@ -170,9 +175,9 @@ static void changed_limits_hold_from_the_next_question_on(void **state)
     gate_init(&gate, &(struct admission_limits){0});
     gate.question.metric_series = 7;
     assert_int_equal(ask(&gate), STATUS_OK);
-    admission_set_limits(gate.admission, &(struct admission_limits){.max_series_per_metric = 7});
+    set_limits(&gate, &(struct admission_limits){.max_series_per_metric = 7});
     assert_refused(&gate, "cardinality_limit", "allows 7");
-    admission_set_limits(gate.admission, &(struct admission_limits){.max_series_per_metric = 8});
+    set_limits(&gate, &(struct admission_limits){.max_series_per_metric = 8});
     assert_int_equal(ask(&gate), STATUS_OK);
     admission_free(gate.admission);
 }
@@ -273,7 +278,7 @@ static void every_refusal_but_by_rate_is_told_again_until_limits_change(void **s
         assert_int_equal(ask_again(&gate, &counts, true), STATUS_LIMIT);
         assert_string_equal(gate.err.code, cases[i].code);
         assert_says(gate.err.message, cases[i].words);
-        admission_set_limits(gate.admission, &cases[i].limits);
+        set_limits(&gate, &cases[i].limits);
         assert_int_equal(ask_again(&gate, &counts, true), STATUS_OK);
         admission_free(gate.admission);
     }
@@ -315,8 +320,7 @@ static void series_in_all_have_a_limit_which_memory_makes_or_a_setting(void **st
         "1000 series are active, of all metrics, and cardinality.max_series allows 1000");
     gate.question.returns = true;
     assert_refused(&gate, "total_series_limit", "metric \"up\"");
-    admission_set_limits(gate.admission, &(struct admission_limits){.max_series = 1000,
-                                                                    .max_series_by_memory = true});
+    set_limits(&gate, &(struct admission_limits){.max_series = 1000, .max_series_by_memory = true});
     assert_refused(&gate, "memory_limit", "memory.limit has room for 1000");
     admission_free(gate.admission);
 }
@@ -338,6 +342,100 @@ static void series_in_all_are_warned_of_where_their_metric_is_not(void **state)
     gate.question.metric_series = 8;
     assert_int_equal(ask(&gate), STATUS_OK);
     assert_says(gate.err.message, "metric \"up\" has reached 80%");
+    admission_free(gate.admission);
+}
+
+static const struct admission_override unset = {.max_series = ADMISSION_UNSET,
+                                                .max_new_series = ADMISSION_UNSET,
+                                                .max_labels = ADMISSION_UNSET,
+                                                .max_label_value_length = ADMISSION_UNSET,
+                                                .warning_threshold = -1};
+
+static void an_override_holds_for_its_metrics_and_the_message_names_it(void **state)
+{
+    (void)state;
+    struct admission_override overrides[] = {unset, unset};
+    overrides[0].match = "http_*";
+    overrides[0].max_series = 7;
+    overrides[0].max_labels = 1;
+    overrides[0].max_label_value_length = 3;
+    overrides[0].warning_threshold = 0.5;
+    overrides[1].match = "~.+";
+    overrides[1].max_series = 0;
+    struct gate gate;
+    gate_init(&gate, &(struct admission_limits){.max_series_per_metric = 5,
+                                                .max_labels = 9,
+                                                .max_label_value_length = 9,
+                                                .overrides = overrides,
+                                                .override_count = 2});
+    gate.question.metric_series = 1000; /* "up": no limit */
+    assert_int_equal(ask(&gate), STATUS_OK);
+    gate.question.metric = slice_from_text("http_requests_total");
+    gate.question.metric_series = 6;
+    assert_int_equal(ask(&gate), STATUS_OK);
+    assert_says(gate.err.message,
+                "has reached 50% of the 7 series that max_series of the override");
+    gate.question.metric_series = 7;
+    assert_refused(&gate, "cardinality_limit",
+                   "max_series of the override \"http_*\" in cardinality.overrides allows 7");
+    /* It goes before what the metric was registered with. */
+    gate.question.has_max_series = true;
+    gate.question.max_series = 100;
+    assert_refused(&gate, "cardinality_limit", "override \"http_*\"");
+    gate.question.metric_series = 0;
+    gate_add_label(&gate, "a", slice_from_text("four"));
+    assert_refused(&gate, "label_value_limit", "max_label_value_length of the override");
+    gate.items[1].value = slice_from_text("x");
+    assert_int_equal(ask(&gate), STATUS_OK);
+    gate_add_label(&gate, "b", slice_from_text("x"));
+    assert_refused(&gate, "label_limit", "max_labels of the override \"http_*\"");
+    set_limits(&gate, &(struct admission_limits){.max_series_per_metric = 5});
+    assert_int_equal(ask(&gate), STATUS_OK);
+    struct admission_metric_limit limit;
+    admission_metric_limit(gate.admission, slice_from_text("http_x"), true, 3, &limit);
+    assert_true(limit.max_series == 3);
+    admission_free(gate.admission);
+}
+
+static void an_override_stands_when_a_refused_series_comes_again(void **state)
+{
+    (void)state;
+    struct admission_override override = unset;
+    override.match = "up";
+    override.max_series = 2;
+    struct gate gate;
+    gate_init(&gate, &(struct admission_limits){
+                         .max_series_per_metric = 5, .overrides = &override, .override_count = 1});
+    uint32_t series[] = {2};
+    struct admission_counts counts = {.metric_series = series, .metric_count = 1};
+    gate.question.raw = (struct hash128){1, 2};
+    gate.question.metric_series = 2;
+    assert_refused(&gate, "cardinality_limit", "the override \"up\"");
+    assert_int_equal(ask_again(&gate, &counts, true), STATUS_LIMIT);
+    assert_says(gate.err.message, "max_series of the override \"up\" in cardinality.overrides "
+                                  "allows 2");
+    override.max_series = 3;
+    set_limits(&gate, &(struct admission_limits){.overrides = &override, .override_count = 1});
+    assert_int_equal(ask_again(&gate, &counts, true), STATUS_OK);
+    admission_free(gate.admission);
+}
+
+static void limits_with_a_pattern_that_is_none_change_nothing(void **state)
+{
+    (void)state;
+    struct admission_override override = unset;
+    override.match = "~(";
+    override.max_series = 2;
+    struct gate gate;
+    gate_init(&gate, &(struct admission_limits){.max_series_per_metric = 5});
+    assert_int_equal(admission_set_limits(
+                         gate.admission,
+                         &(struct admission_limits){.overrides = &override, .override_count = 1},
+                         &gate.err),
+                     STATUS_INVALID);
+    assert_says(gate.err.message, "override 1");
+    gate.question.metric_series = 5;
+    assert_refused(&gate, "cardinality_limit", "cardinality.max_series_per_metric allows 5");
     admission_free(gate.admission);
 }
 
@@ -487,7 +585,7 @@ struct timed {
 static void timed_init(struct timed *timed, int64_t max_age_ms, int64_t max_future_ms)
 {
     struct admission_limits limits = {.max_age_ms = max_age_ms, .max_future_ms = max_future_ms};
-    assert_int_equal(admission_new(&timed->admission, gate_os(), &limits), STATUS_OK);
+    assert_int_equal(admission_new(&timed->admission, gate_os(), &limits, NULL), STATUS_OK);
     arena_init(&timed->arena, ARENA_MAX);
     batch_init(&timed->batch, &timed->arena, NULL, 0);
 }
@@ -621,6 +719,9 @@ int main(void)
         cmocka_unit_test(long_names_are_refused_by_their_beginning),
         cmocka_unit_test(series_in_all_have_a_limit_which_memory_makes_or_a_setting),
         cmocka_unit_test(series_in_all_are_warned_of_where_their_metric_is_not),
+        cmocka_unit_test(an_override_holds_for_its_metrics_and_the_message_names_it),
+        cmocka_unit_test(an_override_stands_when_a_refused_series_comes_again),
+        cmocka_unit_test(limits_with_a_pattern_that_is_none_change_nothing),
         cmocka_unit_test(a_flood_of_names_costs_new_names_alone),
         cmocka_unit_test(series_that_return_are_indexed_and_in_memory_already),
         cmocka_unit_test(new_series_of_a_second_are_bounded_in_all_and_by_metric),

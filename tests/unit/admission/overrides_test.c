@@ -76,7 +76,6 @@ static void items_are_copied_with_what_they_set(void **state)
                                       .max_new_series = 1,
                                       .max_labels = 2,
                                       .max_label_value_length = 3,
-                                      .max_values_per_label = 0,
                                       .warning_threshold = NAN};
     struct overrides *overrides;
     assert_int_equal(overrides_new(&overrides, &item, 1, NULL), STATUS_OK);
@@ -87,7 +86,7 @@ static void items_are_copied_with_what_they_set(void **state)
     assert_string_equal(copy->match, "up*");
     assert_true(copy->max_series == ADMISSION_UNSET && copy->max_new_series == 1);
     assert_true(copy->max_labels == 2 && copy->max_label_value_length == 3);
-    assert_true(copy->max_values_per_label == 0 && !(copy->warning_threshold >= 0));
+    assert_true(!(copy->warning_threshold >= 0));
     overrides_free(overrides);
 }
 

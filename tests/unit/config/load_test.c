@@ -260,6 +260,21 @@ static void values_out_of_range_are_refused_and_bounds_are_taken(void **state)
         {"retention.rules=[{match: '{job!=\"\"}', keep: 1d}]", true},
         {"retention.rules=[{match: '{job=\"\"}', keep: 1d}]", false},
         {"retention.rules=[{match: up}]", false},
+        {"cardinality.overrides=[{match: 'http_*', max_series: 4294967295}]", true},
+        {"cardinality.overrides=[{match: up, max_series: 4294967296}]", false},
+        {"cardinality.overrides=[{match: up, max_series: -1}]", false},
+        {"cardinality.overrides=[{match: up, max_new_series_per_second: 1000000000}]", true},
+        {"cardinality.overrides=[{match: up, max_new_series_per_second: 1000000001}]", false},
+        {"cardinality.overrides=[{match: up, max_labels: 4095}]", true},
+        {"cardinality.overrides=[{match: up, max_labels: 4096}]", false},
+        {"cardinality.overrides=[{match: up, max_label_value_length: 65536}]", true},
+        {"cardinality.overrides=[{match: up, max_label_value_length: 65537}]", false},
+        {"cardinality.overrides=[{match: up, warning_threshold: 1}]", true},
+        {"cardinality.overrides=[{match: up, warning_threshold: 0}]", false},
+        {"cardinality.overrides=[{match: up, warning_threshold: nan}]", false},
+        {"cardinality.overrides=[{match: up}]", false},
+        {"cardinality.overrides=[{max_series: 1}]", false},
+        {"cardinality.overrides=[{match: '', max_series: 1}]", false},
         {"memory.limit=1MiB", false},
         {"memory.limit=32MiB", true},
     };
@@ -274,6 +289,46 @@ static void values_out_of_range_are_refused_and_bounds_are_taken(void **state)
         if (status == STATUS_OK)
             config_release(&config);
     }
+}
+
+static const struct config_override *override_of(const struct config *config, size_t index)
+{
+    assert_true(index < config->cardinality.overrides.count);
+    return (const struct config_override *)config->cardinality.overrides.items + index;
+}
+
+static void an_override_has_what_it_sets_and_a_reload_takes_it_over(void **state)
+{
+    (void)state;
+    struct config_flag flag = {
+        "--set", "cardinality.overrides=[{match: 'a*', max_series: 1, max_new_series_per_second: "
+                 "2, max_labels: 3, max_label_value_length: 4, "
+                 "warning_threshold: 0.5}, {match: b, max_series: 0}]"};
+    const struct config_sources sources = {.flags = &flag, .flag_count = 1};
+    struct config config;
+    load(&config, &sources);
+    const struct config_override *all = override_of(&config, 0);
+    assert_string_equal(all->match, "a*");
+    assert_true(all->max_series == 1 && all->max_new_series == 2 && all->max_labels == 3);
+    assert_true(all->max_label_value_length == 4);
+    assert_true(all->warning_threshold == 0.5);
+    const struct config_override *one = override_of(&config, 1);
+    assert_true(one->max_series == 0 && one->max_new_series == CONFIG_UNSET);
+    assert_true(one->max_labels == CONFIG_UNSET && one->max_label_value_length == CONFIG_UNSET);
+    assert_true(!(one->warning_threshold >= 0));
+    struct config fresh;
+    struct config_changes changes;
+    struct error err;
+    assert_int_equal(config_reload(&config, &sources, &fresh, &changes, &err), STATUS_OK);
+    assert_int_equal(changes.applied_count, 0);
+    config_release(&fresh);
+    flag.value = "cardinality.overrides=[{match: b, max_series: 0, max_labels: 0}]";
+    assert_int_equal(config_reload(&config, &sources, &fresh, &changes, &err), STATUS_OK);
+    assert_int_equal(changes.applied_count, 1);
+    assert_ptr_equal(changes.applied[0], key_of("cardinality.overrides"));
+    assert_int_equal(override_of(&fresh, 0)->max_labels, 0);
+    config_release(&fresh);
+    config_release(&config);
 }
 
 static void what_is_there_twice_in_a_file_is_refused_with_both_lines(void **state)
@@ -441,6 +496,7 @@ int main(void)
         cmocka_unit_test(an_unknown_variable_is_refused_with_the_nearest_variable),
         cmocka_unit_test(an_ill_typed_value_is_refused_with_what_would_fit),
         cmocka_unit_test(values_out_of_range_are_refused_and_bounds_are_taken),
+        cmocka_unit_test(an_override_has_what_it_sets_and_a_reload_takes_it_over),
         cmocka_unit_test(what_is_there_twice_in_a_file_is_refused_with_both_lines),
         cmocka_unit_test(settings_that_contradict_each_other_are_refused_with_both_origins),
         cmocka_unit_test(only_a_literal_address_and_a_port_are_listened_on),

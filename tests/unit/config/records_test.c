@@ -2,6 +2,8 @@
  * of them optional. */
 #include "../test.h"
 
+#include <math.h>
+
 #include "config/settings.h"
 #include "config/value.h"
 #include "lack_of_room.h"
@@ -12,9 +14,17 @@ struct rule {
     bool loud;
 };
 
+struct limit {
+    const char *name;
+    uint64_t most;
+    uint64_t bytes;
+    double share;
+};
+
 struct sample {
     struct config_records rules;
     struct config_list names;
+    struct config_records limits;
 };
 
 static const struct config_key fields[] = {
@@ -41,6 +51,39 @@ static const struct config_key fields[] = {
      .help = "how"},
 };
 
+static const struct config_key limit_fields[] = {
+    {.section = "s.limits",
+     .name = "name",
+     .type = CONFIG_PATTERN,
+     .offset = offsetof(struct limit, name),
+     .min = 1,
+     .max = 16,
+     .help = "whose"},
+    {.section = "s.limits",
+     .name = "most",
+     .type = CONFIG_UNSIGNED,
+     .offset = offsetof(struct limit, most),
+     .optional = true,
+     .min = 1,
+     .max = INT64_MAX,
+     .zero = "no limit",
+     .help = "how many"},
+    {.section = "s.limits",
+     .name = "bytes",
+     .type = CONFIG_SIZE,
+     .offset = offsetof(struct limit, bytes),
+     .optional = true,
+     .min = 1,
+     .max = INT64_MAX,
+     .help = "how large"},
+    {.section = "s.limits",
+     .name = "share",
+     .type = CONFIG_RATIO,
+     .offset = offsetof(struct limit, share),
+     .optional = true,
+     .help = "which part"},
+};
+
 static const struct config_key keys[] = {
     {.section = "s",
      .name = "rules",
@@ -60,6 +103,16 @@ static const struct config_key keys[] = {
      .min = 1,
      .max = 8,
      .help = "Names."},
+    {.section = "s",
+     .name = "limits",
+     .type = CONFIG_RECORDS,
+     .offset = offsetof(struct sample, limits),
+     .initial = "[]",
+     .max = YAML_RECORDS_MAX,
+     .fields = limit_fields,
+     .field_count = sizeof limit_fields / sizeof limit_fields[0],
+     .record_size = sizeof(struct limit),
+     .help = "Limits."},
 };
 enum { KEY_COUNT = sizeof keys / sizeof keys[0] };
 
@@ -142,6 +195,73 @@ static void records_are_read_in_order_and_printed_so_that_they_load_again(void *
     arena_release(&fixture.arena);
 }
 
+static const struct limit *limit_of(const struct sample *sample, size_t index)
+{
+    assert_true(index < sample->limits.count);
+    return (const struct limit *)sample->limits.items + index;
+}
+
+static void what_is_optional_may_be_left_out_and_is_not_printed_then(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture);
+    assert_int_equal(apply(&fixture,
+                           "s:\n  limits:\n    - {name: 'a*', most: 0}\n    - name: ~a|b\n"
+                           "      share: 0.5\n      bytes: 1KiB\n    - {name: c, most: "
+                           "9223372036854775807}\n"),
+                     STATUS_OK);
+    assert_string_equal(limit_of(&fixture.values, 0)->name, "a*");
+    assert_int_equal(limit_of(&fixture.values, 0)->most, 0);
+    assert_true(limit_of(&fixture.values, 0)->bytes == CONFIG_UNSET);
+    assert_true(isnan(limit_of(&fixture.values, 0)->share));
+    assert_string_equal(limit_of(&fixture.values, 1)->name, "~a|b");
+    assert_true(limit_of(&fixture.values, 1)->most == CONFIG_UNSET);
+    assert_int_equal(limit_of(&fixture.values, 1)->bytes, 1024);
+    assert_true(limit_of(&fixture.values, 1)->share == 0.5);
+    assert_true(limit_of(&fixture.values, 2)->most == INT64_MAX);
+    static const char *const printed[] = {
+        "[{name: \"a*\", most: 0}, {name: \"~a|b\", bytes: 1KiB, share: 0.5}, "
+        "{name: c, most: 9223372036854775807}]",
+        "[{\"name\": \"a*\", \"most\": 0}, {\"name\": \"~a|b\", \"bytes\": \"1KiB\", "
+        "\"share\": 0.5}, {\"name\": \"c\", \"most\": 9223372036854775807}]",
+    };
+    for (int json = 0; json < 2; json++) {
+        struct bytes text;
+        bytes_init(&text, 1 << 16);
+        assert_int_equal(value_print(&keys[2], &fixture.values, json, &text), STATUS_OK);
+        assert_true(slice_equal_text(bytes_slice(&text), printed[json]));
+        struct sample again = {0};
+        assert_int_equal(
+            value_parse(&keys[2], bytes_slice(&text), &again, &fixture.arena, &fixture.err),
+            STATUS_OK);
+        assert_true(value_equal(&keys[2], &fixture.values, &again));
+        bytes_release(&text);
+    }
+    struct sample copy = {0};
+    assert_int_equal(value_copy(&keys[2], &fixture.values, &copy, &fixture.arena), STATUS_OK);
+    assert_true(value_equal(&keys[2], &fixture.values, &copy));
+    arena_release(&fixture.arena);
+}
+
+static void as_many_records_as_there_may_be_have_all_their_fields(void **state)
+{
+    (void)state;
+    struct fixture fixture;
+    start(&fixture);
+    struct bytes text;
+    bytes_init(&text, 1 << 16);
+    assert_int_equal(bytes_append_text(&text, "s:\n  limits: ["), STATUS_OK);
+    for (int i = 0; i < YAML_RECORDS_MAX; i++)
+        assert_int_equal(bytes_format(&text, "{name: n%d, most: 1, bytes: 2, share: 1}, ", i),
+                         STATUS_OK);
+    assert_int_equal(bytes_append(&text, "]\n", 3), STATUS_OK);
+    assert_int_equal(apply(&fixture, (const char *)text.data), STATUS_OK);
+    assert_string_equal(limit_of(&fixture.values, YAML_RECORDS_MAX - 1)->name, "n255");
+    bytes_release(&text);
+    arena_release(&fixture.arena);
+}
+
 static void environment_and_flags_take_them_on_one_line(void **state)
 {
     (void)state;
@@ -208,6 +328,30 @@ static void faults_are_told_with_the_setting_the_item_and_the_line(void **state)
         {"s:\n  rules: [{match: a, keep: 1s}, {match: a, keep: 1s}, {match: a, keep: 1s}, "
          "{match: a, keep: 1s}]\n",
          "f.yml:2: s.rules has 4 items; at most 3 may be given"},
+        {"s:\n  limits:\n    - name: a\n      most: 1\n    - name: b\n",
+         "f.yml:2: item 2 (line 5): s.limits sets nothing; give at least one of most, bytes, "
+         "share"},
+        {"s:\n  limits: [{most: 1}]\n", "f.yml:2: item 1 (line 2): s.limits needs \"name\": whose"},
+        {"s:\n  limits:\n    - name: a\n      least: 1\n",
+         "f.yml:2: item 1 (line 4): s.limits has no field \"least\"; it has name, most, bytes, "
+         "share"},
+        {"s:\n  limits:\n    - name: '~a('\n      most: 1\n",
+         "f.yml:2: item 1 (line 3): s.limits.name must be a metric's name, a glob (`http_*`) or ~ "
+         "and a regular expression (`~http_.+`), of at most 16 bytes: regular expression \"a(\": "
+         "missing )"},
+        {"s:\n  limits:\n    - {name: '~\\pL{1,100}', most: 1}\n",
+         "f.yml:2: item 1 (line 3): s.limits.name must be a metric's name"},
+        {"s:\n  limits: [{name: a\\, most: 1}]\n",
+         "f.yml:2: item 1 (line 2): s.limits.name must be a metric's name, a glob (`http_*`) or ~ "
+         "and a regular expression (`~http_.+`), of at most 16 bytes: \"a\\\" ends with"},
+        {"s:\n  limits: [{name: 12345678901234567, most: 1}]\n",
+         "f.yml:2: item 1 (line 2): s.limits.name must be a metric's name"},
+        {"s:\n  limits: [{name: *a, most: 1}]\n",
+         "f.yml:2: aliases (*name) are not supported; write the value out, in quotes where it "
+         "begins with *"},
+        {"s:\n  limits: [{name: a, most: 18446744073709551615}]\n",
+         "f.yml:2: item 1 (line 2): s.limits.most must be a whole number from 1 to "
+         "9223372036854775807, or 0 (no limit)"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct fixture fixture;
@@ -251,7 +395,8 @@ static void more_than_any_setting_takes_is_refused_while_it_is_read(void **state
     static const struct {
         const char *item;
         int count;
-    } cases[] = {{"{match: a}, ", YAML_RECORDS_MAX + 1}, {"{a: b, b: c, c: d, d: e, e: f}, ", 250}};
+    } cases[] = {{"{match: a}, ", YAML_RECORDS_MAX + 1},
+                 {"{a: b, b: c, c: d, d: e, e: f, f: g, g: h, h: i, i: j}, ", 250}};
     for (size_t i = 0; i < 2; i++) {
         struct fixture fixture;
         start(&fixture);
@@ -302,7 +447,8 @@ static enum status load_rules(size_t memory)
     struct fixture fixture;
     enum status status = fixture_start(&fixture, memory);
     if (status == STATUS_OK)
-        status = apply(&fixture, "s:\n  rules: [{match: a, keep: 1s}, {match: b, keep: 2s}]\n");
+        status = apply(&fixture, "s:\n  rules: [{match: a, keep: 1s}, {match: b, keep: 2s}]\n"
+                                 "  limits: [{name: a, most: 1}, {name: '~b', share: 1}]\n");
     arena_release(&fixture.arena);
     return status;
 }
@@ -317,6 +463,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(records_are_read_in_order_and_printed_so_that_they_load_again),
+        cmocka_unit_test(what_is_optional_may_be_left_out_and_is_not_printed_then),
+        cmocka_unit_test(as_many_records_as_there_may_be_have_all_their_fields),
         cmocka_unit_test(environment_and_flags_take_them_on_one_line),
         cmocka_unit_test(faults_are_told_with_the_setting_the_item_and_the_line),
         cmocka_unit_test(faults_of_a_flag_are_told_without_lines),
