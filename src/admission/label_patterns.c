@@ -66,8 +66,8 @@ struct known {
 /* Last words of names. They are looked up once for each label that has many values, so one after
  * the other. */
 static const struct known known[] = {
-    /* Bounds, targets, and what names machines and their parts: as many as there are of these,
-     * however they look. */
+    /* Bounds, targets, and what names machines, their parts, and what a cluster runs on them: as
+     * many as there are of these, however they look. What the last ones cost, the limits tell. */
     {"le", LABEL_TELLS_NOTHING},
     {"quantile", LABEL_TELLS_NOTHING},
     {"vmrange", LABEL_TELLS_NOTHING},
@@ -80,6 +80,14 @@ static const struct known known[] = {
     {"serial", LABEL_TELLS_NOTHING},
     {"serial_number", LABEL_TELLS_NOTHING},
     {"wwn", LABEL_TELLS_NOTHING},
+    {"pod_ip", LABEL_TELLS_NOTHING},
+    {"host_ip", LABEL_TELLS_NOTHING},
+    {"node_ip", LABEL_TELLS_NOTHING},
+    {"internal_ip", LABEL_TELLS_NOTHING},
+    {"cluster_ip", LABEL_TELLS_NOTHING},
+    {"pod_uid", LABEL_TELLS_NOTHING},
+    {"container_id", LABEL_TELLS_NOTHING},
+    {"image_id", LABEL_TELLS_NOTHING},
     /* Persons and customers. */
     {"user_id", LABEL_TELLS_IDENTITY},
     {"user_uuid", LABEL_TELLS_IDENTITY},

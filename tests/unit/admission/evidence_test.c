@@ -114,7 +114,9 @@ static void open_names_need_ids_or_many_values(void **state)
     assert_true(found_at_once("path", "/search?q=#", 25));
     assert_false(found_at_once("path", "/product/shoe-#", 400));
     assert_true(found_at_once("path", "/product/shoe-#", 600));
-    assert_false(found_at_once("pod_ip", "10.0.3.#", 0));
+    assert_false(found_at_once("server_ip", "10.0.3.1:#", 60));
+    assert_true(found_at_once("server_ip", "10.0.3.1:#", 120));
+    assert_false(found_at_once("pod_ip", "10.0.3.1:#", 120));
 }
 
 static void bounds_and_targets_are_never_found(void **state)
