@@ -248,7 +248,7 @@ static bool is_ipv6_bare(struct slice text)
         size_t size = 0;
         while (size < rest.size && size < 5 && is_hex(rest.data[size]))
             size++;
-        if (size == 0 || size > 4 || groups == 8)
+        if (size == 0 || size > 4)
             return false;
         groups++;
         pairs += size == 2;

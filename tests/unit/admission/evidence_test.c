@@ -167,6 +167,38 @@ static void a_label_is_judged_by_nearly_all_of_its_values(void **state)
     }
 }
 
+static void the_shape_of_most_values_is_named(void **state)
+{
+    (void)state;
+    struct evidence *evidence = made(BUDGET);
+    struct evidence_finding finding;
+    note_many(evidence, "m", "x", "471100#", 0, 20, start_ms, 0);
+    note_many(evidence, "m", "x", "uuid", 0, 300, start_ms, 0);
+    note_many(evidence, "m", "x", "/users/1#", 0, 20, start_ms, 0);
+    assert_true(judge(evidence, "m", "x", start_ms, &finding));
+    assert_int_equal(finding.shape, SHAPE_UUID);
+    assert_int_equal(finding.reason, EVIDENCE_BY_SHAPE);
+    assert_string_equal(finding.pattern, "");
+    evidence_free(evidence);
+}
+
+static void growth_is_that_of_the_last_hour(void **state)
+{
+    (void)state;
+    struct evidence *evidence = made(BUDGET);
+    struct evidence_finding finding;
+    note_many(evidence, "m", "user_id", "u#", 0, 600, start_ms, MS_PER_HOUR - 1);
+    int64_t now_ms = start_ms + MS_PER_HOUR + MS_PER_HOUR / 2;
+    assert_true(judge(evidence, "m", "user_id", now_ms, &finding));
+    assert_in_range((uintmax_t)finding.growth_per_hour, 270, 330); /* half of the hour before */
+    /* A day later in the same place of the ring. */
+    note_many(evidence, "m", "user_id", "u#", 600, 30, start_ms + MS_PER_DAY, MS_PER_MINUTE);
+    now_ms = start_ms + MS_PER_DAY + MS_PER_HOUR - 1;
+    assert_true(judge(evidence, "m", "user_id", now_ms, &finding));
+    assert_in_range((uintmax_t)finding.growth_per_hour, 10, 70);
+    evidence_free(evidence);
+}
+
 static void a_finding_says_what_is_needed(void **state)
 {
     (void)state;
@@ -369,6 +401,27 @@ static void a_flood_of_labels_does_not_wash_findings_away(void **state)
     evidence_free(evidence);
 }
 
+static void a_label_of_few_values_that_grows_outlives_a_flood(void **state)
+{
+    (void)state;
+    struct evidence *evidence = made(EVIDENCE_MIN_BYTES);
+    struct evidence_finding known;
+    for (uint64_t i = 0; i < 40; i++) {
+        char text[VALUE_SIZE];
+        int64_t now_ms = start_ms + (int64_t)i * MS_PER_MINUTE;
+        value_of(text, "u#", i);
+        note(evidence, "m", "grows", text, now_ms);
+        for (uint64_t j = 0; j < 30; j++) {
+            value_of(text, "label_#", i * 30 + j);
+            note(evidence, "m", text, "v", now_ms);
+        }
+    }
+    assert_true(
+        evidence_get(evidence, slice_from_text("m"), slice_from_text("grows"), start_ms, &known));
+    assert_in_range((uintmax_t)known.distinct, 35, 45);
+    evidence_free(evidence);
+}
+
 static void texts_are_cut_between_characters(void **state)
 {
     (void)state;
@@ -439,6 +492,8 @@ int main(void)
         cmocka_unit_test(bounds_and_targets_are_never_found),
         cmocka_unit_test(what_goes_on_growing_is_found_early),
         cmocka_unit_test(a_label_is_judged_by_nearly_all_of_its_values),
+        cmocka_unit_test(the_shape_of_most_values_is_named),
+        cmocka_unit_test(growth_is_that_of_the_last_hour),
         cmocka_unit_test(a_finding_says_what_is_needed),
         cmocka_unit_test(the_time_until_a_limit_follows_from_growth),
         cmocka_unit_test(counts_are_about_right_however_many_values_there_are),
@@ -448,6 +503,7 @@ int main(void)
         cmocka_unit_test(findings_come_in_the_order_of_their_values),
         cmocka_unit_test(the_least_recently_growing_makes_room),
         cmocka_unit_test(a_flood_of_labels_does_not_wash_findings_away),
+        cmocka_unit_test(a_label_of_few_values_that_grows_outlives_a_flood),
         cmocka_unit_test(texts_are_cut_between_characters),
         cmocka_unit_test(a_clock_that_leaps_does_no_harm),
         cmocka_unit_test(the_heap_is_asked_once),

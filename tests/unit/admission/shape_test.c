@@ -36,7 +36,8 @@ static const struct example examples[] = {
     {SHAPE_BASE62_ID, "cjld2cjxh0000qzrmn831i7rn"},   /* cuid */
     {SHAPE_BASE62_ID, "cus_Q3kZp9XvTq7LmB"},
     {SHAPE_BASE62_ID, "hYkT0tT7Qm2xg1CzX9rPpw=="},
-    {SHAPE_NONE, "V1StGXR8_Z5jdH"}, /* 14 */
+    {SHAPE_NONE, "QFy9W7-Brj3-hQ6v-AF8i-3Zqg-n3Vs-kGY4vb"}, /* a volume of LVM */
+    {SHAPE_NONE, "V1StGXR8_Z5jdH"},                         /* 14 */
     {SHAPE_NONE, "coredns-5d78c9869d-abcde"},
     {SHAPE_NONE, "kube-proxy-x7k2z"},
     {SHAPE_NONE, "prometheusoperator-5d78c9869d-kxbqz"},
@@ -190,6 +191,7 @@ static const struct example examples[] = {
     {SHAPE_NONE, "8080/tcp"},
     {SHAPE_NONE, "1/0/24"},
     {SHAPE_NONE, "GigabitEthernet1/0/24"},
+    {SHAPE_NONE, "https://4bf92f3577b34da6a3ce929d0e0e4736.cloudfront.net/index.html"},
     {SHAPE_NONE, "192.168.1.1:/srv/test"},
     {SHAPE_NONE, "registry.k8s.io/coredns/coredns:v1.10.1"},
     {SHAPE_NONE, "quay.io/org/image:20230101"},
