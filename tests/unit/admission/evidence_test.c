@@ -191,7 +191,8 @@ static void growth_is_that_of_the_last_hour(void **state)
     int64_t now_ms = start_ms + MS_PER_HOUR + MS_PER_HOUR / 2;
     assert_true(judge(evidence, "m", "user_id", now_ms, &finding));
     assert_in_range((uintmax_t)finding.growth_per_hour, 270, 330); /* half of the hour before */
-    /* A day later in the same place of the ring. */
+    /* A day later in the same place of the ring; and there was something between. */
+    note_many(evidence, "m", "user_id", "between_#", 0, 20, start_ms + MS_PER_DAY / 2, 0);
     note_many(evidence, "m", "user_id", "u#", 600, 30, start_ms + MS_PER_DAY, MS_PER_MINUTE);
     now_ms = start_ms + MS_PER_DAY + MS_PER_HOUR - 1;
     assert_true(judge(evidence, "m", "user_id", now_ms, &finding));

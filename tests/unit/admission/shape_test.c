@@ -88,6 +88,7 @@ static const struct example examples[] = {
     {SHAPE_NONE, "jane@exam_ple.com"},
     {SHAPE_NONE, "jane doe@example.com"},
     {SHAPE_NONE, "a@b@example.com"},
+    {SHAPE_NONE, "lodash@4.17.21"},
     {SHAPE_NONE, "getty@tty1.service"},
     {SHAPE_NONE, "user@1000.service"},
     {SHAPE_NONE, "git@github.com:org/repo.git"},
