@@ -35,6 +35,7 @@ struct many {
     uint32_t newer;
     bool found;      /* at its last new value */
     bool rejects;    /* found, and its action is that */
+    uint64_t turn;   /* of its place in that order */
     uint64_t chance; /* that a new value raises a register, in 2^-RANK_MAX, over all registers */
     double distinct;
     double settled; /* of these, the ones of the first minutes */
@@ -61,6 +62,7 @@ struct evidence {
     struct many *many;
     uint32_t many_count, many_max;
     uint32_t oldest, newest; /* by growth */
+    uint64_t turns;          /* how often one became the newest */
     uint64_t evicted;
     size_t memory_bytes;
     struct evidence_rules rules;
@@ -138,6 +140,17 @@ static void put_newest(struct evidence *evidence, struct many *many)
     else
         evidence->many[evidence->newest].newer = index;
     evidence->newest = index;
+    many->turn = evidence->turns++;
+}
+
+/* One that is among the newer half stays where it is: to move it would touch its neighbours, which
+ * lie far apart. */
+static void make_newest(struct evidence *evidence, struct many *many)
+{
+    if (evidence->turns - many->turn <= evidence->many_max / 2)
+        return;
+    take_out(evidence, many);
+    put_newest(evidence, many);
 }
 
 /* ---- judgement ------------------------------------------------------------------------------- */
@@ -314,10 +327,7 @@ static bool add_to_many(struct evidence *evidence, struct many *many, struct sli
     many->last_ms = now_ms;
     if (many->example_count < EVIDENCE_EXAMPLES && value.size > 0)
         keep_example(many, value);
-    if (evidence->newest != (uint32_t)(many - evidence->many)) {
-        take_out(evidence, many);
-        put_newest(evidence, many);
-    }
+    make_newest(evidence, many);
     bool was_found = many->found;
     judge_again(evidence, many, now_ms);
     return many->found && !was_found;

@@ -28,7 +28,8 @@
  * bytes. hyperloglog.h cannot say what raised it, and would take three times the memory.
  *
  * Memory is taken at creation, all of it. In a full table new labels take the place of those that
- * have not grown for longest; a flood of label names meets other labels of few values only.
+ * have not grown for longest (those that grow are kept in order by halves only); a flood of label
+ * names meets other labels of few values only.
  *
  * Threads: the owner's lock. Times are Unix milliseconds of arrival.
  */
