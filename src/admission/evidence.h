@@ -97,7 +97,8 @@ void evidence_free(struct evidence *evidence); /* accepts NULL */
 void evidence_set_rules(struct evidence *evidence, const struct evidence_rules *rules,
                         const struct label_patterns *patterns);
 
-/* What a new series shows. */
+/* What a new series shows. A finding is looked at again with each value that counts; one that ends
+ * and comes up again is new again, so whoever tells of it bounds how often. */
 struct evidence_notice {
     size_t rejected_label; /* the first whose finding says reject, of `labels`; SIZE_MAX: none */
     size_t new_label;      /* the first that has just become a finding; SIZE_MAX: none */

@@ -580,8 +580,6 @@ static enum value_shape dotted_shape(struct slice value)
 
 static enum value_shape colon_shape(struct slice value)
 {
-    if (is_uuid(value))
-        return SHAPE_UUID;
     if (is_iso_time(value))
         return SHAPE_ISO_TIME;
     if (is_ipv4(value))
@@ -593,6 +591,8 @@ enum value_shape shape_of(struct slice value)
 {
     if (value.size < 3)
         return SHAPE_NONE;
+    if (is_uuid(value))
+        return SHAPE_UUID;
     struct sight sight = look(value);
     if (sight.counts[KIND_SLASH] > 0)
         return path_has_id(value) ? SHAPE_PATH_ID : SHAPE_NONE;
