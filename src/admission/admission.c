@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "admission/blame.h"
+#include "admission/evidence.h"
 #include "admission/override_cache.h"
 #include "admission/rate.h"
 #include "admission/refusals.h"
@@ -22,6 +24,8 @@ struct admission {
     struct rate_table *metric_rates;
     struct refusals refusals;
     struct override_cache overrides;
+    struct evidence *evidence;       /* NULL: no label is looked at */
+    struct label_patterns *patterns; /* the evidence's; NULL: none */
 };
 
 static uint64_t key_of(const struct admission *admission, struct slice metric)
@@ -69,9 +73,9 @@ static enum status check_rates(struct admission *admission, const struct rules *
 }
 
 static void note_refusal(struct admission *admission, const struct rules *rules,
-                         const struct admission_question *question, enum refusal_reason reason)
+                         const struct admission_question *question, enum refusal_reason reason,
+                         int64_t now_ms, struct error *err)
 {
-    int64_t now_ms = clock_wall_ms(admission->clock);
     struct refused_metric *metric = refusals_metric(&admission->refusals, question->metric, now_ms);
     if (reason == REFUSED_METRIC_SERIES) {
         metric->tier_metric = question->metric_number;
@@ -80,6 +84,53 @@ static void note_refusal(struct admission *admission, const struct rules *rules,
         metric->descriptor_changes = question->descriptor_changes;
     }
     refusals_note(&admission->refusals, metric, question->raw, reason, now_ms);
+    if (reason == REFUSED_METRIC_SERIES) {
+        blame_look(metric, admission->evidence, question->metric, question->labels, now_ms);
+        blame_tell(metric, err);
+    }
+}
+
+/* ---- labels that fill up ---------------------------------------------------------------- */
+
+static void describe(const struct evidence_finding *finding, struct error *err)
+{
+    if (finding->reason == EVIDENCE_BY_NAME)
+        error_suffix(err, "its name is one of an identity or of values without end (\"%s\")",
+                     finding->pattern);
+    if (finding->shape != SHAPE_NONE)
+        error_suffix(err, "%.0f%% of the values are %s", finding->shape_share * 100,
+                     shape_plural(finding->shape));
+    if (finding->example_count > 0)
+        error_suffix(err, "such as \"%s\"", finding->examples[0]);
+}
+
+/* Notes what the series shows. LIMIT where it has a label that the operator refuses; a warning in
+ * *err where a label has just become a finding, and there is none yet. */
+static enum status look_at_labels(struct admission *admission,
+                                  const struct admission_question *question, int64_t now_ms,
+                                  struct error *err)
+{
+    if (admission->evidence == NULL || question->returns)
+        return STATUS_OK;
+    struct evidence_notice notice =
+        evidence_note(admission->evidence, question->metric, question->labels, now_ms);
+    bool rejected = notice.rejected_label != SIZE_MAX;
+    if (!rejected && (notice.new_label == SIZE_MAX || err->code != NULL))
+        return STATUS_OK;
+    struct slice label =
+        question->labels->items[rejected ? notice.rejected_label : notice.new_label].name;
+    struct evidence_finding finding;
+    if (!evidence_judge(admission->evidence, question->metric, label, now_ms, &finding))
+        return STATUS_OK;
+    enum status status = rejected ? STATUS_LIMIT : STATUS_OK;
+    fail_code(err, status, rejected ? refusal_code(REFUSED_FINDING) : "cardinality_warning",
+              "label \"%s\" of metric \"%.100s\" fills it with series: about %.0f different values",
+              finding.label, finding.metric, finding.distinct);
+    describe(&finding, err);
+    if (rejected)
+        error_suffix(err, "cardinality.%s refuses new series with it",
+                     finding.reason == EVIDENCE_BY_NAME ? "label_patterns" : "shape_action");
+    return status;
 }
 
 static enum status admit(struct admitter *admitter, const struct admission_question *question,
@@ -90,7 +141,15 @@ static enum status admit(struct admitter *admitter, const struct admission_quest
     enum refusal_reason reason;
     uint64_t key = key_of(admission, question->metric);
     struct rules rules = rules_of(admission, key, question->metric);
+    int64_t now_ms = clock_wall_ms(admission->clock);
     enum status status = rules_check(&rules, question, &reason, err);
+    if (status == STATUS_OK) {
+        reason = REFUSED_FINDING;
+        status = look_at_labels(admission, question, now_ms, err);
+    } else if (reason == REFUSED_METRIC_SERIES && admission->evidence != NULL) {
+        /* What it would have brought tells which label is to blame. */
+        evidence_note(admission->evidence, question->metric, question->labels, now_ms);
+    }
     if (status == STATUS_OK) {
         reason = REFUSED_RATE;
         status = check_rates(admission, &rules, key, question, err);
@@ -98,7 +157,7 @@ static enum status admit(struct admitter *admitter, const struct admission_quest
     if (status == STATUS_OK)
         refusals_admitted(&admission->refusals, question->metric);
     else
-        note_refusal(admission, &rules, question, reason);
+        note_refusal(admission, &rules, question, reason, now_ms, err);
     *(status == STATUS_OK ? &admission->stats.series_admitted : &admission->stats.series_refused) +=
         1;
     mutex_unlock(&admission->lock);
@@ -124,6 +183,8 @@ static enum status recall(struct admitter *admitter, struct hash128 raw,
     }
     if (refused && recollection->tells) {
         rules_tell_again(&rules, metric, reason, counts, err);
+        if (reason == REFUSED_METRIC_SERIES)
+            blame_tell(metric, err);
         memcpy(recollection->metric, metric->name, metric->name_size);
         recollection->metric_size = metric->name_size;
     }
@@ -147,6 +208,8 @@ enum status admission_new(struct admission **result, struct os os,
     enum status status = rate_table_new(&admission->metric_rates);
     if (status == STATUS_OK)
         status = refusals_init(&admission->refusals, limits->refusal_bytes, admission->seed);
+    if (status == STATUS_OK && limits->evidence_bytes != 0)
+        status = evidence_new(&admission->evidence, limits->evidence_bytes, admission->seed);
     if (status != STATUS_OK)
         fail(err, status, "no memory for admission");
     else
@@ -165,6 +228,8 @@ void admission_free(struct admission *admission)
     rate_table_free(admission->metric_rates);
     refusals_release(&admission->refusals);
     override_cache_release(&admission->overrides);
+    evidence_free(admission->evidence);
+    label_patterns_free(admission->patterns);
     mutex_release(&admission->lock);
     free(admission);
 }
@@ -173,18 +238,34 @@ enum status admission_set_limits(struct admission *admission, const struct admis
                                  struct error *err)
 {
     struct override_cache fresh = {0};
+    struct label_patterns *patterns = NULL;
     enum status status = override_cache_set(&fresh, limits->overrides, limits->override_count, err);
-    if (status != STATUS_OK)
+    if (status == STATUS_OK)
+        status =
+            label_patterns_new(&patterns, limits->label_patterns, limits->label_pattern_count, err);
+    if (status != STATUS_OK) {
+        override_cache_release(&fresh);
         return status;
+    }
+    struct evidence_rules rules = EVIDENCE_RULES_DEFAULT;
+    rules.shape_action = limits->shape_action;
+    rules.masks_examples = limits->masks_examples;
     mutex_lock(&admission->lock);
     struct override_cache old = admission->overrides;
+    struct label_patterns *old_patterns = admission->patterns;
     admission->overrides = fresh;
+    admission->patterns = patterns;
+    if (admission->evidence != NULL)
+        evidence_set_rules(admission->evidence, &rules, patterns);
     admission->limits = *limits;
     admission->limits.overrides = NULL;
     admission->limits.override_count = 0;
+    admission->limits.label_patterns = NULL;
+    admission->limits.label_pattern_count = 0;
     refusals_forget(&admission->refusals);
     mutex_unlock(&admission->lock);
     override_cache_release(&old);
+    label_patterns_free(old_patterns);
     return STATUS_OK;
 }
 
@@ -258,5 +339,10 @@ void admission_stats(struct admission *admission, struct admission_stats *stats)
     mutex_lock(&admission->lock);
     *stats = admission->stats;
     stats->memory_bytes = refusals_memory(&admission->refusals);
+    if (admission->evidence != NULL) {
+        struct evidence_stats evidence;
+        evidence_stats(admission->evidence, &evidence);
+        stats->evidence_bytes = evidence.memory_bytes;
+    }
     mutex_unlock(&admission->lock);
 }

@@ -9,6 +9,7 @@
 #ifndef METRIC_STORE_ADMISSION_ADMISSION_H
 #define METRIC_STORE_ADMISSION_ADMISSION_H
 
+#include "admission/label_patterns.h"
 #include "model/admitter.h"
 #include "model/batch.h"
 #include "os/os.h"
@@ -33,6 +34,11 @@ struct admission_limits {
     size_t refusal_bytes;     /* for what was refused lately; of admission_new alone */
     const struct admission_override *overrides; /* the first that matches a metric holds */
     size_t override_count;
+    const struct label_pattern *label_patterns; /* the first that matches a label's name holds */
+    size_t label_pattern_count;
+    enum label_action shape_action; /* of findings that no name tells of */
+    bool masks_examples;            /* values are shown by their form alone */
+    size_t evidence_bytes;          /* of admission_new alone; 0: no label is looked at */
 };
 
 enum { ADMISSION_OVERRIDES_MAX = 256 };
@@ -55,6 +61,7 @@ struct admission_stats {
     uint64_t series_admitted;
     uint64_t series_refused; /* questions answered with no; a series may ask again and again */
     uint64_t memory_bytes;   /* of what was refused lately */
+    uint64_t evidence_bytes; /* of what is known of labels */
 };
 
 /* Gives *admission, ended by admission_free; borrows what `os` names, and copies the limits. Errors
@@ -64,13 +71,13 @@ MUST_CHECK enum status admission_new(struct admission **admission, struct os os,
 void admission_free(struct admission *admission); /* accepts NULL */
 
 /* All of them, or none:
- *   INVALID, LIMIT  an override's pattern; the message says which
+ *   INVALID, LIMIT  a pattern of an override or of labels; the message says which
  *   MEMORY */
 MUST_CHECK enum status admission_set_limits(struct admission *admission,
                                             const struct admission_limits *limits,
                                             struct error *err);
 
-/* Without the overrides. */
+/* Without the overrides and patterns. */
 void admission_limits_get(struct admission *admission, struct admission_limits *limits);
 
 /* The limit of a metric's active series, 0: none, and the share of it from which is warned. */

@@ -26,6 +26,7 @@ const char *refusal_code(enum refusal_reason reason)
         [REFUSED_TOTAL_BY_MEMORY] = "memory_limit",
         [REFUSED_INDEXED] = "indexed_series_limit",
         [REFUSED_METRIC_SERIES] = "cardinality_limit",
+        [REFUSED_FINDING] = "cardinality_finding",
         [REFUSED_RATE] = "series_rate_limit",
     };
     return codes[reason];
@@ -36,18 +37,19 @@ static struct refused_entry *entries_new(uint64_t count)
     return calloc(count + WINDOW - 1, sizeof(struct refused_entry));
 }
 
-/* Half of it for each. */
+/* A half for entries, a quarter for metrics and one for counters. */
 enum status refusals_init(struct refusals *refusals, size_t max_bytes, uint64_t seed)
 {
     *refusals = (struct refusals){.entry_mask = FIRST_ENTRIES - 1,
                                   .max_entries = FIRST_ENTRIES,
                                   .metric_mask = LEAST_METRICS - 1,
                                   .next_generation = 1,
-                                  .seed = seed};
+                                  .seed = seed,
+                                  .max_sketch_bytes = max_bytes / 4};
     while (refusals->max_entries * 2 * sizeof(struct refused_entry) <= max_bytes / 2)
         refusals->max_entries *= 2;
     while ((uint64_t)(refusals->metric_mask + 1) * 2 * sizeof(struct refused_metric) <=
-               max_bytes / 2 &&
+               max_bytes / 4 &&
            refusals->metric_mask + 1 < MOST_METRICS)
         refusals->metric_mask = refusals->metric_mask * 2 + 1;
     refusals->entries = entries_new(FIRST_ENTRIES);
@@ -60,6 +62,8 @@ enum status refusals_init(struct refusals *refusals, size_t max_bytes, uint64_t 
 
 void refusals_release(struct refusals *refusals)
 {
+    for (size_t i = 0; refusals->metrics != NULL && i < (size_t)refusals->metric_mask + WINDOW; i++)
+        hyperloglog_release(&refusals->metrics[i].distinct);
     free(refusals->entries);
     free(refusals->metrics);
     *refusals = (struct refusals){0};
@@ -95,6 +99,8 @@ struct refused_metric *refusals_metric(struct refusals *refusals, struct slice n
         if (metric->key != 0 && (other->key == 0 || other->last_ms < metric->last_ms))
             metric = other;
     }
+    refusals->sketch_bytes -= hyperloglog_memory(&metric->distinct);
+    hyperloglog_release(&metric->distinct);
     *metric = (struct refused_metric){.key = key,
                                       .generation = refusals->next_generation++,
                                       .first_ms = now_ms,
@@ -164,14 +170,28 @@ static void remember(struct refusals *refusals, const struct refused_metric *met
                                     .used = 1};
 }
 
+/* Which would have come in under a higher limit of series. */
+static void count_distinct(struct refusals *refusals, struct refused_metric *metric,
+                           struct hash128 raw)
+{
+    size_t before = hyperloglog_memory(&metric->distinct);
+    bool full = before == 0 && metric->distinct.few_count == HYPERLOGLOG_FEW;
+    if ((full && refusals->sketch_bytes >= refusals->max_sketch_bytes) ||
+        hyperloglog_add(&metric->distinct, raw.low) != STATUS_OK)
+        metric->distinct_cut = true;
+    refusals->sketch_bytes += hyperloglog_memory(&metric->distinct) - before;
+}
+
 void refusals_note(struct refusals *refusals, struct refused_metric *metric, struct hash128 raw,
                    enum refusal_reason reason, int64_t now_ms)
 {
     metric->counts[reason]++;
     metric->last_ms = now_ms;
+    if (reason == REFUSED_METRIC_SERIES)
+        count_distinct(refusals, metric, raw);
     /* An override may hold for a name that is cut here, and no other. */
     bool cut = metric->name_size == REFUSED_NAME_SIZE;
-    if (reason != REFUSED_RATE && reason != REFUSED_NAMES && !cut)
+    if (reason != REFUSED_RATE && reason != REFUSED_NAMES && reason != REFUSED_FINDING && !cut)
         remember(refusals, metric, raw, reason);
 }
 
@@ -198,6 +218,6 @@ void refusals_forget(struct refusals *refusals)
 
 size_t refusals_memory(const struct refusals *refusals)
 {
-    return (refusals->entry_mask + WINDOW) * sizeof refusals->entries[0] +
+    return (refusals->entry_mask + WINDOW) * sizeof refusals->entries[0] + refusals->sketch_bytes +
            ((size_t)refusals->metric_mask + WINDOW) * sizeof refusals->metrics[0];
 }

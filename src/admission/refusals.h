@@ -15,6 +15,7 @@
 #ifndef METRIC_STORE_ADMISSION_REFUSALS_H
 #define METRIC_STORE_ADMISSION_REFUSALS_H
 
+#include "admission/hyperloglog.h"
 #include "base/hash.h"
 #include "base/slice.h"
 #include "base/status.h"
@@ -30,6 +31,7 @@ enum refusal_reason {
     REFUSED_TOTAL_BY_MEMORY,
     REFUSED_INDEXED,
     REFUSED_METRIC_SERIES,
+    REFUSED_FINDING,
     REFUSED_RATE,
     REFUSAL_REASONS
 };
@@ -37,7 +39,7 @@ enum refusal_reason {
 /* The code that answers and metrics have; static. */
 const char *refusal_code(enum refusal_reason reason);
 
-enum { REFUSED_NAME_SIZE = 200 };
+enum { REFUSED_NAME_SIZE = 200, BLAMED_SIZE = 64, BLAMED_EXAMPLE_SIZE = 64 };
 
 struct refused_metric {
     uint64_t key;        /* hash of the name; 0: none */
@@ -50,6 +52,15 @@ struct refused_metric {
     uint64_t counts[REFUSAL_REASONS]; /* times, by reason */
     int64_t first_ms, last_ms;
     char name[REFUSED_NAME_SIZE]; /* cut there */
+    struct hyperloglog distinct;  /* of raw bytes of series that were refused for their number */
+    bool distinct_cut;            /* there was no memory to count more */
+    /* What is told of it, looked up now and then. */
+    int64_t told_ms;
+    uint64_t told_distinct; /* about so many different series were refused */
+    double blamed_values;   /* different ones of the label that has the most; 0: not known */
+    char blamed[BLAMED_SIZE + 1];
+    char blamed_example[BLAMED_EXAMPLE_SIZE + 1];
+    const char *blamed_shape; /* static; NULL: none */
 };
 
 struct refusals {
@@ -59,7 +70,8 @@ struct refusals {
     uint32_t metric_mask;
     uint32_t next_generation;
     uint32_t hand;
-    uint64_t seed; /* of hashes of names */
+    uint64_t seed;                         /* of hashes of names */
+    size_t sketch_bytes, max_sketch_bytes; /* of counters of different series */
 };
 
 /* Takes about `max_bytes`, less at first. MEMORY. */

@@ -300,6 +300,7 @@ bool rules_still_refuse(const struct rules *rules, const struct refused_metric *
     case REFUSED_METRIC_SERIES:
         return metric->descriptor_changes == counts->descriptor_changes &&
                series_of(metric, counts) >= metric->limit;
+    case REFUSED_FINDING:
     case REFUSED_NAMES:
     case REFUSED_RATE:
     case REFUSAL_REASONS:

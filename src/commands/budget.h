@@ -14,6 +14,7 @@ enum budget_owner {
     BUDGET_SERIES,        /* those since the last flush, names of labels and metrics, descriptors */
     BUDGET_ACTIVE_SERIES, /* which series are active, and since when */
     BUDGET_REFUSALS,      /* what was refused lately */
+    BUDGET_EVIDENCE,      /* which labels fill up */
     BUDGET_RAW_CACHE,
     BUDGET_PART_INDEXES,
     BUDGET_TOMBSTONES,

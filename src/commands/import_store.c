@@ -236,8 +236,8 @@ enum status import_store_open(struct import *import, struct import_target **targ
         .close = store_close,
     };
     const struct config *config = &import->config;
-    struct admission_override overrides[ADMISSION_OVERRIDES_MAX];
-    struct admission_limits limits = store_admission_limits(config, 0, overrides);
+    struct store_admission_lists lists;
+    struct admission_limits limits = store_admission_limits(config, 0, &lists);
     /* Nobody waits for the answer: what comes near a limit is no news here. */
     limits.warning_threshold = 0;
     struct protocol_limits protocol = {

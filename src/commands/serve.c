@@ -145,9 +145,9 @@ static enum status service_start(struct service *service, struct error *err)
         return status;
     service->batches.max = budget_share(service->memory_bytes, BUDGET_BATCHES);
     service->queries.max = budget_share(service->memory_bytes, BUDGET_QUERIES);
-    struct admission_override overrides[ADMISSION_OVERRIDES_MAX];
+    struct store_admission_lists lists;
     struct admission_limits limits =
-        store_admission_limits(&service->config, service->memory_bytes, overrides);
+        store_admission_limits(&service->config, service->memory_bytes, &lists);
     status = admission_new(&service->admission, service->os, &limits, err);
     if (status != STATUS_OK)
         return status;
@@ -221,9 +221,9 @@ static void reload_retention(struct service *service)
 
 static void reload_admission(struct service *service)
 {
-    struct admission_override overrides[ADMISSION_OVERRIDES_MAX];
+    struct store_admission_lists lists;
     struct admission_limits limits =
-        store_admission_limits(&service->config, service->memory_bytes, overrides);
+        store_admission_limits(&service->config, service->memory_bytes, &lists);
     struct error err = {0};
     if (admission_set_limits(service->admission, &limits, &err) != STATUS_OK)
         log_event(&service->log, LOG_ERROR, "serve", "limits stay as they were",

@@ -101,6 +101,7 @@ static void take_memory(struct service *service, const struct engine_stats *engi
         {"series_table", engine->series_table_bytes, BUDGET_SERIES},
         {"active_series", engine->activity_bytes, BUDGET_ACTIVE_SERIES},
         {"refusals", admission.memory_bytes, BUDGET_REFUSALS},
+        {"evidence", admission.evidence_bytes, BUDGET_EVIDENCE},
         {"raw_cache", engine->raw_cache_bytes, BUDGET_RAW_CACHE},
         {"part_indexes", engine->part_index_bytes, BUDGET_PART_INDEXES},
         {"tombstones", engine->tombstone_bytes, BUDGET_TOMBSTONES},

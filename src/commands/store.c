@@ -15,6 +15,7 @@ enum {
     BYTES_PER_INDEXED = 16, /* likewise: bitmaps and directories of segments take under a byte */
     TABLE_SHARE = 3, /* of what series may have: a flush may be under way, and names have a third */
     NAMES_SHARE = 3,
+    EVIDENCE_MOST = 32 << 20,      /* bytes: more labels at once are no finding any more */
     OPEN_PARTS_SHARE = 2,          /* of the limit of open files; connections have a third */
     DELETE_REST_MS = 60 * 1000,    /* a look may read the series sets of all parts */
     WARM_REST_MS = 10 * 60 * 1000, /* what a backfill of an old day takes, about */
@@ -97,9 +98,30 @@ static size_t overrides_of(const struct config *config, struct admission_overrid
     return records->count;
 }
 
-struct admission_limits store_admission_limits(
-    const struct config *config, uint64_t memory_bytes,
-    struct admission_override overrides[ADMISSION_OVERRIDES_MAX])
+static_assert((int)CONFIG_LABEL_PATTERNS_MAX == (int)LABEL_PATTERNS_MAX &&
+                  (int)CONFIG_LABEL_OFF == (int)LABEL_ACTION_OFF &&
+                  (int)CONFIG_LABEL_WARN == (int)LABEL_ACTION_WARN &&
+                  (int)CONFIG_LABEL_REJECT == (int)LABEL_ACTION_REJECT,
+              "what the configuration takes admission takes");
+
+static size_t label_patterns_of(const struct config *config, struct label_pattern *to)
+{
+    const struct config_records *records = &config->cardinality.label_patterns;
+    const struct config_label_pattern *items = records->items;
+    for (size_t i = 0; i < records->count; i++)
+        to[i] = (struct label_pattern){.match = items[i].match,
+                                       .action = (enum label_action)items[i].action};
+    return records->count;
+}
+
+static size_t evidence_bytes(uint64_t memory_bytes)
+{
+    uint64_t share = budget_share(memory_bytes, BUDGET_EVIDENCE);
+    return share < EVIDENCE_MOST ? (size_t)share : EVIDENCE_MOST;
+}
+
+struct admission_limits store_admission_limits(const struct config *config, uint64_t memory_bytes,
+                                               struct store_admission_lists *lists)
 {
     const struct config_cardinality *cardinality = &config->cardinality;
     return (struct admission_limits){
@@ -122,8 +144,13 @@ struct admission_limits store_admission_limits(
         .max_index_bytes = budget_share(memory_bytes, BUDGET_SERIES),
         .max_name_bytes = budget_share(memory_bytes, BUDGET_SERIES) / NAMES_SHARE,
         .refusal_bytes = (size_t)budget_share(memory_bytes, BUDGET_REFUSALS),
-        .overrides = overrides,
-        .override_count = overrides_of(config, overrides),
+        .evidence_bytes = evidence_bytes(memory_bytes),
+        .overrides = lists->overrides,
+        .override_count = overrides_of(config, lists->overrides),
+        .label_patterns = lists->label_patterns,
+        .label_pattern_count = label_patterns_of(config, lists->label_patterns),
+        .shape_action = (enum label_action)cardinality->shape_action,
+        .masks_examples = cardinality->mask_examples,
     };
 }
 

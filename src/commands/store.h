@@ -22,12 +22,16 @@ struct engine_options store_engine_options(const struct config *config, struct o
                                            const struct log *log,
                                            const struct store_limits *limits);
 
+struct store_admission_lists {
+    struct admission_override overrides[ADMISSION_OVERRIDES_MAX];
+    struct label_pattern label_patterns[LABEL_PATTERNS_MAX];
+};
+
 /* What the configuration says of new series and old samples, and what the memory budget has room
- * for; 0: nobody asks for memory here. The overrides, whose texts are the configuration's, go to
- * `overrides`. */
-struct admission_limits store_admission_limits(
-    const struct config *config, uint64_t memory_bytes,
-    struct admission_override overrides[ADMISSION_OVERRIDES_MAX]);
+ * for; 0: nobody asks for memory here. Lists, whose texts are the configuration's, go to `lists`.
+ */
+struct admission_limits store_admission_limits(const struct config *config, uint64_t memory_bytes,
+                                               struct store_admission_lists *lists);
 
 /* retention.rules, their texts the configuration's; `to` has room for RETENTION_RULES_MAX. Returns
  * how many. */

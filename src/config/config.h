@@ -77,7 +77,15 @@ struct config_records {
 /* What an optional field of a record holds that is not set; a ratio is NaN then. */
 #define CONFIG_UNSET UINT64_MAX
 
-enum { CONFIG_OVERRIDES_MAX = 256 };
+enum { CONFIG_OVERRIDES_MAX = 256, CONFIG_LABEL_PATTERNS_MAX = 256 };
+
+enum config_label_action { CONFIG_LABEL_OFF, CONFIG_LABEL_WARN, CONFIG_LABEL_REJECT };
+
+/* What an item of cardinality.label_patterns is. */
+struct config_label_pattern {
+    const char *match; /* as in model/name_pattern.h */
+    enum config_label_action action;
+};
 
 /* What an item of cardinality.overrides is: limits, 0: none; CONFIG_UNSET: the general ones. */
 struct config_override {
@@ -102,6 +110,9 @@ struct config_cardinality {
     uint64_t max_metric_name_length; /* bytes; 0: no limit */
     double warning_threshold;        /* over 0, at most 1 */
     struct config_records overrides; /* of struct config_override; the first that matches holds */
+    struct config_records label_patterns; /* of struct config_label_pattern; likewise */
+    enum config_label_action shape_action;
+    bool mask_examples;
 };
 
 struct config_query {

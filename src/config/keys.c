@@ -40,6 +40,8 @@
     .record_size = sizeof(record)
 #define ENUMERATION(c_type, section_name, key_name, member)                                        \
     .type = CONFIG_ENUMERATION, FIELD(c_type, section_name, key_name, member)
+#define BOOL(section_name, key_name, member)                                                       \
+    .type = CONFIG_BOOL, FIELD(bool, section_name, key_name, member)
 #define OVERRIDE_LIMIT(field_name, member)                                                         \
     .section = "cardinality.overrides", .name = field_name, .type = CONFIG_UNSIGNED,               \
     .offset = offsetof(struct config_override, member), .optional = true, .min = 1,                \
@@ -102,6 +104,24 @@ static const struct config_key override_fields[] = {
      .offset = offsetof(struct config_override, warning_threshold),
      .optional = true,
      .help = "share of the limit from which answers and health warn"},
+};
+
+static const char *const label_action_choices[] = {"off", "warn", "reject", NULL};
+
+static const struct config_key label_pattern_fields[] = {
+    {.section = "cardinality.label_patterns",
+     .name = "match",
+     .type = CONFIG_PATTERN,
+     .offset = offsetof(struct config_label_pattern, match),
+     .min = 1,
+     .max = NAME_PATTERN_MAX_SIZE,
+     .help = "which labels it is about, by their names"},
+    {.section = "cardinality.label_patterns",
+     .name = "action",
+     .type = CONFIG_ENUMERATION,
+     .offset = offsetof(struct config_label_pattern, action),
+     .choices = label_action_choices,
+     .help = "what is done about those that fill up"},
 };
 
 static const struct config_key rule_fields[] = {
@@ -229,6 +249,21 @@ static const struct config_key keys[] = {
              "`max_new_series_per_second` of that per metric, the others of those that have their "
              "names. The first whose `match` fits the metric's name holds; what it leaves out "
              "stays general. A `match` that begins with a star needs quotes."},
+    {RECORDS(cardinality, "label_patterns", label_patterns, struct config_label_pattern,
+             label_pattern_fields),
+     .reloadable = true, .initial = "[]", .min = 0, .max = CONFIG_LABEL_PATTERNS_MAX,
+     .help =
+         "Names of labels that tell of values without end, before those that are known "
+         "(`user_id`, `session_id`, `trace_id`, `email`, `path`, `url`, ...): with `warn` the "
+         "request that shows it and the log warn, with `reject` new series of a metric in which "
+         "such a label fills up are refused (`cardinality_finding`), with `off` the label is not "
+         "looked at. `user_id` fits `userId` and `User-Id` too. The first that fits holds."},
+    {ENUMERATION(enum config_label_action, cardinality, "shape_action", shape_action),
+     .reloadable = true, .initial = "warn", .choices = label_action_choices,
+     .help = "What is done about labels that fill up with values of a telling shape (UUIDs, e-mail "
+             "addresses, times, ids, ...), whatever their names."},
+    {BOOL(cardinality, "mask_examples", mask_examples), .reloadable = true, .initial = "false",
+     .help = "Whether messages show of values only their form: digits as 9, letters as a."},
 
     {DURATION(query, "timeout", timeout_ms), .reloadable = true, .initial = "30s", .min = 1,
      .max = MS_PER_DAY, .help = "Time one query may take, waiting included."},

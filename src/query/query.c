@@ -13,7 +13,7 @@ static enum status end(struct arena *arena, const struct query_environment *envi
     return fail_code(err, status, "query_memory_limit",
                      "the query needs more memory than the %zu bytes that it may take; ask for "
                      "fewer series, fewer groups, a longer interval or a shorter range, or raise "
-                     "query.max_memory, or for a server memory.limit, a seventh of which is "
+                     "query.max_memory, or for a server memory.limit, an eighth of which is "
                      "for all query.threads together",
                      environment->limits.max_memory_bytes);
 }

@@ -54,8 +54,8 @@ CODE_FOLDERS = ("admission", "api", "buffer", "cxx", "http", "model", "protocols
                 "storage")
 # Words of the same form that are no codes of answers: fields of logs, of inspect and of JSON, names
 # of counters, units of times, and a warning.
-NO_CODES = {"body_slow", "cardinality_warning", "duration_ms", "header_slow", "log_samples",
-            "max_series", "nan_payloads_lost", "reader_slow", "samples_left_out", "too_large",
+NO_CODES = {"body_slow", "cardinality_warning", "duration_ms", "header_slow", "label_patterns", "log_samples",
+            "max_series", "nan_payloads_lost", "reader_slow", "samples_left_out", "shape_action", "too_large",
             "unix_ms", "unix_ns", "unix_s", "unix_us"}
 
 

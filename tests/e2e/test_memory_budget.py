@@ -27,7 +27,7 @@ def test_the_shares_of_all_owners_fit_into_the_limit(make_server, limit):
     server.query(metric="m")
     shares = owners(server)
     assert {"head", "sealed_head", "series_table", "active_series", "raw_cache", "queries",
-            "request_bodies", "batches", "part_indexes", "refusals", "tombstones"} == set(shares)
+            "request_bodies", "batches", "part_indexes", "refusals", "evidence", "tombstones"} == set(shares)
     assert 0.5 * limit < sum(share for _, share in shares.values()) <= limit
     for owner, (used, share) in shares.items():
         assert 0 <= used <= share, owner
@@ -39,7 +39,7 @@ def lines(first, count):
 
 
 def test_writers_that_take_all_memory_together_are_told_to_come_again_and_lose_nothing(make_server):
-    server = make_server("memory.limit=32MiB", "cardinality.max_series_per_metric=0").start()
+    server = make_server("memory.limit=64MiB", "cardinality.max_series_per_metric=0").start()
     bodies = [lines(i * 1000, 4000) for i in range(24)]
     share = owners(server)["batches"][1]
 

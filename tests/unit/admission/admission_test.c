@@ -439,6 +439,76 @@ static void limits_with_a_pattern_that_is_none_change_nothing(void **state)
     admission_free(gate.admission);
 }
 
+/* Asks for `count` series with another user_id each, from `first` on; the last status. `warning`
+ * becomes the message of the first warning. */
+static enum status ask_for_users(struct gate *gate, int first, int count, char *warning)
+{
+    enum status status = STATUS_OK;
+    gate->labels.count = 1;
+    gate_add_label(gate, "user_id", slice_of(NULL, 0));
+    for (int i = first; i < first + count; i++) {
+        char value[64];
+        snprintf(value, sizeof value, "3f2a11c0-77aa-4b1e-9a55-%012x", i * 7919);
+        gate->items[1].value = slice_from_text(value);
+        gate->question.raw = (struct hash128){(uint64_t)i * 0x9E3779B97F4A7C15U, (uint64_t)i};
+        status = ask(gate);
+        if (status == STATUS_OK && gate->err.code != NULL && warning[0] == 0)
+            snprintf(warning, ERROR_MESSAGE_SIZE, "%s", gate->err.message);
+    }
+    return status;
+}
+
+static void a_label_that_fills_up_is_warned_of_and_named_when_the_limit_is_reached(void **state)
+{
+    (void)state;
+    struct gate gate;
+    char warning[ERROR_MESSAGE_SIZE] = "";
+    gate_init(&gate, &(struct admission_limits){.max_series_per_metric = 1000,
+                                                .shape_action = LABEL_ACTION_WARN,
+                                                .refusal_bytes = 1 << 20,
+                                                .evidence_bytes = 1 << 20});
+    assert_int_equal(ask_for_users(&gate, 0, 10, warning), STATUS_OK);
+    assert_string_equal(warning, "");
+    assert_int_equal(ask_for_users(&gate, 10, 190, warning), STATUS_OK);
+    assert_says(warning, "label \"user_id\" of metric \"up\" fills it with series");
+    assert_says(warning, "UUIDs");
+    gate.question.metric_series = 1000;
+    assert_int_equal(ask_for_users(&gate, 200, 1, warning), STATUS_LIMIT);
+    assert_says(gate.err.message, "its label \"user_id\" has the most values, about ");
+    assert_says(gate.err.message, "most of them UUIDs, such as \"3f2a11c0-");
+    admission_free(gate.admission);
+}
+
+static void a_label_that_the_operator_rejects_keeps_new_series_out_once_it_fills_up(void **state)
+{
+    (void)state;
+    struct label_pattern pattern = {.match = "user_id", .action = LABEL_ACTION_REJECT};
+    struct gate gate;
+    char warning[ERROR_MESSAGE_SIZE] = "";
+    gate_init(&gate, &(struct admission_limits){.evidence_bytes = 1 << 20,
+                                                .label_patterns = &pattern,
+                                                .label_pattern_count = 1});
+    assert_int_equal(ask_for_users(&gate, 0, 10, warning), STATUS_OK);
+    assert_int_equal(ask_for_users(&gate, 10, 90, warning), STATUS_LIMIT);
+    assert_string_equal(gate.err.code, "cardinality_finding");
+    assert_says(gate.err.message, "cardinality.label_patterns refuses new series with it");
+    /* What has been there before is not new. */
+    gate.question.returns = true;
+    assert_int_equal(ask(&gate), STATUS_OK);
+    gate.question.returns = false;
+    pattern.action = LABEL_ACTION_OFF;
+    set_limits(&gate,
+               &(struct admission_limits){.label_patterns = &pattern, .label_pattern_count = 1});
+    assert_int_equal(ask_for_users(&gate, 100, 90, warning), STATUS_OK);
+    pattern.match = "~(";
+    assert_int_equal(admission_set_limits(gate.admission,
+                                          &(struct admission_limits){.label_patterns = &pattern,
+                                                                     .label_pattern_count = 1},
+                                          NULL),
+                     STATUS_INVALID);
+    admission_free(gate.admission);
+}
+
 static const char *unknown_name;
 
 static struct slice new_name(const struct admission_question *question)
@@ -722,6 +792,8 @@ int main(void)
         cmocka_unit_test(an_override_holds_for_its_metrics_and_the_message_names_it),
         cmocka_unit_test(an_override_stands_when_a_refused_series_comes_again),
         cmocka_unit_test(limits_with_a_pattern_that_is_none_change_nothing),
+        cmocka_unit_test(a_label_that_fills_up_is_warned_of_and_named_when_the_limit_is_reached),
+        cmocka_unit_test(a_label_that_the_operator_rejects_keeps_new_series_out_once_it_fills_up),
         cmocka_unit_test(a_flood_of_names_costs_new_names_alone),
         cmocka_unit_test(series_that_return_are_indexed_and_in_memory_already),
         cmocka_unit_test(new_series_of_a_second_are_bounded_in_all_and_by_metric),
