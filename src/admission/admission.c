@@ -44,7 +44,7 @@ static enum status check_rates(struct admission *admission, const struct rules *
                                const struct admission_question *question, struct error *err)
 {
     const struct admission_limits *limits = &admission->limits;
-    uint64_t metric_limit = rules_max_new_series(rules);
+    uint64_t metric_limit = rules_limit(rules, RULE_NEW_SERIES);
     if (limits->max_new_series == 0 && metric_limit == 0)
         return STATUS_OK;
     int64_t now_ns = clock_monotonic_ns(admission->clock);
@@ -57,14 +57,12 @@ static enum status check_rates(struct admission *admission, const struct rules *
     struct rate_bucket *metric = NULL;
     if (metric_limit != 0) {
         metric = rate_table_find(admission->metric_rates, key);
-        if (!rate_has(metric, metric_limit, now_ns)) {
-            char setting[RULE_TEXT_SIZE];
-            rules_name_setting(rules, RULE_NEW_SERIES, false, setting);
+        if (!rate_has(metric, metric_limit, now_ns))
             return fail_code(err, STATUS_LIMIT, refusal_code(REFUSED_RATE),
                              "more than %" PRIu64 " new series of metric \"%.*s\" came within a "
                              "second, and %s allows no more; send this one again later",
-                             metric_limit, SLICE_FORMAT(question->metric), setting);
-        }
+                             metric_limit, SLICE_FORMAT(question->metric),
+                             rules_name(rules, RULE_NEW_SERIES).text);
         rate_take(metric);
     }
     if (limits->max_new_series != 0)

@@ -41,7 +41,7 @@ struct admission_limits {
     size_t evidence_bytes;          /* of admission_new alone; 0: no label is looked at */
 };
 
-enum { ADMISSION_OVERRIDES_MAX = 256 };
+enum { ADMISSION_OVERRIDES_MAX = NAME_PATTERNS_MAX };
 #define ADMISSION_UNSET UINT64_MAX
 
 /* Limits of the metrics whose names match, in place of the general ones. Those that are not set

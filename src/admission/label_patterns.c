@@ -2,13 +2,11 @@
 
 #include <stdlib.h>
 
-#include "base/shown.h"
 #include "model/name_pattern.h"
 
 struct label_patterns {
-    size_t count;
-    struct label_pattern *items;
-    struct name_pattern *compiled; /* one an item */
+    struct name_patterns names;
+    enum label_action actions[LABEL_PATTERNS_MAX]; /* one a name */
 };
 
 /* ---- words ----------------------------------------------------------------------------------- */
@@ -258,43 +256,19 @@ static const struct known *find_known(struct slice words)
 
 /* ---- the operator's list --------------------------------------------------------------------- */
 
-static enum status add_item(struct label_patterns *patterns, const struct label_pattern *item,
-                            struct error *err)
-{
-    size_t index = patterns->count;
-    struct slice match = slice_from_text(item->match);
-    char *copy = malloc(match.size + 1);
-    if (copy == NULL)
-        return fail(err, STATUS_MEMORY, "no memory for patterns of labels");
-    memcpy(copy, item->match, match.size + 1);
-    enum status status = name_pattern_init(&patterns->compiled[index], match, err);
-    if (status != STATUS_OK) {
-        free(copy);
-        error_prefix(err, "pattern %zu, \"%s\"", index + 1, shown_text(match).text);
-        return status;
-    }
-    patterns->items[index] = (struct label_pattern){.match = copy, .action = item->action};
-    patterns->count++;
-    return STATUS_OK;
-}
-
 enum status label_patterns_new(struct label_patterns **result, const struct label_pattern *items,
                                size_t count, struct error *err)
 {
     *result = NULL;
-    if (count > LABEL_PATTERNS_MAX)
-        return fail(err, STATUS_INVALID, "%zu patterns of labels; at most %d are allowed", count,
-                    LABEL_PATTERNS_MAX);
     struct label_patterns *patterns = calloc(1, sizeof *patterns);
     if (patterns == NULL)
         return fail(err, STATUS_MEMORY, "no memory for patterns of labels");
-    patterns->items = calloc(count + 1, sizeof *patterns->items);
-    patterns->compiled = calloc(count + 1, sizeof *patterns->compiled);
-    enum status status = STATUS_OK;
-    if (patterns->items == NULL || patterns->compiled == NULL)
-        status = fail(err, STATUS_MEMORY, "no memory for patterns of labels");
-    for (size_t i = 0; i < count && status == STATUS_OK; i++)
-        status = add_item(patterns, &items[i], err);
+    const char *texts[LABEL_PATTERNS_MAX] = {0};
+    for (size_t i = 0; i < count && i < LABEL_PATTERNS_MAX; i++) {
+        texts[i] = items[i].match;
+        patterns->actions[i] = items[i].action;
+    }
+    enum status status = name_patterns_init(&patterns->names, texts, count, "label pattern", err);
     if (status == STATUS_OK)
         *result = patterns;
     else
@@ -306,12 +280,7 @@ void label_patterns_free(struct label_patterns *patterns)
 {
     if (patterns == NULL)
         return;
-    for (size_t i = 0; i < patterns->count; i++) {
-        free((void *)(uintptr_t)patterns->items[i].match);
-        name_pattern_release(&patterns->compiled[i]);
-    }
-    free(patterns->items);
-    free(patterns->compiled);
+    name_patterns_release(&patterns->names);
     free(patterns);
 }
 
@@ -319,15 +288,15 @@ struct label_verdict label_patterns_find(const struct label_patterns *patterns, 
 {
     uint8_t buffer[LABEL_WORDS_MAX_SIZE];
     struct slice words = label_words(name, buffer);
-    for (size_t i = 0; patterns != NULL && i < patterns->count; i++) {
-        const struct label_pattern *item = &patterns->items[i];
-        if (name_pattern_matches(&patterns->compiled[i], name) ||
-            (words.size > 0 && name_pattern_matches(&patterns->compiled[i], words)))
-            return (struct label_verdict){.telling = item->action == LABEL_ACTION_OFF
-                                                         ? LABEL_TELLS_NOTHING
-                                                         : LABEL_TELLS_IDENTITY,
-                                          .action = item->action,
-                                          .pattern = item->match};
+    for (size_t i = 0; patterns != NULL && i < patterns->names.count; i++) {
+        const struct name_pattern *pattern = &patterns->names.items[i];
+        if (!name_pattern_matches(pattern, name) &&
+            (words.size == 0 || !name_pattern_matches(pattern, words)))
+            continue;
+        bool off = patterns->actions[i] == LABEL_ACTION_OFF;
+        return (struct label_verdict){.telling = off ? LABEL_TELLS_NOTHING : LABEL_TELLS_IDENTITY,
+                                      .action = patterns->actions[i],
+                                      .pattern = patterns->names.texts[i]};
     }
     const struct known *found = find_known(words);
     if (found == NULL)
@@ -336,24 +305,4 @@ struct label_verdict label_patterns_find(const struct label_patterns *patterns, 
         .telling = found->telling,
         .action = found->telling == LABEL_TELLS_NOTHING ? LABEL_ACTION_OFF : LABEL_ACTION_WARN,
         .pattern = found->words};
-}
-
-/* ---- actions --------------------------------------------------------------------------------- */
-
-static const char *const actions[] = {
-    [LABEL_ACTION_OFF] = "off", [LABEL_ACTION_WARN] = "warn", [LABEL_ACTION_REJECT] = "reject"};
-
-const char *label_action_name(enum label_action action)
-{
-    return actions[action];
-}
-
-bool label_action_parse(struct slice text, enum label_action *action)
-{
-    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++)
-        if (slice_equal_text(text, actions[i])) {
-            *action = (enum label_action)i;
-            return true;
-        }
-    return false;
 }

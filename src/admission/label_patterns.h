@@ -16,10 +16,9 @@
 #ifndef METRIC_STORE_ADMISSION_LABEL_PATTERNS_H
 #define METRIC_STORE_ADMISSION_LABEL_PATTERNS_H
 
-#include "base/slice.h"
-#include "base/status.h"
+#include "model/name_pattern.h"
 
-enum { LABEL_PATTERNS_MAX = 256, LABEL_WORDS_MAX_SIZE = 128 };
+enum { LABEL_PATTERNS_MAX = NAME_PATTERNS_MAX, LABEL_WORDS_MAX_SIZE = 128 };
 
 enum label_action {
     LABEL_ACTION_OFF,    /* nothing is looked for, neither by name nor by shape */
@@ -66,9 +65,5 @@ struct label_verdict label_patterns_find(const struct label_patterns *patterns, 
 /* The name's words, in lower case, with `_` between: what patterns match too. Of a name whose words
  * do not fit, nothing (size 0). The result borrows `to`. */
 struct slice label_words(struct slice name, uint8_t to[LABEL_WORDS_MAX_SIZE]);
-
-/* "off", "warn", "reject". */
-const char *label_action_name(enum label_action action);
-bool label_action_parse(struct slice text, enum label_action *action);
 
 #endif

@@ -1,7 +1,6 @@
 #include "admission/rules.h"
 
 #include <inttypes.h>
-
 #include <stdio.h>
 
 #include "base/invariant.h"
@@ -11,35 +10,55 @@ enum { SHOWN_NAME = 100 };
 
 /* ---- which limits ----------------------------------------------------------------------- */
 
-static uint64_t choose(uint64_t own, uint64_t general)
+static const struct {
+    const char *general, *field; /* what settings call them */
+} rule_names[] = {
+    [RULE_SERIES] = {"cardinality.max_series_per_metric", "max_series"},
+    [RULE_NEW_SERIES] = {"cardinality.max_new_series_per_metric_per_second",
+                         "max_new_series_per_second"},
+    [RULE_LABELS] = {"cardinality.max_labels_per_metric", "max_labels"},
+    [RULE_LABEL_VALUE] = {"cardinality.max_label_value_length", "max_label_value_length"},
+};
+
+/* The override's; ADMISSION_UNSET: it has none. */
+static uint64_t own_limit(const struct rules *rules, enum rule_of which)
 {
-    return own != ADMISSION_UNSET ? own : general;
+    const struct admission_override *override = rules->override;
+    if (override == NULL)
+        return ADMISSION_UNSET;
+    const uint64_t limits[] = {
+        [RULE_SERIES] = override->max_series,
+        [RULE_NEW_SERIES] = override->max_new_series,
+        [RULE_LABELS] = override->max_labels,
+        [RULE_LABEL_VALUE] = override->max_label_value_length,
+    };
+    return limits[which];
+}
+
+uint64_t rules_limit(const struct rules *rules, enum rule_of which)
+{
+    const struct admission_limits *limits = rules->limits;
+    const uint64_t general[] = {
+        [RULE_SERIES] = limits->max_series_per_metric,
+        [RULE_NEW_SERIES] = limits->max_new_metric_series,
+        [RULE_LABELS] = limits->max_labels,
+        [RULE_LABEL_VALUE] = limits->max_label_value_length,
+    };
+    uint64_t own = own_limit(rules, which);
+    return own != ADMISSION_UNSET ? own : general[which];
+}
+
+/* Whether the limit that the metric was registered with holds. */
+static bool registration_holds(const struct rules *rules, bool registered)
+{
+    return registered && own_limit(rules, RULE_SERIES) == ADMISSION_UNSET;
 }
 
 uint64_t rules_max_series(const struct rules *rules, bool registered,
                           uint64_t registered_max_series)
 {
-    uint64_t otherwise = registered ? registered_max_series : rules->limits->max_series_per_metric;
-    return rules->override == NULL ? otherwise : choose(rules->override->max_series, otherwise);
-}
-
-uint64_t rules_max_new_series(const struct rules *rules)
-{
-    uint64_t general = rules->limits->max_new_metric_series;
-    return rules->override == NULL ? general : choose(rules->override->max_new_series, general);
-}
-
-static uint64_t max_labels(const struct rules *rules)
-{
-    uint64_t general = rules->limits->max_labels;
-    return rules->override == NULL ? general : choose(rules->override->max_labels, general);
-}
-
-static uint64_t max_label_value(const struct rules *rules)
-{
-    uint64_t general = rules->limits->max_label_value_length;
-    return rules->override == NULL ? general
-                                   : choose(rules->override->max_label_value_length, general);
+    return registration_holds(rules, registered) ? registered_max_series
+                                                 : rules_limit(rules, RULE_SERIES);
 }
 
 double rules_warning_threshold(const struct rules *rules)
@@ -49,31 +68,23 @@ double rules_warning_threshold(const struct rules *rules)
                : rules->limits->warning_threshold;
 }
 
-void rules_name_setting(const struct rules *rules, enum rule_of which, bool registered,
-                        char text[RULE_TEXT_SIZE])
+struct rule_text rules_name(const struct rules *rules, enum rule_of which)
 {
-    const struct admission_override *override = rules->override;
-    const struct {
-        const char *general, *field;
-        uint64_t own;
-    } names[] = {
-        [RULE_SERIES] = {registered ? "its registered limits.max_series"
-                                    : "cardinality.max_series_per_metric",
-                         "max_series", override == NULL ? ADMISSION_UNSET : override->max_series},
-        [RULE_NEW_SERIES] = {"cardinality.max_new_series_per_metric_per_second",
-                             "max_new_series_per_second",
-                             override == NULL ? ADMISSION_UNSET : override->max_new_series},
-        [RULE_LABELS] = {"cardinality.max_labels_per_metric", "max_labels",
-                         override == NULL ? ADMISSION_UNSET : override->max_labels},
-        [RULE_LABEL_VALUE] = {"cardinality.max_label_value_length", "max_label_value_length",
-                              override == NULL ? ADMISSION_UNSET
-                                               : override->max_label_value_length},
-    };
-    if (names[which].own == ADMISSION_UNSET)
-        snprintf(text, RULE_TEXT_SIZE, "%s", names[which].general);
+    struct rule_text name;
+    if (own_limit(rules, which) == ADMISSION_UNSET)
+        snprintf(name.text, sizeof name.text, "%s", rule_names[which].general);
     else
-        snprintf(text, RULE_TEXT_SIZE, "%s of the override \"%.150s\" in cardinality.overrides",
-                 names[which].field, shown_text(slice_from_text(override->match)).text);
+        snprintf(name.text, sizeof name.text,
+                 "%s of the override \"%.150s\" in cardinality.overrides", rule_names[which].field,
+                 shown_text(slice_from_text(rules->override->match)).text);
+    return name;
+}
+
+static struct rule_text series_rule_name(const struct rules *rules, bool registered)
+{
+    return registration_holds(rules, registered)
+               ? (struct rule_text){"its registered limits.max_series"}
+               : rules_name(rules, RULE_SERIES);
 }
 
 /* ---- a series that is asked about ------------------------------------------------------- */
@@ -108,29 +119,26 @@ static enum status check_label(const struct rules *rules, const struct label *la
                          SLICE_FORMAT(beginning(label->name)), SLICE_FORMAT(metric),
                          label->name.size, limits->max_label_name_length);
     *reason = REFUSED_LABEL_VALUE;
-    uint64_t most = max_label_value(rules);
+    uint64_t most = rules_limit(rules, RULE_LABEL_VALUE);
     if (most == 0 || label->value.size <= most)
         return STATUS_OK;
-    char setting[RULE_TEXT_SIZE];
-    rules_name_setting(rules, RULE_LABEL_VALUE, false, setting);
     return fail_code(err, STATUS_LIMIT, refusal_code(*reason),
                      "label \"%.*s\" of a new series of metric \"%.*s\" has a value of %zu "
                      "bytes; %s allows %" PRIu64,
-                     SLICE_FORMAT(label->name), SLICE_FORMAT(metric), label->value.size, setting,
-                     most);
+                     SLICE_FORMAT(label->name), SLICE_FORMAT(metric), label->value.size,
+                     rules_name(rules, RULE_LABEL_VALUE).text, most);
 }
 
 static enum status check_labels(const struct rules *rules, const struct labels *labels,
                                 struct slice metric, enum refusal_reason *reason, struct error *err)
 {
     *reason = REFUSED_LABELS;
-    uint64_t most = max_labels(rules);
+    uint64_t most = rules_limit(rules, RULE_LABELS);
     if (most != 0 && labels->count - 1 > most) {
-        char setting[RULE_TEXT_SIZE];
-        rules_name_setting(rules, RULE_LABELS, false, setting);
         return fail_code(err, STATUS_LIMIT, refusal_code(*reason),
                          "a new series of metric \"%.*s\" has %zu labels; %s allows %" PRIu64,
-                         SLICE_FORMAT(metric), labels->count - 1, setting, most);
+                         SLICE_FORMAT(metric), labels->count - 1,
+                         rules_name(rules, RULE_LABELS).text, most);
     }
     enum status status = check_name(rules->limits, metric, reason, err);
     for (size_t i = 0; i < labels->count && status == STATUS_OK; i++)
@@ -205,11 +213,10 @@ static void warn_of_count(const struct rules *rules, const struct admission_ques
     double threshold = rules_warning_threshold(rules);
     if (threshold <= 0 || (double)question->metric_series + 1 < threshold * (double)limit)
         return;
-    char setting[RULE_TEXT_SIZE];
-    rules_name_setting(rules, RULE_SERIES, question->has_max_series, setting);
     fail_code(err, STATUS_OK, "cardinality_warning",
               "metric \"%.*s\" has reached %.0f%% of the %" PRIu64 " series that %s allows",
-              SLICE_FORMAT(question->metric), threshold * 100, limit, setting);
+              SLICE_FORMAT(question->metric), threshold * 100, limit,
+              series_rule_name(rules, question->has_max_series).text);
 }
 
 static void warn_of_total(const struct admission_limits *limits,
@@ -236,12 +243,11 @@ static enum status check_count(const struct rules *rules, const struct admission
         warn_of_count(rules, question, limit, err);
         return STATUS_OK;
     }
-    char setting[RULE_TEXT_SIZE];
-    rules_name_setting(rules, RULE_SERIES, question->has_max_series, setting);
     return fail_code(err, STATUS_LIMIT, refusal_code(REFUSED_METRIC_SERIES),
                      "metric \"%.*s\" has %u series, and %s allows %" PRIu64
                      "; its existing series go on, new ones are refused",
-                     SLICE_FORMAT(question->metric), question->metric_series, setting, limit);
+                     SLICE_FORMAT(question->metric), question->metric_series,
+                     series_rule_name(rules, question->has_max_series).text, limit);
 }
 
 enum status rules_check(const struct rules *rules, const struct admission_question *question,
@@ -323,7 +329,6 @@ void rules_tell_again(const struct rules *rules, const struct refused_metric *me
                       struct error *err)
 {
     const struct admission_limits *limits = rules->limits;
-    char setting[RULE_TEXT_SIZE];
     struct slice name = slice_of(metric->name, metric->name_size);
     struct admission_question question = {.metric = name,
                                           .metric_series = (uint32_t)series_of(metric, counts),
@@ -336,16 +341,17 @@ void rules_tell_again(const struct rules *rules, const struct refused_metric *me
     enum status status = STATUS_LIMIT;
     switch (reason) {
     case REFUSED_LABELS:
-        rules_name_setting(rules, RULE_LABELS, false, setting);
-        tell_label_again(name, "more labels", setting, max_labels(rules), err);
+        tell_label_again(name, "more labels", rules_name(rules, RULE_LABELS).text,
+                         rules_limit(rules, RULE_LABELS), err);
         break;
     case REFUSED_LABEL_NAME:
         tell_label_again(name, "a longer name of a label", "cardinality.max_label_name_length",
                          limits->max_label_name_length, err);
         break;
     case REFUSED_LABEL_VALUE:
-        rules_name_setting(rules, RULE_LABEL_VALUE, false, setting);
-        tell_label_again(name, "a longer value of a label", setting, max_label_value(rules), err);
+        tell_label_again(name, "a longer value of a label",
+                         rules_name(rules, RULE_LABEL_VALUE).text,
+                         rules_limit(rules, RULE_LABEL_VALUE), err);
         break;
     case REFUSED_METRIC_NAME:
         tell_label_again(name, "a longer name", "cardinality.max_metric_name_length",

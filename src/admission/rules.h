@@ -13,17 +13,21 @@ struct rules {
     const struct admission_override *override; /* NULL: none */
 };
 
-/* Of the metric's active series. An override's goes before the one that the metric was registered
- * with: who runs the store has the last word. */
+enum rule_of { RULE_SERIES, RULE_NEW_SERIES, RULE_LABELS, RULE_LABEL_VALUE };
+
+/* The override's limit, else the general one; 0: none. */
+uint64_t rules_limit(const struct rules *rules, enum rule_of which);
+/* Of a metric's active series: before the general one goes that which it was registered with, and
+ * before both the override's, for who runs the store has the last word. */
 uint64_t rules_max_series(const struct rules *rules, bool registered,
                           uint64_t registered_max_series);
-uint64_t rules_max_new_series(const struct rules *rules);
 double rules_warning_threshold(const struct rules *rules);
-/* For a message: how the setting is called that makes that limit. */
-enum rule_of { RULE_SERIES, RULE_NEW_SERIES, RULE_LABELS, RULE_LABEL_VALUE };
-enum { RULE_TEXT_SIZE = 256 };
-void rules_name_setting(const struct rules *rules, enum rule_of which, bool registered,
-                        char text[RULE_TEXT_SIZE]);
+
+/* For messages: how the setting is called that makes a limit. */
+struct rule_text {
+    char text[256];
+};
+struct rule_text rules_name(const struct rules *rules, enum rule_of which);
 
 /* Sets *reason where it refuses. OK, with a warning in *err where its metric comes near its limit
  * (a code that is not NULL); LIMIT with a code and a message that names the setting. */

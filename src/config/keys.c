@@ -42,10 +42,17 @@
     .type = CONFIG_ENUMERATION, FIELD(c_type, section_name, key_name, member)
 #define BOOL(section_name, key_name, member)                                                       \
     .type = CONFIG_BOOL, FIELD(bool, section_name, key_name, member)
+/* Of a list's records. */
+#define RECORD_FIELD(list, record, field_name, member)                                             \
+    .section = list, .name = field_name, .offset = offsetof(record, member)
+#define MATCH_FIELD(list, record)                                                                  \
+    RECORD_FIELD(list, record, "match", match), .type = CONFIG_PATTERN, .min = 1,                  \
+                                                .max = NAME_PATTERN_MAX_SIZE
+#define OVERRIDE_FIELD(field_name, member)                                                         \
+    RECORD_FIELD("cardinality.overrides", struct config_override, field_name, member)
 #define OVERRIDE_LIMIT(field_name, member)                                                         \
-    .section = "cardinality.overrides", .name = field_name, .type = CONFIG_UNSIGNED,               \
-    .offset = offsetof(struct config_override, member), .optional = true, .min = 1,                \
-    .zero = "no limit"
+    OVERRIDE_FIELD(field_name, member), .type = CONFIG_UNSIGNED, .optional = true, .min = 1,       \
+                                        .zero = "no limit"
 
 /* NOLINTEND(bugprone-macro-parentheses) */
 
@@ -84,12 +91,7 @@ static const struct settings_section sections[] = {
 };
 
 static const struct config_key override_fields[] = {
-    {.section = "cardinality.overrides",
-     .name = "match",
-     .type = CONFIG_PATTERN,
-     .offset = offsetof(struct config_override, match),
-     .min = 1,
-     .max = NAME_PATTERN_MAX_SIZE,
+    {MATCH_FIELD("cardinality.overrides", struct config_override),
      .help = "which metrics it is about, by their names"},
     {OVERRIDE_LIMIT("max_series", max_series), .max = UINT32_MAX, .help = "their active series"},
     {OVERRIDE_LIMIT("max_new_series_per_second", max_new_series), .max = 1000000000,
@@ -98,47 +100,26 @@ static const struct config_key override_fields[] = {
      .help = "labels of a series, the name not counted"},
     {OVERRIDE_LIMIT("max_label_value_length", max_label_value_length), .max = 64 * KIB,
      .help = "bytes of a label's value"},
-    {.section = "cardinality.overrides",
-     .name = "warning_threshold",
-     .type = CONFIG_RATIO,
-     .offset = offsetof(struct config_override, warning_threshold),
-     .optional = true,
+    {OVERRIDE_FIELD("warning_threshold", warning_threshold), .type = CONFIG_RATIO, .optional = true,
      .help = "share of the limit from which answers and health warn"},
 };
 
 static const char *const label_action_choices[] = {"off", "warn", "reject", NULL};
 
 static const struct config_key label_pattern_fields[] = {
-    {.section = "cardinality.label_patterns",
-     .name = "match",
-     .type = CONFIG_PATTERN,
-     .offset = offsetof(struct config_label_pattern, match),
-     .min = 1,
-     .max = NAME_PATTERN_MAX_SIZE,
+    {MATCH_FIELD("cardinality.label_patterns", struct config_label_pattern),
      .help = "which labels it is about, by their names"},
-    {.section = "cardinality.label_patterns",
-     .name = "action",
-     .type = CONFIG_ENUMERATION,
-     .offset = offsetof(struct config_label_pattern, action),
-     .choices = label_action_choices,
+    {RECORD_FIELD("cardinality.label_patterns", struct config_label_pattern, "action", action),
+     .type = CONFIG_ENUMERATION, .choices = label_action_choices,
      .help = "what is done about those that fill up"},
 };
 
 static const struct config_key rule_fields[] = {
-    {.section = "retention.rules",
-     .name = "match",
-     .type = CONFIG_SELECTOR,
-     .offset = offsetof(struct config_retention_rule, match),
-     .min = 1,
-     .max = 4096,
+    {RECORD_FIELD("retention.rules", struct config_retention_rule, "match", match),
+     .type = CONFIG_SELECTOR, .min = 1, .max = 4096,
      .help = "the selector of the series that it is about"},
-    {.section = "retention.rules",
-     .name = "keep",
-     .type = CONFIG_DURATION,
-     .offset = offsetof(struct config_retention_rule, keep_ms),
-     .min = MS_PER_HOUR,
-     .max = 600 * YEARS,
-     .zero = "for ever",
+    {RECORD_FIELD("retention.rules", struct config_retention_rule, "keep", keep_ms),
+     .type = CONFIG_DURATION, .min = MS_PER_HOUR, .max = 600 * YEARS, .zero = "for ever",
      .help = "how long their samples stay, such as 30d, or 0 for ever"},
 };
 
@@ -255,7 +236,7 @@ static const struct config_key keys[] = {
      .help =
          "Names of labels that tell of values without end, before those that are known "
          "(`user_id`, `session_id`, `trace_id`, `email`, `path`, `url`, ...): with `warn` the "
-         "request that shows it and the log warn, with `reject` new series of a metric in which "
+         "answer of the request that shows it warns, with `reject` new series of a metric in which "
          "such a label fills up are refused (`cardinality_finding`), with `off` the label is not "
          "looked at. `user_id` fits `userId` and `User-Id` too. The first that fits holds."},
     {ENUMERATION(enum config_label_action, cardinality, "shape_action", shape_action),

@@ -131,3 +131,53 @@ bool name_pattern_matches(const struct name_pattern *pattern, struct slice name)
     }
     return regex_matches(pattern->regex, name);
 }
+
+/* ---- lists ------------------------------------------------------------------------------- */
+
+static enum status add(struct name_patterns *patterns, struct slice text, const char *what,
+                       struct error *err)
+{
+    char *copy = malloc(text.size + 1);
+    if (copy == NULL)
+        return fail(err, STATUS_MEMORY, "no memory for a pattern of names");
+    memcpy(copy, text.data, text.size);
+    copy[text.size] = 0;
+    enum status status = name_pattern_init(&patterns->items[patterns->count], text, err);
+    if (status != STATUS_OK) {
+        free(copy);
+        error_prefix(err, "%s %zu, \"%s\"", what, patterns->count + 1, shown_text(text).text);
+        return status;
+    }
+    patterns->texts[patterns->count++] = copy;
+    return STATUS_OK;
+}
+
+enum status name_patterns_init(struct name_patterns *patterns, const char *const *texts,
+                               size_t count, const char *what, struct error *err)
+{
+    *patterns = (struct name_patterns){0};
+    if (count > NAME_PATTERNS_MAX)
+        return fail(err, STATUS_INVALID, "%zu %ss; at most %d are allowed", count, what,
+                    NAME_PATTERNS_MAX);
+    patterns->items = calloc(count + 1, sizeof patterns->items[0]);
+    patterns->texts = calloc(count + 1, sizeof patterns->texts[0]);
+    enum status status = STATUS_OK;
+    if (patterns->items == NULL || patterns->texts == NULL)
+        status = fail(err, STATUS_MEMORY, "no memory for patterns of names");
+    for (size_t i = 0; i < count && status == STATUS_OK; i++)
+        status = add(patterns, slice_from_text(texts[i]), what, err);
+    if (status != STATUS_OK)
+        name_patterns_release(patterns);
+    return status;
+}
+
+void name_patterns_release(struct name_patterns *patterns)
+{
+    for (size_t i = 0; i < patterns->count; i++) {
+        free(patterns->texts[i]);
+        name_pattern_release(&patterns->items[i]);
+    }
+    free(patterns->items);
+    free(patterns->texts);
+    *patterns = (struct name_patterns){0};
+}

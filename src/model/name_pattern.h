@@ -39,4 +39,22 @@ void name_pattern_release(struct name_pattern *pattern);
 
 bool name_pattern_matches(const struct name_pattern *pattern, struct slice name);
 
+/* ---- the list of a setting -------------------------------------------------------------- */
+
+enum { NAME_PATTERNS_MAX = 256 };
+
+/* One of zeros is empty. */
+struct name_patterns {
+    size_t count;
+    struct name_pattern *items;
+    char **texts; /* as written */
+};
+
+/* Of `count` texts, at most NAME_PATTERNS_MAX, which are copied. `what` is what messages call one
+ * of them, and say which. On failure *patterns is empty. Errors as of name_pattern_init, and
+ * INVALID for too many. */
+MUST_CHECK enum status name_patterns_init(struct name_patterns *patterns, const char *const *texts,
+                                          size_t count, const char *what, struct error *err);
+void name_patterns_release(struct name_patterns *patterns);
+
 #endif

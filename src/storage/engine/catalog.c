@@ -398,12 +398,18 @@ enum status engine_metric(struct tier *tier, struct slice name, struct arena *ar
     return STATUS_OK;
 }
 
+enum { METRICS_A_LOCK = 4096 }; /* looked at before new series get a turn */
+
 void engine_active_metrics(struct tier *tier, engine_visit_active *visit, void *context)
 {
     struct engine *engine = engine_of(tier);
     const struct series_space *space = &engine->index.space;
     rwlock_read(&engine->series_lock);
     for (uint32_t id = 0; id < space->metric_count; id++) {
+        if (id % METRICS_A_LOCK == METRICS_A_LOCK - 1) {
+            rwlock_unlock(&engine->series_lock);
+            rwlock_read(&engine->series_lock);
+        }
         struct engine_active_metric metric = {.series = activity_count(&engine->activity, id)};
         if (metric.series == 0)
             continue;

@@ -122,7 +122,8 @@ struct engine_active_metric {
 
 typedef void engine_visit_active(void *context, const struct engine_active_metric *metric);
 
-/* Visits each, in no order. Under a lock that new series wait for: `visit` must be quick. */
+/* Visits each, in no order. Under a lock that new series wait for, some
+ * thousand at a time: `visit` must be quick. One that comes or goes meanwhile may be missed. */
 void engine_active_metrics(struct tier *tier, engine_visit_active *visit, void *context);
 
 /* Seals the head and flushes it now. BUSY while another flush runs. */

@@ -5,48 +5,18 @@
  */
 #include "../test.h"
 
+#include "../shared_files.h"
+
 #include <dirent.h>
-#include <sys/stat.h>
 #include <zstd.h>
 
 #include "admission/evidence.h"
 #include "base/times.h"
 #include "protocols/protocols.h"
 
-enum { PATH_SIZE = 4096, ARENA_MAX = 64 << 20, BUDGET = 16 << 20 };
+enum { ARENA_MAX = 64 << 20, BUDGET = 16 << 20 };
 
 static const int64_t start_ms = INT64_C(1795305600000);
-
-/* What the variable names, else `shared` beside the source tree. */
-static void path_of(char path[PATH_SIZE], const char *variable, const char *shared)
-{
-    const char *named = getenv(variable);
-    struct stat info;
-    if (named != NULL)
-        snprintf(path, PATH_SIZE, "%s", named);
-    else
-        snprintf(path, PATH_SIZE, "%s/../shared/%s", METRIC_STORE_SOURCE_ROOT, shared);
-    if (stat(path, &info) != 0) {
-        print_message("%s is missing\n", path);
-        skip();
-    }
-}
-
-static struct slice read_whole(const char *path)
-{
-    FILE *file = fopen(path, "rb");
-    assert_non_null(file);
-    assert_int_equal(fseek(file, 0, SEEK_END), 0);
-    long size = ftell(file);
-    assert_true(size >= 0);
-    rewind(file);
-    uint8_t *data = malloc((size_t)size + 1);
-    assert_non_null(data);
-    assert_int_equal(fread(data, 1, (size_t)size, file), (size_t)size);
-    data[size] = 0;
-    fclose(file);
-    return slice_of(data, (size_t)size);
-}
 
 /* With `instance` in place of the label of that name, where it is not NULL. */
 static size_t note_batch(struct evidence *evidence, struct batch *batch, const char *instance,
@@ -117,7 +87,7 @@ static size_t note_text(struct evidence *evidence, struct slice body, const char
 static size_t check_folder(const char *name)
 {
     char corpora[PATH_SIZE], directory[PATH_SIZE + 32];
-    path_of(corpora, "METRIC_STORE_CORPORA", "corpora");
+    corpora_path(corpora, "");
     snprintf(directory, sizeof directory, "%s/%s", corpora, name);
     struct evidence *evidence;
     assert_int_equal(evidence_new(&evidence, BUDGET, 1), STATUS_OK);
@@ -183,7 +153,7 @@ static void the_recording_is_no_finding(void **state)
 {
     (void)state;
     char path[PATH_SIZE];
-    path_of(path, "METRIC_STORE_RECORDING", "data/exporters-5s.txt.zst");
+    shared_path(path, "METRIC_STORE_RECORDING", "data/exporters-5s.txt.zst", "");
     struct slice text = unpacked(read_whole(path));
     struct slice rest = text;
     struct evidence *evidence;

@@ -5,41 +5,8 @@
 #include "exposition_helper.h"
 
 #include <dirent.h>
-#include <sys/stat.h>
 
-enum { PATH_SIZE = 4096 };
-
-static void corpora_path(char path[PATH_SIZE], const char *name)
-{
-    const char *root = getenv("METRIC_STORE_CORPORA");
-    struct stat info;
-    if (root != NULL)
-        snprintf(path, PATH_SIZE, "%s/%s", root, name);
-    else
-        snprintf(path, PATH_SIZE, "%s/../shared/corpora/%s", METRIC_STORE_SOURCE_ROOT, name);
-    if (stat(path, &info) != 0) {
-        print_message("%s is missing\n", path);
-        skip();
-    }
-}
-
-static struct slice read_whole(const char *path)
-{
-    FILE *file = fopen(path, "rb");
-    if (file == NULL)
-        print_error("%s\n", path);
-    assert_non_null(file);
-    assert_int_equal(fseek(file, 0, SEEK_END), 0);
-    long size = ftell(file);
-    assert_true(size >= 0);
-    rewind(file);
-    uint8_t *data = malloc((size_t)size + 1);
-    assert_non_null(data);
-    assert_int_equal(fread(data, 1, (size_t)size, file), (size_t)size);
-    data[size] = 0;
-    fclose(file);
-    return slice_of(data, (size_t)size);
-}
+#include "../shared_files.h"
 
 static void release_whole(struct slice whole)
 {
