@@ -102,9 +102,26 @@ static void describe(const struct evidence_finding *finding, struct error *err)
         error_suffix(err, "such as \"%s\"", finding->examples[0]);
 }
 
+/* When its metric will have as many series as it may, if the label goes on as it does. */
+static void foretell(const struct evidence_finding *finding, uint64_t series, uint64_t max_series,
+                     struct error *err)
+{
+    if (max_series == 0 || series >= max_series)
+        return;
+    int64_t left_ms =
+        evidence_ms_until((double)series, (double)max_series, finding->growth_per_hour);
+    if (left_ms == INT64_MAX)
+        return;
+    char left[INSTANT_TEXT_SIZE];
+    duration_format(left, (left_ms / MS_PER_MINUTE + 1) * MS_PER_MINUTE);
+    error_suffix(err,
+                 "at %.0f more an hour the %" PRIu64 " series that it may have are there in %s",
+                 finding->growth_per_hour, max_series, left);
+}
+
 /* Notes what the series shows. LIMIT where it has a label that the operator refuses; a warning in
  * *err where a label has just become a finding, and there is none yet. */
-static enum status look_at_labels(struct admission *admission,
+static enum status look_at_labels(struct admission *admission, const struct rules *rules,
                                   const struct admission_question *question, int64_t now_ms,
                                   struct error *err)
 {
@@ -128,6 +145,9 @@ static enum status look_at_labels(struct admission *admission,
     if (rejected)
         error_suffix(err, "cardinality.%s refuses new series with it",
                      finding.reason == EVIDENCE_BY_NAME ? "label_patterns" : "shape_action");
+    else
+        foretell(&finding, question->metric_series,
+                 rules_max_series(rules, question->has_max_series, question->max_series), err);
     return status;
 }
 
@@ -143,7 +163,7 @@ static enum status admit(struct admitter *admitter, const struct admission_quest
     enum status status = rules_check(&rules, question, &reason, err);
     if (status == STATUS_OK) {
         reason = REFUSED_FINDING;
-        status = look_at_labels(admission, question, now_ms, err);
+        status = look_at_labels(admission, &rules, question, now_ms, err);
     } else if (reason == REFUSED_METRIC_SERIES && admission->evidence != NULL) {
         /* What it would have brought tells which label is to blame. */
         evidence_note(admission->evidence, question->metric, question->labels, now_ms);

@@ -472,6 +472,17 @@ static void a_label_that_fills_up_is_warned_of_and_named_when_the_limit_is_reach
     assert_int_equal(ask_for_users(&gate, 10, 190, warning), STATUS_OK);
     assert_says(warning, "label \"user_id\" of metric \"up\" fills it with series");
     assert_says(warning, "UUIDs");
+    /* Some 20 values in the first minute are about 1,200 an hour: some 50 minutes. */
+    int growth, minutes;
+    const char *outlook = strstr(warning, "at ");
+    assert_non_null(outlook);
+    assert_int_equal(sscanf(outlook,
+                            "at %d more an hour the 1000 series that it may have are there "
+                            "in %dm",
+                            &growth, &minutes),
+                     2);
+    assert_in_range(growth, 900, 1500);
+    assert_in_range(minutes, 35, 70);
     gate.question.metric_series = 1000;
     assert_int_equal(ask_for_users(&gate, 200, 1, warning), STATUS_LIMIT);
     assert_says(gate.err.message, "its label \"user_id\" has the most values, about ");
