@@ -11,6 +11,7 @@
 #include "admission/rules.h"
 #include "base/hash.h"
 #include "base/invariant.h"
+#include "base/shown.h"
 #include "base/times.h"
 
 struct admission {
@@ -99,7 +100,7 @@ static void describe(const struct evidence_finding *finding, struct error *err)
         error_suffix(err, "%.0f%% of the values are %s", finding->shape_share * 100,
                      shape_plural(finding->shape));
     if (finding->example_count > 0)
-        error_suffix(err, "such as \"%s\"", finding->examples[0]);
+        error_suffix(err, "such as \"%s\"", shown_text(slice_from_text(finding->examples[0])).text);
 }
 
 /* When its metric will have as many series as it may, if the label goes on as it does. */
@@ -139,8 +140,9 @@ static enum status look_at_labels(struct admission *admission, const struct rule
         return STATUS_OK;
     enum status status = rejected ? STATUS_LIMIT : STATUS_OK;
     fail_code(err, status, rejected ? refusal_code(REFUSED_FINDING) : "cardinality_warning",
-              "label \"%s\" of metric \"%.100s\" fills it with series: about %.0f different values",
-              finding.label, finding.metric, finding.distinct);
+              "label \"%s\" of metric \"%s\" fills it with series: about %.0f different values",
+              shown_text(slice_from_text(finding.label)).text,
+              shown_text(slice_from_text(finding.metric)).text, finding.distinct);
     describe(&finding, err);
     if (rejected)
         error_suffix(err, "cardinality.%s refuses new series with it",

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/shown.h"
 #include "base/utf8.h"
 #include "model/labels.h"
 
@@ -14,7 +15,8 @@ static void blame(struct refused_metric *metric, const struct evidence_finding *
     struct slice label = slice_from_text(known->label);
     snprintf(metric->blamed, sizeof metric->blamed, "%.*s", (int)utf8_prefix(label, BLAMED_SIZE),
              known->label);
-    metric->blamed_shape = known->shape_share >= 0.5 ? shape_plural(known->shape) : NULL;
+    bool alike = known->shape != SHAPE_NONE && known->shape_share >= 0.5;
+    metric->blamed_shape = alike ? shape_plural(known->shape) : NULL;
     metric->blamed_example[0] = 0;
     if (known->example_count > 0)
         snprintf(metric->blamed_example, sizeof metric->blamed_example, "%s", known->examples[0]);
@@ -44,9 +46,11 @@ void blame_tell(const struct refused_metric *metric, struct error *err)
                      metric->told_distinct, metric->distinct_cut ? " or more" : "");
     if (metric->blamed_values <= 0)
         return;
-    error_suffix(err, "its label \"%s\" has the most values, about %.0f%s%s%s%s%s", metric->blamed,
-                 metric->blamed_values, metric->blamed_shape == NULL ? "" : ", most of them ",
+    error_suffix(err, "its label \"%s\" has the most values, about %.0f%s%s%s%s%s",
+                 shown_text(slice_from_text(metric->blamed)).text, metric->blamed_values,
+                 metric->blamed_shape == NULL ? "" : ", most of them ",
                  metric->blamed_shape == NULL ? "" : metric->blamed_shape,
-                 metric->blamed_example[0] == 0 ? "" : ", such as \"", metric->blamed_example,
+                 metric->blamed_example[0] == 0 ? "" : ", such as \"",
+                 shown_text(slice_from_text(metric->blamed_example)).text,
                  metric->blamed_example[0] == 0 ? "" : "\"");
 }

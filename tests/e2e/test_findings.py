@@ -27,6 +27,17 @@ def test_a_label_with_an_id_a_series_is_warned_of_and_blamed_at_the_limit(make_s
             assert word in error["message"], error["message"]
 
 
+def test_what_is_shown_of_odd_values_is_one_line_and_of_no_shape(make_server):
+    server = make_server("cardinality.max_series_per_metric=300", "memory.limit=256MiB").start()
+    samples = [{"name": "odd_total", "labels": {"user_id": f"%s%n\n\x1b[2J{number}"}, "value": 1}
+               for number in range(320)]
+    answer = server.post(BATCH, json.dumps(samples)).json()
+    for message in [answer["warnings"][0], answer["errors"][0]["message"]]:
+        assert r"%s%n\x0a\x1b[2J" in message, message
+        assert "no shape" not in message
+        assert all(character >= " " for character in message)
+
+
 def test_examples_are_masked_where_the_operator_wants_it(make_server):
     server = make_server("cardinality.mask_examples=true", "memory.limit=256MiB").start()
     send(server, 15)
